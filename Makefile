@@ -1,0 +1,62 @@
+# The verbs of this project; `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ACTIVE := . $(BIN)/activate &&
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo dr20 main ui test test-all lint format bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# The environment is made anew when what it is made from changes.
+$(VENV)/.installed: pyproject.toml constraints.txt deploy/activate.sh deploy/dagster.yaml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; type make PYTHON=python3.12 (or the like)" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	sed 's|@PROJECT@|$(CURDIR)|' deploy/activate.sh >> $(BIN)/activate
+	mkdir -p .dagster
+	test -e .dagster/dagster.yaml || cp deploy/dagster.yaml .dagster/dagster.yaml
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+setup: $(VENV)/.installed  ## install into .venv (the other verbs do so themselves)
+
+setup-dev: $(VENV)/.installed-dev
+
+demo: setup  ## make the synthetic demo survey below $ASTRA_HOME/demo
+	$(ACTIVE) astra-assets demo
+
+dr20: setup  ## run the job dr20 (on the demo survey unless SAS_BASE_DIR is set) and list the products
+	$(ACTIVE) dagster job execute -j dr20
+	$(ACTIVE) astra-assets products
+
+main: setup  ## run the job main and list the products
+	$(ACTIVE) dagster job execute -j main
+	$(ACTIVE) astra-assets products
+
+ui: setup  ## the web UI on http://127.0.0.1:3000
+	$(ACTIVE) dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+
+test: setup-dev  ## all tests; those whose programs are missing say what to install
+	$(ACTIVE) python -m pytest -q -ra
+
+lint: setup-dev  ## ruff, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup-dev  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup-dev  ## speed and memory against named peers, as ratios of one run
+	$(ACTIVE) python benchmarks/run.py
+
+clean:  ## remove the environment, Dagster's own records and caches (never $ASTRA_HOME)
+	rm -rf $(VENV) .dagster build *.egg-info .mypy_cache .ruff_cache .pytest_cache

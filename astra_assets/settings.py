@@ -1,0 +1,206 @@
+"""Where things are and how work is run: environment variables, then `astra.toml`, then defaults.
+
+Belongs here: the settings of a deployment, their validation and their defaults.
+Does not belong here: what a release contains (`releases`), what a pipeline needs (its declaration).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message lists every problem and what to type."""
+
+
+class Settings(BaseSettings):
+    """Settings of one deployment.
+
+    Each field is read from the environment variable named in it, else from the key of the field's name in
+    the `astra.toml` that `ASTRA_CONFIG` names (or `./astra.toml` where that exists), else it has its default.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ASTRA_", frozen=True, extra="forbid", env_ignore_empty=True)
+
+    home: Path = Field(default=Path("astra-data"), description="folder of everything we write")
+    database_url: str | None = Field(default=None, description="SQLAlchemy URL; SQLite below home by default")
+    database_schema: str | None = Field(default=None, description="PostgreSQL schema of the tables")
+    sas_base_dir: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("SAS_BASE_DIR", "sas_base_dir"),
+        description="root of the Science Archive Server; the demo survey when not set",
+    )
+    mwm_astra: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("MWM_ASTRA", "mwm_astra"),
+        description="root of the products; below home by default",
+    )
+    catalogs: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(), description="source catalogue files, in order; in the environment separated by ':'"
+    )
+    compute: Literal["local", "slurm"] = Field(default="local", description="where pipelines run")
+    release: str = Field(default="main", description="release whose v_astra this deployment serves")
+    procs: int | None = Field(
+        default=None, ge=1, description="worker processes of a local batch; all cores by default"
+    )
+    max_attempts: int = Field(
+        default=2, ge=1, description="how often a spectrum may fail before it is left alone"
+    )
+    config: Path | None = Field(default=None, description="the astra.toml in use")
+    snow_white_classifier: Path | None = Field(
+        default=None, description="ONNX file instead of the packaged classifier"
+    )
+
+    @field_validator("home", "sas_base_dir", "mwm_astra", "snow_white_classifier", mode="after")
+    @classmethod
+    def absolute(cls, value: Path | None) -> Path | None:
+        """Relative folders are those of the moment the program started."""
+        return None if value is None else value.expanduser().absolute()
+
+    @field_validator("catalogs", mode="before")
+    @classmethod
+    def split(cls, value: Any) -> Any:
+        """A text is a list of paths as in PATH."""
+        return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
+
+    @field_validator("catalogs", mode="after")
+    @classmethod
+    def absolute_each(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        """Relative files are those of the moment the program started."""
+        return tuple(path.expanduser().absolute() for path in value)
+
+    @field_validator("sas_base_dir", mode="after")
+    @classmethod
+    def existing(cls, value: Path | None) -> Path | None:
+        """A survey that is named must be there: a typing error must not start an empty one."""
+        if value is not None and not value.is_dir():
+            raise ValueError(
+                f"{value} is no folder; set SAS_BASE_DIR to the archive's root, or unset it to use the demo"
+            )
+        return value
+
+    @field_validator("release", mode="after")
+    @classmethod
+    def known_release(cls, value: str) -> str:
+        """The release must be declared."""
+        from astra_assets.releases import RELEASES
+
+        if value not in RELEASES:
+            raise ValueError(f"no release {value!r}; choose one of: {', '.join(RELEASES)}")
+        return value
+
+    @field_validator("compute", mode="after")
+    @classmethod
+    def available_backend(cls, value: str) -> str:
+        """Only what this version can do is accepted."""
+        if value == "slurm":
+            raise ValueError("this version runs pipelines on this machine only; set ASTRA_COMPUTE=local")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, the environment over the file."""
+        del dotenv_settings, file_secret_settings
+        sources = [init_settings, env_settings]
+        file = config_file()
+        if file is not None:
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
+        return tuple(sources)
+
+    @property
+    def is_demo(self) -> bool:
+        """True when no survey is configured, so that the synthetic one serves."""
+        return self.sas_base_dir is None
+
+    @property
+    def demo_folder(self) -> Path:
+        """Where the demo survey is."""
+        return self.home / "demo"
+
+    @property
+    def archive(self) -> Path:
+        """Root that the paths of reduced spectra are relative to."""
+        return self.sas_base_dir or self.demo_folder
+
+    @property
+    def products_root(self) -> Path:
+        """Root that the paths of our products are relative to ($MWM_ASTRA)."""
+        return self.mwm_astra or self.home / "mwm"
+
+    @property
+    def catalog_files(self) -> tuple[Path, ...]:
+        """Source catalogues to ingest; those of the demo survey when none is configured."""
+        if self.catalogs or not self.is_demo:
+            return self.catalogs
+        return tuple(sorted((self.demo_folder / "catalogs").glob("*.fits*")))
+
+    @cached_property
+    def database(self) -> str:
+        """URL of the database."""
+        return self.database_url or f"sqlite:///{self.home / 'astra.db'}"
+
+    @property
+    def pipeline_settings(self) -> Mapping[str, str]:
+        """What worker processes are told, as text."""
+        if self.snow_white_classifier is None:
+            return {}
+        return {"snow_white_classifier": str(self.snow_white_classifier)}
+
+
+def config_file() -> Path | None:
+    """The `astra.toml` in use.
+
+    Raises:
+        SettingsError: `ASTRA_CONFIG` names a file that is not there.
+    """
+    named = os.environ.get("ASTRA_CONFIG")
+    if named:
+        if not Path(named).is_file():
+            raise SettingsError(
+                f"ASTRA_CONFIG={named}: there is no such file; correct the path or unset ASTRA_CONFIG"
+            )
+        return Path(named)
+    default = Path("astra.toml")
+    return default if default.is_file() else None
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from arguments, environment, file and defaults.
+
+    Raises:
+        SettingsError: one message with every problem found.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"  {problem_name(problem)}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
+        ]
+        raise SettingsError("These settings cannot be used:\n" + "\n".join(lines)) from None
+
+
+def problem_name(problem: Mapping[str, Any]) -> str:
+    """Name of the variable that a person would set to mend the problem."""
+    name = ".".join(str(part) for part in problem["loc"]) or "settings"
+    return name if name.isupper() else f"ASTRA_{name.upper()} (or {name} in astra.toml)"

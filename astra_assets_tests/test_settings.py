@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+
+from astra_assets.settings import SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path):
+    import os
+
+    for name in [*os.environ]:
+        if name.startswith("ASTRA_") or name in {"SAS_BASE_DIR", "MWM_ASTRA"}:
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_defaults_are_a_laptop_below_the_current_folder(tmp_path):
+    settings = load_settings()
+    assert settings.home == tmp_path / "astra-data"
+    assert settings.database == f"sqlite:///{tmp_path}/astra-data/astra.db"
+    assert settings.archive == tmp_path / "astra-data" / "demo"
+    assert settings.is_demo
+    assert settings.products_root == tmp_path / "astra-data" / "mwm"
+
+
+def test_the_environment_wins_over_the_file_and_arguments_over_both(monkeypatch, tmp_path):
+    (tmp_path / "astra.toml").write_text('home = "from-file"\nprocs = 3\n')
+    assert load_settings().home == tmp_path / "from-file"
+    monkeypatch.setenv("ASTRA_HOME", "from-environment")
+    assert load_settings().home == tmp_path / "from-environment"
+    assert load_settings().procs == 3
+    assert load_settings(home="argument").home == tmp_path / "argument"
+
+
+def test_a_named_config_file_is_read_and_a_missing_one_refused(monkeypatch, tmp_path):
+    (tmp_path / "site.toml").write_text("max_attempts = 5\n")
+    monkeypatch.setenv("ASTRA_CONFIG", str(tmp_path / "site.toml"))
+    assert load_settings().max_attempts == 5
+    monkeypatch.setenv("ASTRA_CONFIG", str(tmp_path / "absent.toml"))
+    with pytest.raises(SettingsError, match=r"absent\.toml: there is no such file"):
+        load_settings()
+
+
+def test_all_problems_are_reported_at_once_with_the_name_to_change(monkeypatch):
+    monkeypatch.setenv("ASTRA_PROCS", "none")
+    monkeypatch.setenv("ASTRA_RELEASE", "dr99")
+    monkeypatch.setenv("SAS_BASE_DIR", "/nowhere/at/all")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    text = str(caught.value)
+    assert "ASTRA_PROCS" in text
+    assert "no release 'dr99'; choose one of: main, dr20" in text
+    assert "SAS_BASE_DIR: /nowhere/at/all is no folder" in text
+
+
+def test_an_unknown_key_in_the_file_is_refused(tmp_path):
+    (tmp_path / "astra.toml").write_text("prcos = 3\n")
+    with pytest.raises(SettingsError, match="prcos"):
+        load_settings()
+
+
+def test_catalogues_are_a_list_of_paths_as_in_path(monkeypatch, tmp_path):
+    monkeypatch.setenv("ASTRA_CATALOGS", "a.fits:/b/c.fits.gz")
+    assert load_settings().catalogs == (tmp_path / "a.fits", Path("/b/c.fits.gz"))
