@@ -1,0 +1,76 @@
+"""The data model as Markdown, from the registry: what docs and people read about a table.
+
+Belongs here: turning tables into text. Does not belong here: the definitions themselves (`glossary`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Table
+
+from astra_assets.models.base import Base, LayoutEntry, table_of
+from astra_assets.models.columns import info
+from astra_assets.models.flags import Flag
+
+
+def describe(model: type[Base]) -> str:
+    """One table as Markdown: what it is, every field under its heading, and the bits of its flags.
+
+    Fields are those of files too: pixel arrays are marked, since no database holds them.
+    """
+    table = table_of(model)
+    lines = [f"## {table.name}", "", first_paragraph(model), ""]
+    heading = None
+    for entry in table.info["layout"]:
+        if entry.heading != heading:
+            heading = entry.heading
+            lines += ["", f"**{heading or 'Keys'}**", "", *TABLE_HEAD]
+        lines.append(field_line(entry))
+    lines += flag_lines(table)
+    return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
+
+
+TABLE_HEAD = (
+    "| column | type | unit | UCD | meaning | NULL in files |",
+    "| --- | --- | --- | --- | --- | --- |",
+)
+
+
+def first_paragraph(model: type[Base]) -> str:
+    """What the class says about the table, on one line."""
+    return " ".join((model.__doc__ or "").strip().split("\n\n")[0].split())
+
+
+def field_line(entry: LayoutEntry) -> str:
+    """One field as a row of a Markdown table."""
+    about = entry.definition
+    cells = (
+        entry.name,
+        about.kind.value,
+        about.unit or "",
+        about.ucd or "",
+        about.description,
+        "" if entry.column is not None and not entry.column.nullable else fill_text(about.null_value),
+    )
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def fill_text(value: Any) -> str:
+    """How the value that stands for NULL is written."""
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN"
+    if isinstance(value, str):
+        return '""'
+    return "zeros" if isinstance(value, bytes) else str(value)
+
+
+def flag_lines(table: Table) -> Iterator[str]:
+    """The bits of each flag column, as lists."""
+    for column in table.columns:
+        bits: tuple[Flag, ...] = info(column).flags
+        if bits:
+            yield from ("", f"Bits of `{column.name}`:", "")
+            yield from (f"- {flag.bit} `{flag.name}`: {flag.text}" for flag in bits)
