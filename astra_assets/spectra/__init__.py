@@ -1,0 +1,1 @@
+"""Pixels: reading spectra, common grids, rest frame, resampling, stacking, mwmVisit and mwmStar files."""

@@ -1,0 +1,190 @@
+"""Writing mwmVisit and mwmStar files: one source, its visits or coadds in the rest frame.
+
+Here: which tables a file has, which columns, and how rows and pixels get into them. Not here: headers
+(`mwm_header`), the sums that fill the rows (`stack`), which sources get files (`pipelines.mwm`).
+
+Both files have five HDUs: the source's metadata, then BOSS and APOGEE, each from Apache Point and Las
+Campanas. A table without spectra has no rows and all columns; its pixel columns have format 0E. Pixels are
+single precision, flags too (as in Astra's files: bits above 2**24 are exact only by themselves).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from astra_assets.fits.atomic import atomic_write
+from astra_assets.fits.formats import BadValueError, FitsColumn
+from astra_assets.fits.header import Card, comments, primary_cards, section
+from astra_assets.fits.writer import FitsWriteError
+from astra_assets.models.apogee import ApogeeCombinedSpectrum, ApogeeRestFrameVisitSpectrum
+from astra_assets.models.base import Base, layout
+from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpectrum
+from astra_assets.models.columns import info
+from astra_assets.models.kinds import Kind
+from astra_assets.spectra.grid import APOGEE_GRID, BOSS_GRID, LogLinearGrid
+from astra_assets.spectra.mwm_hdu import hdu, table_hdu
+from astra_assets.spectra.mwm_header import HDU_DESCRIPTIONS, metadata_cards, source_cards, wavelength_cards
+
+Row = Mapping[str, Any]
+
+NOT_IN_FILES = ("source_pk", "created", "modified")
+"""Columns of the database that per-source files leave out."""
+
+
+@dataclass(frozen=True)
+class Extension:
+    """One table of a file: an instrument at an observatory."""
+
+    instrument: str
+    observatory: str
+    telescopes: tuple[str, ...]
+    grid: LogLinearGrid
+
+    def cards(self) -> list[Card]:
+        """The name of the HDU and what it holds."""
+        return [
+            *section("Metadata"),
+            Card("EXTNAME", f"{self.instrument}/{self.observatory}", "name of this table"),
+            Card("OBSRVTRY", self.observatory, "observatory"),
+            Card("INSTRMNT", self.instrument, "instrument"),
+        ]
+
+
+EXTENSIONS = (
+    Extension("BOSS", "APO", ("apo25m",), BOSS_GRID),
+    Extension("BOSS", "LCO", ("lco25m",), BOSS_GRID),
+    Extension("APOGEE", "APO", ("apo25m", "apo1m"), APOGEE_GRID),
+    Extension("APOGEE", "LCO", ("lco25m",), APOGEE_GRID),
+)
+"""HDUs 1 to 4."""
+
+
+def write_mwm_star(
+    path: Path, source: Row, coadds: Sequence[Row], *, v_astra: str, created: datetime
+) -> None:
+    """Write the coadds of a source, at most one for each telescope.
+
+    A row of `coadds` has the columns of BossCombinedSpectrum by key, and arrays for the pixel columns of its
+    layout; what is absent is NULL, pixels that are absent are NaN. `source` has the columns of Source that
+    the header shows.
+    """
+    models = {"BOSS": BossCombinedSpectrum, "APOGEE": ApogeeCombinedSpectrum}
+    _write(path, models, source=source, boss=coadds, v_astra=v_astra, created=created)
+
+
+def write_mwm_visit(
+    path: Path, source: Row, visits: Sequence[Row], *, v_astra: str, created: datetime
+) -> None:
+    """Write the visits of a source in order of time, one row each, on the common grid (no wavelength column).
+
+    A row of `visits` has the columns of BossRestFrameVisitSpectrum by key, and arrays for its pixel columns,
+    as above.
+    """
+    models = {"BOSS": BossRestFrameVisitSpectrum, "APOGEE": ApogeeRestFrameVisitSpectrum}
+    in_time = sorted(visits, key=lambda row: row["mjd"])
+    left_out = ("wavelength",)
+    _write(path, models, left_out, source=source, boss=in_time, v_astra=v_astra, created=created)
+
+
+def _write(
+    path: Path,
+    models: Mapping[str, type[Base]],
+    left_out: tuple[str, ...] = (),
+    *,
+    source: Row,
+    boss: Sequence[Row],
+    v_astra: str,
+    created: datetime,
+) -> None:
+    metadata = metadata_cards(v_astra, created)
+    heading = [*primary_cards(), *section("Metadata"), *metadata, *source_cards(source)]
+    described = [*section("HDU Descriptions"), *comments(HDU_DESCRIPTIONS)]
+    parts = [hdu([*heading, *described], created)]
+    for extension in EXTENSIONS:
+        model = models[extension.instrument]
+        rows = boss if extension.instrument == "BOSS" else ()
+        own = tuple(row for row in rows if row["telescope"] in extension.telescopes)
+        try:
+            if own:
+                parts.append(_table(model, left_out, extension, own, v_astra=v_astra, created=created))
+            else:
+                parts.append(_empty_table(model, left_out, extension, v_astra=v_astra, created=created))
+        except BadValueError as error:
+            name = f"{extension.instrument}/{extension.observatory}"
+            raise FitsWriteError(f"{path}: {name}, row {error.row + 1}: {error.reason}") from error
+    with atomic_write(path) as partial:
+        partial.write_bytes(b"".join(parts))
+
+
+def _table(
+    model: type[Base],
+    left_out: tuple[str, ...],
+    extension: Extension,
+    rows: Sequence[Row],
+    *,
+    v_astra: str,
+    created: datetime,
+) -> bytes:
+    columns = [column.sized(rows, extension.grid) for column in _columns(model, left_out)]
+    cards = [*extension.cards(), *metadata_cards(v_astra, created), *wavelength_cards(extension.grid)]
+    values = [column.values(rows) for column in columns]
+    return table_hdu([column.fits for column in columns], values, cards, created)
+
+
+@lru_cache(maxsize=64)
+def _empty_table(
+    model: type[Base], left_out: tuple[str, ...], extension: Extension, *, v_astra: str, created: datetime
+) -> bytes:
+    """A table without rows, which is the same for all sources of a batch."""
+    return _table(model, left_out, extension, (), v_astra=v_astra, created=created)
+
+
+@dataclass(frozen=True)
+class _FileColumn:
+    """A column of a file and the key of its values in a row."""
+
+    key: str
+    fits: FitsColumn
+
+    def sized(self, rows: Sequence[Row], grid: LogLinearGrid) -> _FileColumn:
+        """The column as wide as its longest value in these rows."""
+        kind = self.fits.definition.kind
+        width = 1
+        if kind is Kind.pixels:
+            width = grid.n_pixels if rows else 0
+        elif kind in (Kind.text, Kind.bytes, Kind.floats):
+            width = max([1, *(len(row[self.key]) for row in rows if row.get(self.key) is not None)])
+        return replace(self, fits=replace(self.fits, width=width))
+
+    def values(self, rows: Sequence[Row]) -> pa.Array:
+        """The column's values, None where a row has none."""
+        if self.fits.definition.kind is not Kind.pixels:
+            return pa.array([row.get(self.key) for row in rows])
+        if not rows:
+            return pa.nulls(0, pa.list_(pa.float32()))
+        missing = np.full(self.fits.width, np.nan)
+        pixels = [row.get(self.key, missing) for row in rows]
+        flat = pa.array(np.concatenate(pixels, dtype=np.float64, casting="unsafe"))
+        return pa.FixedSizeListArray.from_arrays(flat, self.fits.width)
+
+
+@lru_cache
+def _columns(model: type[Base], left_out: tuple[str, ...]) -> tuple[_FileColumn, ...]:
+    """The columns of a file that shows a model, in Astra's order."""
+    found = []
+    for entry in layout(model):
+        about = None if entry.column is None else info(entry.column)
+        key = entry.name if entry.column is None else entry.column.key
+        if key in left_out or key in NOT_IN_FILES or (about is not None and about.hidden):
+            continue
+        note = None if about is None else about.note
+        found.append(_FileColumn(key, FitsColumn(entry.name, entry.definition, 1, entry.heading, note)))
+    return tuple(found)
