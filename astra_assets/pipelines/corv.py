@@ -1,0 +1,192 @@
+"""Corv: velocity, effective temperature and surface gravity of DA white dwarfs from single BOSS visits.
+
+The declaration, the result table and the way from a spectrum to a row. The fit is in `white_dwarf.balmer`;
+which sources are DA is what SnowWhite says.
+
+Method: the Balmer lines H-alpha to H-delta against the Warwick DA grid, after corv (Chandra, Arseneau).
+Limits: hydrogen atmospheres without magnetic field between 4000 and 120,000 K; the velocity includes the
+gravitational redshift, 20 to 100 km/s for a white dwarf. The velocity of the reduction (`xcsao_v_rad`) plays
+no part: its templates are stars with narrow lines.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Mapped
+
+from astra_assets.models.base import PipelineResult, bit
+from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
+from astra_assets.models.columns import flags, known
+from astra_assets.pipelines.base import (
+    Columns,
+    Pipeline,
+    Requirement,
+    Step,
+    Unusable,
+    WorkContext,
+    this_version,
+)
+from astra_assets.pipelines.snow_white import SnowWhite, is_white_dwarf
+from astra_assets.spectra.base import Spectrum
+
+if TYPE_CHECKING:
+    from astra_assets.pipelines.white_dwarf.balmer import BalmerFit
+    from astra_assets.pipelines.white_dwarf.grid import DAGrid
+
+LOW_SNR = 8.0
+"""S/N per pixel up to which a result is flagged `low_snr`, as in SnowWhite."""
+
+
+class Corv(PipelineResult):
+    """Velocities and stellar parameters of DA white dwarfs from BOSS visits, by fits of Balmer lines.
+
+    `v_rad` is barycentric (spectra of the reduction are) and as observed, with the gravitational redshift.
+    Errors are those of the fit, marginalised over the other parameters and the continuum, times sqrt(rchi2)
+    where that is above 1.
+    """
+
+    v_rad: Mapped[float | None] = known("v_rad", category="Radial Velocity (corv)")
+    e_v_rad: Mapped[float | None] = known("e_v_rad")
+    teff: Mapped[float | None] = known("teff", category="Stellar Parameters")
+    e_teff: Mapped[float | None] = known("e_teff")
+    logg: Mapped[float | None] = known("logg")
+    e_logg: Mapped[float | None] = known("e_logg")
+    initial_teff: Mapped[float | None] = known("initial_teff", category="Initial values")
+    initial_logg: Mapped[float | None] = known("initial_logg")
+    initial_v_rad: Mapped[float | None] = known("initial_v_rad")
+    rchi2: Mapped[float | None] = known("rchi2", category="Summary Statistics")
+    # Bits 5 to 7 are Astra's; inputs that they would mark are recorded as skipped instead. Bits 0 to 3 are
+    # SnowWhite's.
+    result_flags: Mapped[int] = flags(
+        {
+            0: ("low_snr", "S/N <= 8"),
+            1: ("unconverged", "The fit has not converged, or chi2 has no minimum in velocity"),
+            2: ("teff_grid_edge_bad", "Effective temperature at the edge of the grid"),
+            3: ("logg_grid_edge_bad", "Surface gravity at the edge of the grid"),
+            5: ("not_mwm_wd", "The source is in no carton of the program mwm_wd"),
+            6: ("no_wd_classification", "SnowWhite has not classified the source"),
+            7: ("not_da_type", "SnowWhite's class is not DA"),
+            8: ("hot_or_cold", "Another solution, hot or cold, is not excluded"),
+        }
+    )
+
+
+def load_models(context: WorkContext) -> DAGrid:  # noqa: ARG001 - the grid is packaged
+    """The model grid, once per process."""
+    from astra_assets.pipelines.white_dwarf.grid import load_grid
+
+    return load_grid()
+
+
+def fit_visit(spectrum: Spectrum, grid: DAGrid) -> Corv:
+    """Fit one visit.
+
+    Raises:
+        Unusable: fewer than two Balmer lines are covered by good pixels (`no_usable_lines`).
+    """
+    from astra_assets.pipelines.white_dwarf.balmer import fit_balmer
+    from astra_assets.pipelines.white_dwarf.comparison import NoUsableLinesError
+
+    try:
+        fit = fit_balmer(spectrum, grid)
+    except NoUsableLinesError as error:
+        raise Unusable("no_usable_lines", str(error)) from error
+    return Corv(
+        v_rad=fit.v_rad,
+        e_v_rad=_finite(fit.e_v_rad),
+        teff=fit.teff,
+        e_teff=_finite(fit.e_teff),
+        logg=fit.logg,
+        e_logg=_finite(fit.e_logg),
+        initial_teff=fit.initial_teff,
+        initial_logg=fit.initial_logg,
+        initial_v_rad=fit.initial_v_rad,
+        rchi2=fit.rchi2,
+        result_flags=_result_flags(fit, spectrum.snr),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _result_flags(fit: BalmerFit, snr: float) -> int:
+    told = {
+        "low_snr": not snr > LOW_SNR,
+        "unconverged": not fit.converged,
+        "teff_grid_edge_bad": fit.teff_at_edge,
+        "logg_grid_edge_bad": fit.logg_at_edge,
+        "hot_or_cold": fit.other is not None,
+    }
+    return sum(bit(Corv, "result_flags", name) for name, true in told.items() if true)
+
+
+def classification() -> ColumnElement[str]:
+    """The class of a visit's source: SnowWhite's of the coadd with the highest S/N that has one."""
+    return (
+        select(SnowWhite.classification)
+        .join(BossCombinedSpectrum, BossCombinedSpectrum.c.spectrum_pk == SnowWhite.spectrum_pk)
+        .where(
+            BossCombinedSpectrum.c.source_pk == BossVisitSpectrum.c.source_pk,
+            SnowWhite.v_astra_major_minor == this_version(),
+            SnowWhite.classification.is_not(None),
+            SnowWhite.classification != "",
+        )
+        .order_by(BossCombinedSpectrum.c.snr.desc().nulls_last(), BossCombinedSpectrum.c.spectrum_pk)
+        .limit(1)
+        .correlate(BossVisitSpectrum)
+        .scalar_subquery()
+    )
+
+
+def is_classified(columns: Columns) -> np.ndarray:
+    """True where SnowWhite has given a class."""
+    return np.asarray(columns["classification"].astype(bool))
+
+
+def is_da(columns: Columns) -> np.ndarray:
+    """True where that class is DA and nothing else; `DA:` is an uncertain one."""
+    return np.asarray(columns["classification"] == "DA", dtype=bool)
+
+
+CORV = Pipeline(
+    name="Corv",
+    key="corv",
+    group="CORV",
+    product="Corv",
+    table=Corv,
+    steps=(
+        Step(
+            "visit",
+            inputs=BossVisitSpectrum,
+            function=fit_visit,
+            setup=load_models,
+            columns={"classification": classification()},
+            requires=(
+                Requirement(
+                    "not_mwm_wd",
+                    "the source is in no carton of the program mwm_wd",
+                    needs=("sdss5_target_flags",),
+                    test=is_white_dwarf,
+                ),
+                Requirement(
+                    "no_wd_classification",
+                    "SnowWhite has not classified a coadd of the source",
+                    needs=("classification",),
+                    test=is_classified,
+                ),
+                Requirement(
+                    "not_da_type",
+                    "SnowWhite's class of the source is not DA",
+                    needs=("classification",),
+                    test=is_da,
+                ),
+            ),
+        ),
+    ),
+    after=("SnowWhite",),
+)

@@ -1,0 +1,4 @@
+"""The physics that white-dwarf pipelines share: model grid, lines, the fit of Balmer lines.
+
+No pipeline is declared here.
+"""
