@@ -1,0 +1,57 @@
+"""Writing a planned survey: every spectrum, then the files that list them.
+
+Belongs here: which file is made of what, in which order. Does not belong here: whether there is anything to
+write (`survey`), what is in the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astra_assets.demo import photometry, pixels, spall
+from astra_assets.demo.catalog import catalog_hdus
+from astra_assets.demo.population import STREAMS, Survey, Visit
+from astra_assets.demo.spall_columns import RUN2D
+from astra_assets.demo.specfull import spec_full
+from astra_assets.demo.survey import CATALOG, TRUTH
+from astra_assets.demo.tables import primary_hdu, table_hdu, write_fits
+from astra_assets.demo.truth import truth_hdus
+from astra_assets.models.paths import inside, spall_path, spec_full_path
+
+STREAM = len(STREAMS) + 3
+"""First word after the seed of the random stream of a visit's pixels; after that of `specfull`."""
+SAY_EVERY = 100
+
+
+def write_survey(staging: Path, survey: Survey, say: Callable[[str], None]) -> int:
+    """Write all files of a survey below a folder, and return the number of visits of catalogued sources.
+
+    `say` gets a line of text now and then.
+    """
+    columns = photometry.describe(survey)
+    rows: list[dict[str, Any]] = []
+    for visit in survey.visits:
+        rows.append(_write_visit(staging, survey.seed, visit, columns))
+        if len(rows) % SAY_EVERY == 0:
+            say(f"{len(rows)} of {len(survey.visits)} spectra written")
+    table = table_hdu(spall.stack(rows), name="SPALL", units=spall.UNITS)
+    write_fits(inside(staging, spall_path(RUN2D)), [primary_hdu(), table])
+    listed = np.array([target.number for target in survey.catalogued])
+    write_fits(staging / CATALOG, catalog_hdus(columns, listed))
+    snr = [row["SN_MEDIAN_ALL"] for row in rows]
+    write_fits(staging / TRUTH, truth_hdus(survey.catalogued, survey.visits, snr))
+    return sum(visit.target.in_catalog for visit in survey.visits)
+
+
+def _write_visit(staging: Path, seed: int, visit: Visit, columns: photometry.Columns) -> dict[str, Any]:
+    """The specFull file of one visit; returns its row of spAll."""
+    level = photometry.flux_density(float(columns["g_mag"][visit.target.number]))
+    seen = pixels.observe(visit, level, np.random.default_rng([seed, STREAM, visit.number]))
+    row = spall.row(seed, visit, seen, columns)
+    relative = spec_full_path(RUN2D, visit.field.fieldid, visit.night.mjd, visit.catalogid, row["SPEC_FILE"])
+    write_fits(inside(staging, relative), spec_full(seed, visit, seen, spall.stack([row])))
+    return row
