@@ -1,0 +1,86 @@
+"""A file under its final name is always whole: written beside, flushed to disk, renamed.
+
+What is in the file is the caller's business; this module knows nothing about FITS.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PARTIAL_PREFIX = ".partial-"
+"""Start of the name of a file that is being written; such a file is never a product."""
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[Path]:
+    """Give the block a path beside `path` to write to; rename it to `path` when the block ends well.
+
+    The temporary file keeps the suffix of `path` (writers choose compression by it) and its folder is made
+    when missing. When the block raises, the temporary file is removed and whatever was at `path` stays as it
+    was. What a killed process left behind for the same `path` is removed by the next writer on that machine.
+    `sync=False` saves the flush to disk for files that are cheap to make again.
+
+    Raises FileNotFoundError when the block ends without having written the temporary file.
+    """
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(final)
+    partial = final.with_name(f"{PARTIAL_PREFIX}{_host()}-{os.getpid()}-{secrets.token_hex(4)}-{final.name}")
+    try:
+        yield partial
+        if sync:
+            _flush(partial)
+        partial.replace(final)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    if sync:
+        _flush(final.parent)
+
+
+def remove_leftovers(final: Path) -> list[Path]:
+    """Remove and return the temporary files of `final` whose process, on this machine, no longer exists."""
+    pattern = re.compile(
+        rf"{re.escape(PARTIAL_PREFIX + _host())}-(\d+)-[0-9a-f]{{8}}-{re.escape(final.name)}"
+    )
+    removed = []
+    with os.scandir(final.parent) as entries:
+        matches = [
+            (entry.path, pattern.fullmatch(entry.name))
+            for entry in entries
+            if entry.name.startswith(PARTIAL_PREFIX)
+        ]
+    for name, match in matches:
+        if match is not None and not _alive(int(match[1])):
+            Path(name).unlink(missing_ok=True)
+            removed.append(Path(name))
+    return removed
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname()) or "host"
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _flush(path: Path) -> None:
+    """Flush a file or a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

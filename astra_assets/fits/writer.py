@@ -1,0 +1,236 @@
+"""FITS files written as a stream: Arrow batches in, big-endian rows out, checksums along the way.
+
+Memory does not grow with the rows. Headers are written first and completed when the rows behind them have
+gone through: the number of rows, DATASUM and CHECKSUM. Row bytes leave in blocks whose limits depend only on
+the width of a row, so the same rows give the same file however they were batched. What a file contains is
+decided by `products` and `spectra`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from astra_assets.fits.checksum import WordSum, checksum_text, word_sum
+from astra_assets.fits.formats import BadValueError, FitsColumn, TooWideError, WrongTypeError, record_dtype
+from astra_assets.fits.header import (
+    BLOCK_BYTES,
+    MAX_COLUMNS,
+    Card,
+    HeaderError,
+    column_cards,
+    comments,
+    integrity_cards,
+    primary_cards,
+    render,
+    section,
+    table_cards,
+)
+from astra_assets.fits.sinks import Sink, open_sink
+
+_BLOCK_ROWS = 4096
+_MOST_BLOCK_BYTES = 4 << 20
+_NO_CHECKSUM = "0" * 16
+
+
+class FitsWriteError(ValueError):
+    """Rows that cannot be written as declared; the message names file or product, column and row."""
+
+
+class WidthError(FitsWriteError):
+    """A text or array longer than the column was declared for."""
+
+
+@dataclass(frozen=True)
+class TableSummary:
+    """What a written table came to."""
+
+    rows: int
+    datasum: int
+
+
+@dataclass(frozen=True)
+class _File:
+    """The file that HDUs are written to, and what they say about it."""
+
+    sink: Sink
+    created: datetime
+    label: str
+
+    def header(self, cards: Sequence[Card], checksum: str, datasum: int) -> bytes:
+        """The header of an HDU. Raises FitsWriteError, naming the file."""
+        try:
+            return render([*cards, *integrity_cards(checksum, datasum, self.created)])
+        except HeaderError as error:
+            raise FitsWriteError(f"{self.label}: {error}") from error
+
+    def reserve(self, cards: Sequence[Card]) -> int:
+        """Leave room for a header that will have as many cards."""
+        return self.sink.reserve(len(self.header(cards, _NO_CHECKSUM, 0)))
+
+    def complete(self, slot: int, cards: Sequence[Card], datasum: int) -> None:
+        """Write the header with the checksum over it and its data."""
+        text = checksum_text(word_sum(self.header(cards, _NO_CHECKSUM, datasum)), datasum)
+        self.sink.fill(slot, self.header(cards, text, datasum))
+
+
+class FitsWriter:
+    """A FITS file of a primary header and binary tables, in the order of the calls.
+
+        with FitsWriter(path, created=now, label="mwmTargets", compress=True) as out:
+            out.primary(cards)
+            with out.table(columns, cards, key="sdss_id") as table:
+                for batch in batches:
+                    table.write(batch)
+
+    `label` is what error messages call the file. When the block raises, the file is left as it is: write
+    inside `atomic_write`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        created: datetime,
+        label: str | None = None,
+        compress: bool = False,
+        threads: int | None = None,
+    ) -> None:
+        self._file = _File(open_sink(path, compress=compress, threads=threads), created, label or path.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._file.sink.close()
+        finally:
+            self._file.sink.abandon()
+
+    def primary(self, cards: Sequence[Card] = (), descriptions: Sequence[str] = ()) -> None:
+        """The primary header: `cards`, then one COMMENT for each of the HDU `descriptions`."""
+        described = [*section("HDU Descriptions"), *comments(descriptions)] if descriptions else []
+        complete = [*primary_cards(), *cards, *described]
+        self._file.complete(self._file.reserve(complete), complete, 0)
+
+    def table(
+        self, columns: Sequence[FitsColumn], cards: Sequence[Card] = (), *, key: str | None = None
+    ) -> TableWriter:
+        """A binary table with `cards` above its columns; `key` is the column that names a row in errors."""
+        return TableWriter(self._file, list(columns), list(cards), key)
+
+
+class TableWriter:
+    """The rows of one binary table. `rows` counts what was written so far."""
+
+    def __init__(self, file: _File, columns: list[FitsColumn], cards: list[Card], key: str | None) -> None:
+        self.rows = 0
+        self.summary: TableSummary | None = None
+        self._file = file
+        self._columns = columns
+        self._cards = cards
+        self._key = key
+        self._dtype = record_dtype(columns)
+        self._sum = WordSum()
+        # A multiple of four rows is a whole number of 32-bit words, whatever the width of a row.
+        fitting = _MOST_BLOCK_BYTES // max(self._dtype.itemsize, 1)
+        self._block_rows = max(4, min(_BLOCK_ROWS, fitting // 4 * 4))
+        self._block = np.empty(0, dtype=self._dtype)
+        self._filled = 0
+        self._slot = file.reserve(self._header())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+
+    def write(self, batch: pa.RecordBatch | pa.Table) -> None:
+        """Append the rows of a batch, which has (at least) the table's columns by name.
+
+        Raises FitsWriteError, naming file, column and row, when a value does not fit its column; WidthError
+        when it is too long.
+        """
+        present = set(batch.schema.names)
+        missing = [column.name for column in self._columns if column.name not in present]
+        if missing:
+            raise FitsWriteError(f"{self._file.label}: the rows lack the columns {', '.join(missing)}")
+        parts = batch.to_batches() if isinstance(batch, pa.Table) else [batch]
+        for part in parts:
+            start = 0
+            while start < part.num_rows:
+                if self._filled == len(self._block):
+                    self._block, self._filled = np.empty(self._block_rows, dtype=self._dtype), 0
+                count = min(part.num_rows - start, len(self._block) - self._filled)
+                self._append(part.slice(start, count))
+                start += count
+
+    def _append(self, part: pa.RecordBatch) -> None:
+        """Convert rows into the block, which has room for them, and let the block go when it is full."""
+        rows = self._block[self._filled : self._filled + part.num_rows]
+        for column in self._columns:
+            try:
+                rows[column.name] = column.convert(part.column(column.name))
+            except BadValueError as error:
+                kind = WidthError if isinstance(error, TooWideError) else FitsWriteError
+                place = self._place(part, error.row)
+                raise kind(f"{self._file.label}: column {column.name}: {error.reason}, {place}") from error
+            except WrongTypeError as error:
+                raise FitsWriteError(f"{self._file.label}: column {column.name}: {error}") from error
+        self._filled += part.num_rows
+        self.rows += part.num_rows
+        if self._filled == len(self._block):
+            self._emit(self._block)
+
+    def _place(self, part: pa.RecordBatch, row: int) -> str:
+        number = f"row {self.rows + row + 1}"
+        if self._key is None or self._key not in part.schema.names:
+            return number
+        return f"{number} ({self._key} {part.column(self._key)[row].as_py()})"
+
+    def _emit(self, block: npt.NDArray[Any]) -> None:
+        if block.nbytes:
+            data = memoryview(block.view(np.uint8).data)
+            self._sum.add(data)
+            self._file.sink.write(data)
+
+    def close(self) -> TableSummary:
+        """Write what is left, fill up to a whole FITS block, complete the header."""
+        if self._filled < len(self._block):
+            rest = self._block[: self._filled].tobytes()
+            self._emit_bytes(rest + b"\0" * (-len(rest) % 4))
+        self._emit_bytes(b"\0" * (-self._padded_bytes() % BLOCK_BYTES))
+        self._file.complete(self._slot, self._header(), self._sum.value)
+        self.summary = TableSummary(self.rows, self._sum.value)
+        return self.summary
+
+    def _padded_bytes(self) -> int:
+        size = self.rows * self._dtype.itemsize
+        return size + -size % 4
+
+    def _emit_bytes(self, data: bytes) -> None:
+        if data:
+            self._sum.add(data)
+            self._file.sink.write(data)
+
+    def _header(self) -> list[Card]:
+        if len(self._columns) > MAX_COLUMNS:
+            raise FitsWriteError(
+                f"{self._file.label}: {len(self._columns)} columns, a FITS table has at most {MAX_COLUMNS}"
+            )
+        mandatory = table_cards(self._dtype.itemsize, self.rows, len(self._columns))
+        return [*mandatory, *self._cards, *column_cards(self._columns)]

@@ -1,0 +1,145 @@
+"""Has anything changed since a product was written? A fingerprint of its inputs, kept in its header.
+
+It covers what the file would show: the state of every table that is read, the query, the columns with their
+descriptions and units, and the version of this code. It leaves out what differs between runs of the same
+inputs: times, run id, git revision, and the release that asked, since releases of one version share their files.
+
+The state of a table is taken from aggregates that need one scan: how many rows, sums of their keys and of the
+times of their last change, and in PostgreSQL the sum of the transactions that wrote them, which sees changes
+that nobody marked.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+from astropy.io.fits import Header
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    cast,
+    extract,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+
+from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES
+from astra_assets.models.base import Base, PipelineResult, table_of
+from astra_assets.models.database import Database
+from astra_assets.models.source import Source
+from astra_assets.models.version import major_minor
+from astra_assets.products.rows import output_columns, select_rows
+from astra_assets.products.summary import SummaryProduct, SummaryTable
+
+CODE_VERSION = "1"
+"""Raise it when the same inputs are to be written anew: it is part of every fingerprint."""
+
+KEYWORD = "FPRINT"
+"""Header card of the fingerprint."""
+
+_END = b"END".ljust(CARD_BYTES)
+_DIALECTS: dict[str, type[Dialect]] = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
+
+
+def fingerprint(
+    database: Database,
+    product: SummaryProduct,
+    *,
+    v_astra: str,
+    limit: int | None = None,
+) -> str:
+    """The fingerprint of a product's inputs: 64 hexadecimal digits."""
+    with database.connect() as connection:
+        states = {
+            table_of(model).name: _state(connection, database.dialect, model, v_astra)
+            for model in _models(product)
+        }
+    tables = [_declaration(product, table, v_astra, database.dialect, limit) for table in product.tables]
+    facts = {
+        "code": CODE_VERSION,
+        "product": product.name,
+        "v_astra": v_astra,
+        "tables": tables,
+        "states": states,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _models(product: SummaryProduct) -> list[type[Base]]:
+    return list(dict.fromkeys(model for table in product.tables for model in product.models(table)))
+
+
+def _declaration(
+    product: SummaryProduct, table: SummaryTable, v_astra: str, dialect: str, limit: int | None
+) -> dict[str, Any]:
+    """What one table HDU shows, as text."""
+    query = select_rows(product, table, v_astra=v_astra, dialect=dialect, limit=limit)
+    compiled = query.compile(dialect=_DIALECTS[dialect](), compile_kwargs={"literal_binds": True})
+    columns = [
+        (column.name, column.heading, column.note, repr(column.definition))
+        for column in output_columns(product, table)
+    ]
+    return {"query": str(compiled), "columns": columns, "description": table.description}
+
+
+def _state(connection: Connection, dialect: str, model: type[Base], v_astra: str) -> dict[str, str]:
+    """The aggregates of one table; of results only those of the current minor version."""
+    table = table_of(model)
+    (key,) = table.primary_key.columns
+    aggregates: dict[str, ColumnElement[Any]] = {
+        "rows": func.count(),
+        "keys": func.sum(key),
+        "last": func.max(table.c.modified),
+        **_times(dialect, table.c.modified),
+    }
+    if model is Source:
+        aggregates |= {name: func.sum(table.c[name]) for name in ("n_boss_visits", "n_apogee_visits")}
+    if dialect == "postgresql":
+        aggregates["transactions"] = func.sum(literal_column("xmin::text::bigint", BigInteger))
+    query = select(*(value.label(name) for name, value in aggregates.items())).select_from(table)
+    if issubclass(model, PipelineResult):
+        query = query.where(table.c.v_astra_major_minor == major_minor(v_astra))
+    row = connection.execute(query).mappings().one()
+    return {name: str(row[name]) for name in aggregates}
+
+
+def _times(dialect: str, modified: ColumnElement[Any]) -> dict[str, ColumnElement[Any]]:
+    """Exact sums of times.
+
+    Microseconds; in SQLite, whose sums end at 2**63, seconds and the microseconds within them.
+    """
+    if dialect == "postgresql":
+        return {"microseconds": func.sum(cast(extract("epoch", modified) * 1_000_000, BigInteger))}
+    seconds = cast(func.strftime("%s", modified), Integer)
+    microseconds = cast(func.substr(modified, 21, 6), Integer)
+    return {"seconds": func.sum(seconds), "microseconds": func.sum(microseconds)}
+
+
+def read_primary_header(path: Path) -> Header | None:
+    """The primary header of a FITS file, gzipped or not; None when it cannot be read as one."""
+    try:
+        with _open(path) as file:
+            text = b""
+            while _END not in (text[start : start + CARD_BYTES] for start in range(0, len(text), CARD_BYTES)):
+                block = file.read(BLOCK_BYTES)
+                text += block
+                if len(block) < BLOCK_BYTES or not text.startswith(b"SIMPLE  ="):
+                    return None
+            return Header.fromstring(text)
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
+def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
