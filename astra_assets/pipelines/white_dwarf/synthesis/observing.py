@@ -1,6 +1,6 @@
 """How a spectrograph records a template.
 
-Doppler shift, resolution, pixels, throughput, noise, flux calibration.
+Belongs here: Doppler shift, resolution, pixels, throughput, noise, flux calibration.
 
 Only what every observation has. Masked pixels, sky-line residuals and absolute fluxes are added by whoever
 makes files.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astra_assets.pipelines.white_dwarf.instrument import FWHM, boss_width
-from astra_assets.pipelines.white_dwarf.templates.opacity import FloatArray, smoothed
+from astra_assets.pipelines.white_dwarf.synthesis.opacity import FloatArray, smoothed
 from astra_assets.spectra.velocity import SPEED_OF_LIGHT, observed_wavelength
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ al. 2016, ApJ 831, 157)."""
 def boss_fwhm(wavelength: FloatArray) -> FloatArray:
     """Instrumental resolution [Angstrom, full width at half maximum] that `observe` gives the spectra.
 
-    The WRESL of a BOSS file.
+    This is what a BOSS file has in its column WRESL.
     """
     return np.asarray(wavelength * FWHM * _sigma(wavelength) / SPEED_OF_LIGHT)
 
@@ -37,7 +37,7 @@ def boss_fwhm(wavelength: FloatArray) -> FloatArray:
 def _sigma(wavelength: FloatArray) -> FloatArray:
     """Gaussian sigma [km/s] of the instrument.
 
-    With the two arms joined over 5900 to 6300 A, as in combined spectra.
+    The two arms are joined over 5900 to 6300 A, as in combined spectra.
     """
     knots = np.array([3500.0, 4500.0, 5900.0, 6300.0, 7500.0, 9000.0, 10500.0])
     return np.asarray(np.interp(wavelength, knots, [boss_width(knot) for knot in knots]))
@@ -61,8 +61,8 @@ def convolved(flux: FloatArray, wavelength: FloatArray) -> FloatArray:
 def noise_shape(wavelength: FloatArray, flux: FloatArray) -> FloatArray:
     """Standard deviation per pixel in arbitrary units: photons of object and sky over the throughput of BOSS.
 
-    Throughput falls to a quarter of its maximum at 3700 A and at 9800 A (Smee et al. 2013, figure 37); the
-    sky, as bright as the object at 5500 A, rises by the OH lines to six times that at 9000 A.
+    Throughput falls to a quarter of its maximum at 3700 A and at 9800 A (after Smee et al. 2013, AJ 146,
+    32); the sky, as bright as the object at 5500 A, rises by the OH lines to six times that at 9000 A.
     """
     throughput = np.interp(
         wavelength,

@@ -1,9 +1,9 @@
 """Synthetic spectra of all the kinds that white-dwarf pipelines must tell apart.
 
-To train the classifier, for the demo survey, for tests.
+They train the classifier and fill the demo survey and tests.
 
 `draw` makes a noiseless spectrum of a random object, `observe` what BOSS records of it. The physics is in
-the modules of this package: DA from the grid, everything else one-layer approximations that say so. Spectra
+`synthesis`: DA from the grid, everything else one-layer approximations that say so. Spectra
 of real objects and the classifier do not belong here.
 """
 
@@ -15,15 +15,15 @@ from types import MappingProxyType
 
 import numpy as np
 
-from astra_assets.pipelines.white_dwarf.templates import extragalactic, stars, white_dwarfs
-from astra_assets.pipelines.white_dwarf.templates.observing import boss_fwhm, observe
-from astra_assets.pipelines.white_dwarf.templates.opacity import (
+from astra_assets.pipelines.white_dwarf.synthesis import extragalactic, stars, white_dwarfs
+from astra_assets.pipelines.white_dwarf.synthesis.observing import boss_fwhm, observe
+from astra_assets.pipelines.white_dwarf.synthesis.opacity import (
     FloatArray,
     normalised,
     reddened,
     wavelength_scale,
 )
-from astra_assets.pipelines.white_dwarf.templates.white_dwarfs import Drawn
+from astra_assets.pipelines.white_dwarf.synthesis.white_dwarfs import Drawn
 
 __all__ = ["FURTHER_KINDS", "KINDS", "Template", "boss_fwhm", "draw", "observe"]
 
@@ -88,7 +88,7 @@ _SPECTRAL_TYPES = (
 def _draw_star(rng: np.random.Generator) -> Drawn:
     """A (35 %), F (30 %), G, K and late B stars of logg 3 to 4.6 and [M/H] -2.5 to 0.3.
 
-    Horizontal-branch stars among them.
+    Stars of the horizontal branch are among them.
     """
     shares = [share for share, _, _ in _SPECTRAL_TYPES]
     _, coolest, hottest = _SPECTRAL_TYPES[int(rng.choice(len(shares), p=shares))]

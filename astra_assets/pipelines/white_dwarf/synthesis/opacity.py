@@ -1,6 +1,6 @@
 """Physics common to all templates.
 
-The wavelength scale, Planck's law, line opacity, what an atmosphere makes of it, dust.
+Belongs here: the wavelength scale, Planck's law, line opacity, what an atmosphere makes of it, dust.
 
 All lines are formed in one layer: with `eta` the ratio of line to continuous opacity and a source function
 that rises linearly inwards (Milne-Eddington; Mihalas 1978, Stellar Atmospheres, section 10-3) the flux in
@@ -90,9 +90,9 @@ def normalised(flux: FloatArray, wavelength: FloatArray | None = None) -> FloatA
 def add_voigt(
     eta: FloatArray, centre: float, strength: float, sigma: float, gamma: float, *, reach: float
 ) -> None:
-    """Add an area of `strength` [Angstrom] in a Voigt profile (sigma.
+    """Add a Voigt profile to `eta` on the common scale.
 
-    Gamma, reach in Angstrom) to `eta` on the common scale.
+    `strength` is its area, `sigma` and `gamma` its widths, `reach` how far it is followed, all in Angstrom.
     """
     wavelength = wavelength_scale()
     first, last = np.searchsorted(wavelength, [centre - reach, centre + reach])
@@ -101,10 +101,7 @@ def add_voigt(
 
 
 def peak_voigt(eta: FloatArray, centre: float, peak: float, sigma: float, gamma: float) -> None:
-    """The same with the value of `eta` at the line's centre instead of the area.
-
-    And a reach that follows from it.
-    """
+    """Add a Voigt profile of height `peak`; its reach follows from that. Widths are in Angstrom."""
     area = peak / float(voigt_profile(0.0, sigma, gamma))
     reach = 6 * sigma + gamma * min(60.0, 10 * np.sqrt(1 + peak))
     add_voigt(eta, centre, area, sigma, gamma, reach=reach)
@@ -118,7 +115,7 @@ def balmer_wavelength(upper: int) -> float:
 def oscillator_strength(upper: int) -> float:
     """Absorption oscillator strength of the Balmer line to level `upper`.
 
-    Above 10 Kramers' formula with a Gaunt factor of 0.87.
+    Above 10 it is Kramers' formula with a Gaunt factor of 0.87.
     """
     if upper in _OSCILLATOR:
         return _OSCILLATOR[upper]
@@ -130,8 +127,9 @@ def stark_width(upper: int, electron_density: float) -> float:
 
     2.5e-9 alpha Ne^(2/3) with alpha of H-gamma 0.10 (Griem 1974, Spectral Line Broadening by Plasmas); the
     other lines in proportion to wavelength^2 upper^2 of the linear effect, times a factor that brings the
-    equivalent widths of the lines of Vega into their observed proportion (9 : 13 : 14 : 14 A from H-alpha
-    to H-delta): the first lines have strong unshifted components.
+    equivalent widths of the lines of Vega near their observed proportion (from H-alpha to H-delta
+    7 : 13 : 13 : 13 A comes out, 9 : 13 : 14 : 14 is observed): the first lines have strong unshifted
+    components.
     """
     scale = (balmer_wavelength(upper) / 4341.7) ** 2 * (upper / 5.0) ** 2
     alpha = 0.10 * scale * _UNSHIFTED.get(upper, 1.35)
@@ -174,7 +172,7 @@ def series_end(column: float) -> FloatArray:
 def band(head_air: float, strength: float, length: float, *, to_red: bool) -> FloatArray:
     """Optical depth of a molecular band on the common scale.
 
-    A sharp head and an exponential tail of `length` [Angstrom].
+    It has a sharp head and an exponential tail of `length` [Angstrom].
     """
     away = wavelength_scale() - vacuum(head_air)[0]
     distance = np.maximum(away if to_red else -away, 0.0)
@@ -203,10 +201,10 @@ def reddened(flux: FloatArray, ebv: float) -> FloatArray:
     return np.asarray(flux * 10.0 ** (-0.4 * 3.1 * ebv * (wavelength_scale() / 5500.0) ** -1.3))
 
 
-def resonant_noise(rng: np.random.Generator, correlation: float) -> FloatArray:
+def correlated_noise(rng: np.random.Generator, correlation: float) -> FloatArray:
     """Gaussian noise of unit variance on the common scale with a correlation length in km/s.
 
-    Unresolved blends.
+    It stands for unresolved blends and clumps.
     """
     white = rng.standard_normal(wavelength_scale().size)
     rough = smoothed(white, correlation)

@@ -14,9 +14,9 @@ import numpy as np
 from scipy.special import voigt_profile
 
 from astra_assets.pipelines.white_dwarf.grid import LOG_STEP
-from astra_assets.pipelines.white_dwarf.templates import opacity
-from astra_assets.pipelines.white_dwarf.templates.layer import Layer, higher, photosphere
-from astra_assets.pipelines.white_dwarf.templates.line_data import (
+from astra_assets.pipelines.white_dwarf.synthesis import opacity
+from astra_assets.pipelines.white_dwarf.synthesis.layer import Layer, higher, photosphere
+from astra_assets.pipelines.white_dwarf.synthesis.line_data import (
     ELEMENTS,
     HELIUM_I,
     HELIUM_II,
@@ -24,7 +24,7 @@ from astra_assets.pipelines.white_dwarf.templates.line_data import (
     OTHER_COOL_BANDS,
     TITANIUM_OXIDE,
 )
-from astra_assets.pipelines.white_dwarf.templates.opacity import FloatArray, wavelength_scale
+from astra_assets.pipelines.white_dwarf.synthesis.opacity import FloatArray, wavelength_scale
 
 _FINE = 8  # lines are computed on pixels this much smaller, 2.2 km/s, and averaged
 _MICROTURBULENCE = 2.0  # km/s
@@ -34,10 +34,7 @@ _LIGHT = 299_792.458  # km/s
 def metal_lines(
     layer: Layer, saturated: FloatArray, *, microturbulence: float = _MICROTURBULENCE
 ) -> FloatArray:
-    """Flux on the common scale.
-
-    In units of the continuum, with the lines of `LINES` and helium formed in `layer`.
-    """
+    """Flux in units of the continuum, on the common scale, with the lines of metals and helium of `layer`."""
     log_start = np.log10(wavelength_scale()[0]) - 0.5 * LOG_STEP * (1 - 1 / _FINE)
     fine = 10.0 ** (log_start + LOG_STEP / _FINE * np.arange(wavelength_scale().size * _FINE))
     eta = np.zeros_like(fine)
@@ -57,7 +54,7 @@ def metal_lines(
 def _collisional_width(centre: float, layer: Layer, *, helium: bool) -> float:
     """Lorentzian half width [Angstrom].
 
-    Van der Waals broadening by H (metals), quadratic Stark effect (He I).
+    It is due to van der Waals broadening by H (metals), quadratic Stark effect (He I).
     """
     if helium:
         return 0.06 * (layer.electron_density / 1e16) * (centre / 4471.0) ** 2 + 1e-4
@@ -76,7 +73,7 @@ def _vacuum_lines() -> tuple[tuple[str, int, float, float, float], ...]:
 def _blends() -> FloatArray:
     """A fixed pattern, mean 1, that stands for the weak lines that `LINES` leaves out."""
     rng = np.random.default_rng(5040)
-    rough = opacity.resonant_noise(rng, 60.0) + 0.7 * opacity.resonant_noise(rng, 400.0)
+    rough = opacity.correlated_noise(rng, 60.0) + 0.7 * opacity.correlated_noise(rng, 400.0)
     pattern = np.exp(0.5 * rough)
     return np.asarray(pattern / pattern.mean())
 
@@ -103,7 +100,7 @@ def star(
 def _unresolved(teff: float, metallicity: float) -> FloatArray:
     """Mean optical depth of the weak lines.
 
-    0.3 at 4000 A in the Sun, 0.02 in A stars; a fifth as much at 6000 A.
+    It is 0.3 at 4000 A in the Sun, 0.02 in A stars; a fifth as much at 6000 A.
     """
     cool = np.clip((5040.0 / teff - 0.55) / 0.32, 0.0, 1.6) ** 1.5
     return np.asarray(0.30 * cool * 10.0 ** (0.5 * metallicity) * (wavelength_scale() / 4000.0) ** -4 + 0.004)
@@ -167,10 +164,8 @@ def m_dwarf(subtype: float, rng: np.random.Generator) -> FloatArray:
 def hot_subdwarf(teff: float, logg: float, helium: float, *, hydrogen: float = 0.3) -> FloatArray:
     """Flux of an sdB or sdO star on the common scale.
 
-    `helium` is He/H by number (Heber 2016, PASP 128, 082001).
-
-    `hydrogen` multiplies the opacity of the Balmer lines: at 0.3 the equivalent width of H-gamma is that
-    observed in sdB stars, 7 A.
+    `helium` is He/H by number (Heber 2016, PASP 128, 082001). `hydrogen` multiplies the opacity of the
+    Balmer lines: at 0.3 the equivalent width of H-gamma is that observed in sdB stars, 7 A.
 
     Hydrogen and He I from the layer; He II grows from 32,000 K on: its lines of levels 3 and 4 are put in
     by hand, proportional to helium and saturating, since their populations are far from equilibrium.

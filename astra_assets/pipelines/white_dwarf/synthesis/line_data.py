@@ -120,7 +120,7 @@ TITANIUM_OXIDE = (
 )  # fmt: skip
 """TiO band heads, degraded to the red.
 
-Air wavelength [Angstrom], relative strength, e-folding length [Angstrom]. Heads: Jacoby,
+Each has air wavelength [Angstrom], relative strength, e-folding length [Angstrom]. Heads: Jacoby,
 Hunter & Christian 1984; Kirkpatrick et al. 1991 (ApJS 77, 417). Strengths: read off M dwarf spectra, to
 some 30 %.
 """
@@ -139,7 +139,7 @@ SWAN = (
 )  # fmt: skip
 """C2 Swan band heads, degraded to the blue.
 
-Air wavelength [Angstrom], relative strength (Pearse & Gaydon; Danylewych & Nicholls 1974
+Each has air wavelength [Angstrom] and relative strength (Pearse & Gaydon; Danylewych & Nicholls 1974
 for the order of strengths)."""
 
 CARBON = (

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from astra_assets.pipelines.white_dwarf.grid import load_grid
-from astra_assets.pipelines.white_dwarf.templates import opacity, stars
-from astra_assets.pipelines.white_dwarf.templates.line_data import CARBON, HELIUM_I, HELIUM_II, SWAN
-from astra_assets.pipelines.white_dwarf.templates.opacity import (
+from astra_assets.pipelines.white_dwarf.synthesis import opacity, stars
+from astra_assets.pipelines.white_dwarf.synthesis.line_data import CARBON, HELIUM_I, HELIUM_II, SWAN
+from astra_assets.pipelines.white_dwarf.synthesis.opacity import (
     FloatArray,
     normalised,
     planck,
@@ -48,7 +48,8 @@ def draw_da(rng: np.random.Generator) -> Drawn:
 def draw_dah(rng: np.random.Generator) -> Drawn:
     """A magnetic DA of 2 to 40 MG.
 
-    Balmer lines split into three by the linear Zeeman effect and shifted blue by the quadratic one.
+    Its Balmer lines are split into three by the linear Zeeman effect and shifted to the blue by the
+    quadratic one.
 
     Linear: 4.67e-13 wavelength^2 B; quadratic: 4.97e-23 wavelength^2 n^4 (1 + m^2) B^2 (Preston 1970, ApJ
     160, L143), bent over at 60 A, where perturbation theory fails. The field of a dipole varies by a factor
@@ -81,7 +82,7 @@ def draw_dah(rng: np.random.Generator) -> Drawn:
 def draw_db(rng: np.random.Generator) -> Drawn:
     """A helium atmosphere of 12,500 to 30,000 K.
 
-    Broad He I lines on a blackbody; a quarter with a trace of hydrogen (DBA).
+    It has broad He I lines on a blackbody; a quarter have a trace of hydrogen (DBA).
     """
     teff = float(rng.uniform(12500.0, 30000.0))
     wavelength = wavelength_scale()
@@ -98,7 +99,7 @@ def draw_db(rng: np.random.Generator) -> Drawn:
 def _helium(rng: np.random.Generator, teff: float, factor: float) -> FloatArray:
     """Opacity of He I in a white dwarf.
 
-    Strongest near 20,000 K (Bergeron et al. 2011, ApJ 737, 28), widths of 5 to 25 A.
+    Lines are strongest near 20,000 K (Bergeron et al. 2011, ApJ 737, 28) and 5 to 25 A wide.
     """
     eta = np.zeros_like(wavelength_scale())
     strength = factor * float(np.exp(-0.5 * (np.log(teff / 21000.0) / 0.30) ** 2))
@@ -143,7 +144,7 @@ def draw_do(rng: np.random.Generator) -> Drawn:
 def draw_dq(rng: np.random.Generator) -> Drawn:
     """Carbon: Swan bands of C2 on 5500 to 10,500 K.
 
-    One in four a warm DQ of 11,000 to 20,000 K with C I and C II lines.
+    One in four is a warm DQ of 11,000 to 20,000 K with C I and C II lines.
     """
     wavelength = wavelength_scale()
     if rng.random() < 0.25:
@@ -180,7 +181,7 @@ METALS = (
 def draw_dz(rng: np.random.Generator) -> Drawn:
     """Metals in a cool helium atmosphere of 5000 to 11,000 K.
 
-    Ca II H and K always, Ca I, Mg, Fe, Na by temperature and abundance.
+    Ca II H and K show always, Ca I, Mg, Fe, Na by temperature and abundance.
     """
     teff = float(rng.uniform(5000.0, 11000.0))
     abundance = 10.0 ** rng.uniform(-0.3, 1.3)
@@ -207,7 +208,7 @@ def draw_da_ms(rng: np.random.Generator) -> Drawn:
 def draw_cv(rng: np.random.Generator) -> Drawn:
     """A cataclysmic variable.
 
-    A blue continuum with Balmer and He I emission, He II and double peaks in some (Szkody et al. 2002
+    It has a blue continuum with Balmer and He I emission, He II and double peaks in some (Szkody et al. 2002
     onwards).
     """
     wavelength = wavelength_scale()

@@ -10,15 +10,15 @@ from functools import cache
 
 import numpy as np
 
-from astra_assets.pipelines.white_dwarf.templates import opacity, stars
-from astra_assets.pipelines.white_dwarf.templates.opacity import FloatArray, wavelength_scale
-from astra_assets.pipelines.white_dwarf.templates.white_dwarfs import Drawn
+from astra_assets.pipelines.white_dwarf.synthesis import opacity, stars
+from astra_assets.pipelines.white_dwarf.synthesis.opacity import FloatArray, wavelength_scale
+from astra_assets.pipelines.white_dwarf.synthesis.white_dwarfs import Drawn
 
 _LIGHT = 299_792.458  # km/s
 _NAN = float("nan")
 
-# Vanden Berk et al. 2001 (AJ 122, 549), table 2: vacuum wavelength [Angstrom], rest equivalent width
-# [Angstrom], Gaussian sigma [Angstrom]
+# after Vanden Berk et al. 2001 (AJ 122, 549), table 2, rounded: vacuum wavelength [Angstrom], rest
+# equivalent width [Angstrom], Gaussian sigma [Angstrom]
 QUASAR_LINES = (
     (1033.0, 9.8, 7.8), (1216.3, 92.9, 19.5), (1240.1, 2.3, 12.0), (1398.3, 8.1, 14.3),
     (1546.2, 23.8, 14.3), (1637.9, 2.5, 8.0), (1905.5, 21.2, 23.6), (2800.3, 32.3, 34.9),
@@ -45,7 +45,7 @@ NEBULAR_LINES = (
 def draw_quasar(rng: np.random.Generator) -> Drawn:
     """A power law F_lambda ~ lambda^-0.6..-2.2 with broad lines and iron humps at redshift 0.05 to 3.5.
 
-    Lyman-alpha forest blueward of 1216 A.
+    The Lyman-alpha forest absorbs bluewards of 1216 A.
     """
     wavelength = wavelength_scale()
     redshift = float(rng.uniform(0.05, 3.5) if rng.random() < 0.8 else rng.uniform(0.05, 0.5))
@@ -69,7 +69,7 @@ def draw_quasar(rng: np.random.Generator) -> Drawn:
     flux = continuum * (1.0 + lines)
     if redshift < 0.4:
         flux = flux + rng.uniform(0.0, 1.0) * np.median(flux) * opacity.normalised(
-            _redshifted(_population(0), redshift)
+            redshifted(_population(0), redshift)
         )
     return _NAN, _NAN, flux * _forest(rest, redshift, rng)
 
@@ -77,18 +77,19 @@ def draw_quasar(rng: np.random.Generator) -> Drawn:
 def _forest(rest: FloatArray, redshift: float, rng: np.random.Generator) -> FloatArray:
     """Transmission of the intergalactic hydrogen.
 
-    Mean optical depth 0.0036 (1 + z)^3.45 (Madau 1995, ApJ 441, 18), clumped.
+    The Lyman-alpha forest has a mean optical depth of 0.0036 (1 + z)^3.45 (Madau 1995, ApJ 441, 18) and is
+    clumped.
     """
-    clumps = np.exp(1.2 * opacity.resonant_noise(rng, 150.0) - 0.72)
+    clumps = np.exp(1.2 * opacity.correlated_noise(rng, 150.0) - 0.72)
     tau = 0.0036 * (1.0 + redshift) ** 3.45 * (rest / 1216.0) ** 3.45 * clumps
     return np.asarray(np.where(rest < 1215.0, np.exp(-tau), 1.0))
 
 
 @cache
 def _population(age: int) -> FloatArray:
-    """Flux of a mixture of stars, 0.
+    """Flux of a mixture of stars, not broadened, redwards of 3500 A at rest.
 
-    Old, 1: intermediate (A stars), 2: young; redwards of 3500 A at rest. Not broadened.
+    `age` is 0 (old), 1 (intermediate, with A stars) or 2 (young).
     """
     mixtures = (
         (
@@ -107,7 +108,7 @@ def _population(age: int) -> FloatArray:
     return np.asarray(sum(parts))
 
 
-def _redshifted(flux: FloatArray, redshift: float) -> FloatArray:
+def redshifted(flux: FloatArray, redshift: float) -> FloatArray:
     """Flux shifted redwards.
 
     What lies bluewards of 3500 A at rest is taken to fall from there as wavelength^3, as old populations
@@ -119,9 +120,9 @@ def _redshifted(flux: FloatArray, redshift: float) -> FloatArray:
 
 
 def draw_galaxy(rng: np.random.Generator) -> Drawn:
-    """A galaxy at redshift 0.001 to 0.4.
+    """A galaxy at redshift 0.003 to 0.4.
 
-    Half old (4000 A break, H and K, G band, Mg b, Na D), half star-forming with narrow emission lines.
+    Half are old (4000 A break, H and K, G band, Mg b, Na D), half form stars and have narrow emission lines.
     """
     redshift = float(
         np.exp(rng.uniform(np.log(0.003), np.log(0.4))) if rng.random() < 0.4 else rng.uniform(0.02, 0.4)
@@ -136,7 +137,7 @@ def draw_galaxy(rng: np.random.Generator) -> Drawn:
         flux = opacity.reddened(flux, float(rng.exponential(0.15)))
     elif rng.random() < 0.3:
         flux = flux + _nebula(rng, float(rng.uniform(0.2, 1.0)), dispersion)
-    return _NAN, _NAN, _redshifted(opacity.smoothed(flux, dispersion), redshift)
+    return _NAN, _NAN, redshifted(opacity.smoothed(flux, dispersion), redshift)
 
 
 def _nebula(rng: np.random.Generator, width: float, dispersion: float) -> FloatArray:

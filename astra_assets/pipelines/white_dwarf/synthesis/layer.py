@@ -1,6 +1,6 @@
 """One layer of a stellar photosphere in local thermodynamic equilibrium.
 
-Ionisation, electron pressure, continuous opacity, populations.
+Belongs here: ionisation, electron pressure, continuous opacity, populations.
 
 Used for everything that has hydrogen and helium or metals in stellar proportions. Formulas of Gray 2005
 (The Observation and Analysis of Stellar Photospheres, 3rd edition, chapters 1, 8, 9). No spectra here: see
@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import brentq
 
-from astra_assets.pipelines.white_dwarf.templates.line_data import ELEMENTS
+from astra_assets.pipelines.white_dwarf.synthesis.line_data import ELEMENTS
 
 BOLTZMANN = 1.380649e-16
 """erg / K, exact (SI)."""
@@ -51,9 +51,9 @@ class Layer:
         return self.electron_pressure / (BOLTZMANN * self.temperature)
 
     def ratio(self, energy: float, partition: float) -> float:
-        """Saha's equation:.
+        """Ionised over not ionised, by Saha's equation.
 
-        (ionised / not ionised) for an ionisation energy [eV] and a ratio of partition functions.
+        `energy` is the ionisation energy [eV], `partition` the ratio of the partition functions.
         """
         exponent = -0.1761 + 2.5 * math.log10(self.temperature) - self.theta * energy + math.log10(partition)
         return float(10.0 ** min(max(exponent, -40.0), 40.0) / self.electron_pressure)
@@ -98,7 +98,7 @@ class Layer:
     def continuous_opacity(self) -> float:
         """Absorption and scattering near 5000 A per hydrogen atom [cm2].
 
-        H-, bound-free of H, electron scattering.
+        It is the sum of H-, bound-free absorption of H and scattering by electrons.
         """
         theta, neutral = self.theta, self.neutral_hydrogen
         negative = (
@@ -113,16 +113,15 @@ class Layer:
         """Hydrogen atoms in level 2 per unit of continuous opacity [cm-2], as the Balmer lines see them.
 
         The level is populated at 0.95 of the temperature, and the number halved: Balmer wings form above
-        the layer. Both match the equivalent widths of the Sun (H-alpha 4 A), Vega (H-gamma 14 A) and hot
-        subdwarfs (H-gamma 7 A) to a third.
+        the layer. With that H-gamma of Vega comes out at 13 A (observed 14), H-alpha of the Sun at 2 A (4).
         """
         cooler = 10.0 ** (-10.199 * 0.053 * self.theta)
         return float(0.5 * self.second_level * cooler / self.continuous_opacity)
 
     def column(self, element: str, ion: int, energy: float, partition: float | None = None) -> float:
-        """Atoms of an ion in a level of `energy` [eV].
+        """Atoms in a level, per statistical weight and unit of continuous opacity [cm-2].
 
-        Per statistical weight and unit of continuous opacity [cm-2].
+        `energy` [eV] is that of the level above the ground state of the ion.
         """
         share = self.stages[element][ion] * self.abundance(element)
         weight = ELEMENTS[element].partition[ion] if partition is None else partition
@@ -132,7 +131,7 @@ class Layer:
 def photosphere(teff: float, logg: float, metallicity: float = 0.0, helium: float = 0.085) -> Layer:
     """The layer at `teff` [K] whose pressure is that of a hydrostatic atmosphere at optical depth 2/3.
 
-    P = g tau / kappa.
+    The pressure is P = g tau / kappa.
     """
     mass = _HYDROGEN_MASS * (1.0 + 4.0 * helium)
 

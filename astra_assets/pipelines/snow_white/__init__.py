@@ -1,0 +1,97 @@
+"""SnowWhite: classes of white-dwarf spectra, temperature and gravity of the DA among them, from BOSS coadds.
+
+The declaration and the way from a spectrum to a row. Method: line measurements and coarse pixels
+(`features.py`) go to a small neural network trained on simulated spectra (`classifier.py`, `train.py`); DA
+are fitted with model atmospheres (`fit.py`). The network tells thirteen classes apart and not the mixed
+types (DAB, DZA, ...), which get the class of their strongest lines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from astra_assets.models.base import bit
+from astra_assets.models.boss import BossCombinedSpectrum
+from astra_assets.models.cartons import in_program
+from astra_assets.pipelines.base import Columns, Pipeline, Requirement, Step, WorkContext
+from astra_assets.pipelines.snow_white.table import SnowWhite, named, published
+from astra_assets.spectra.base import Spectrum
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from astra_assets.pipelines.snow_white.classifier import Classifier
+    from astra_assets.pipelines.white_dwarf.grid import DAGrid
+
+__all__ = ["SNOW_WHITE", "Resources", "SnowWhite", "classify_star"]
+
+FITTED = ("DA", "DA:")
+"""Classes whose temperature and gravity are fitted (Astra's rule)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Resources:
+    """What a process loads once."""
+
+    classifier: Classifier
+    grid: DAGrid
+
+
+def load_resources(context: WorkContext) -> Resources:
+    """The classifier named by the setting `snow_white_classifier`, else the packaged one; the DA models.
+
+    Raises:
+        ClassifierError: the file named by the setting cannot be used.
+    """
+    from astra_assets.pipelines.snow_white.classifier import SETTING, load_classifier
+    from astra_assets.pipelines.white_dwarf.grid import load_grid
+
+    return Resources(load_classifier(context.settings.get(SETTING)), load_grid())
+
+
+def classify_star(spectrum: Spectrum, resources: Resources) -> SnowWhite:
+    """Classify one spectrum; fit it if it is a DA.
+
+    Raises:
+        Unusable: no flux (`no_flux`), or too few wavelengths (`too_little_coverage`).
+    """
+    from astra_assets.pipelines.snow_white.features import extract
+    from astra_assets.pipelines.snow_white.fit import fit_da
+
+    probabilities = resources.classifier.probabilities(extract(spectrum))
+    row = SnowWhite(classification=named(probabilities), result_flags=0, **published(probabilities))
+    if row.classification not in FITTED:
+        return row
+    fit = fit_da(spectrum, resources.grid)
+    row.teff, row.e_teff, row.raw_e_teff = fit["teff"], fit["e_teff"], fit["raw_e_teff"]
+    row.logg, row.e_logg, row.raw_e_logg = fit["logg"], fit["e_logg"], fit["raw_e_logg"]
+    row.v_rel = fit["v_rel"]
+    row.result_flags = sum(bit(SnowWhite, "result_flags", name) for name in fit["flags"])
+    return row
+
+
+def is_white_dwarf(columns: Columns) -> np.ndarray:
+    """True where the source is in a carton of the program mwm_wd."""
+    return in_program(columns["sdss5_target_flags"], "mwm_wd")
+
+
+SNOW_WHITE = Pipeline(
+    name="SnowWhite",
+    table=SnowWhite,
+    steps=(
+        Step(
+            "star_filter",
+            inputs=BossCombinedSpectrum,
+            requires=(
+                Requirement(
+                    "not_mwm_wd",
+                    "the source is in no carton of the program mwm_wd",
+                    needs=("sdss5_target_flags",),
+                    test=is_white_dwarf,
+                ),
+            ),
+        ),
+        Step("star", inputs=BossCombinedSpectrum, function=classify_star, setup=load_resources),
+    ),
+)
