@@ -1,0 +1,83 @@
+"""Who runs a task: at any time one process may write parts, whatever else is still alive.
+
+A worker claims its task by writing `claim.json` with a token of its own. The last claim counts. A worker
+looks at the claim before it writes anything, and stops when it is no longer its own; so a copy that a cluster
+left running beside its successor does no harm. In the instant between looking and writing the numbering of
+the parts protects (`parts`). Not here: what a worker does.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from astra_assets.compute.files import read_json, write_json
+
+# Seconds by which the start of a process may differ between two readings of the system's clock.
+_SAME_START = 2.0
+
+
+class TaskTakenError(Exception):
+    """A living process of this machine runs the task already."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The claim of one process on one task."""
+
+    folder: Path
+    token: str
+
+    def holds(self) -> bool:
+        """True while nobody else has claimed the task."""
+        content = read_json(self.folder / "claim.json")
+        return content is not None and content.get("token") == self.token
+
+
+def take(folder: Path) -> Claim:
+    """Claim the task in a folder for this process.
+
+    A process of another machine is not asked: whoever starts a task there knows that its predecessor is gone,
+    or wants it gone.
+
+    Raises:
+        TaskTakenError: a living process of this machine has claimed it.
+    """
+    pid = living_owner(folder)
+    if pid is not None and pid != os.getpid():
+        raise TaskTakenError(f"{folder}: process {pid} of this machine runs this task already")
+    claim = Claim(folder, secrets.token_hex(8))
+    write_json(
+        folder / "claim.json",
+        {
+            "token": claim.token,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": psutil.Process().create_time(),
+        },
+    )
+    return claim
+
+
+def owner_host(folder: Path) -> str | None:
+    """Name of the machine whose process claimed the task; None while there is no claim."""
+    content = read_json(folder / "claim.json")
+    return None if content is None else str(content.get("host"))
+
+
+def living_owner(folder: Path) -> int | None:
+    """Process id of the owner of a task, if it lives on this machine; else None."""
+    content = read_json(folder / "claim.json")
+    if content is None or content.get("host") != socket.gethostname():
+        return None
+    try:
+        process = psutil.Process(int(content["pid"]))
+        same = abs(process.create_time() - float(content["started"])) < _SAME_START
+        return process.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (psutil.Error, KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,294 @@
+"""Collecting: the parts of a finished batch become rows of the database, in one transaction.
+
+Every part is checked first. A batch that was collected already is left alone. Not here: waiting for the
+batch (`engine`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from sqlalchemy import Connection, Table, delete, exists, select, update
+
+from astra_assets.compute import outcomes
+from astra_assets.compute.batch import Batch, BatchError
+from astra_assets.compute.inputs import ATTEMPTS, CURRENT_RESULT, EARLIER, OUTDATED_RESULT, StepInputs
+from astra_assets.compute.parts import FAILURES, RESULTS, failure_schema, part_files
+from astra_assets.compute.rows import PROBLEMS, ResultShape
+from astra_assets.models.base import Base, table_of, utcnow
+from astra_assets.models.compute import ComputeBatch, ComputeOutcome
+from astra_assets.models.database import Database
+
+PROBLEM_STEP = "{}/visit"
+"""Step under which problems with single visits of a source are recorded."""
+
+
+class PartError(BatchError):
+    """A part does not belong to its batch; the message names the file and what is wrong with it."""
+
+
+@dataclass
+class Parts:
+    """The checked parts of a batch, and what the manifest says about their inputs.
+
+    Attributes:
+        keys: keys of all inputs, ascending; `attempts` and `earlier` are the columns of the manifest beside
+            them.
+        files: parts by kind.
+        seen: True for each input that is in a part.
+    """
+
+    keys: np.ndarray[Any, Any]
+    attempts: np.ndarray[Any, Any]
+    earlier: np.ndarray[Any, Any]
+    files: dict[str, list[Path]] = field(default_factory=lambda: {RESULTS: [], FAILURES: []})
+    seen: np.ndarray[Any, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.seen = np.zeros(len(self.keys), dtype=bool)
+
+    def places(self, keys: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+        """Places of these keys in the manifest; -1 for keys that are not in it."""
+        wanted = keys.to_numpy()
+        places = np.searchsorted(self.keys, wanted)
+        places[places == len(self.keys)] = 0
+        return np.where(self.keys[places] == wanted, places, -1)
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a batch brought."""
+
+    results: int
+    failed: int
+    skipped: int
+
+
+def check_parts(batch: Batch, shape: ResultShape) -> Parts:
+    """Read the keys of all parts and compare them with the manifest.
+
+    Raises:
+        PartError: a part cannot be read, has other columns than its batch, or an input that is not in the
+            manifest or in another part already.
+    """
+    manifest = pq.read_table(batch.manifest, columns=[shape.key_name, ATTEMPTS, EARLIER])
+    columns = (manifest[name].to_numpy() for name in (shape.key_name, ATTEMPTS, EARLIER))
+    parts = Parts(*columns)
+    schemas = {RESULTS: shape.schema, FAILURES: failure_schema(shape.key_name)}
+    for task in range(len(batch.tasks)):
+        for kind, schema in schemas.items():
+            for path in part_files(batch.task_folder(task), kind):
+                try:
+                    _check_part(path, schema, parts, shape.key_name)
+                except PartError as error:
+                    advice = (
+                        f"Cancel the batch (astra-assets cancel {batch.batch_id}) and run the step again."
+                    )
+                    raise PartError(f"{error}. {advice}") from error
+                parts.files[kind].append(path)
+    return parts
+
+
+def _check_part(path: Path, schema: pa.Schema, parts: Parts, key_name: str) -> None:
+    try:
+        found = pq.read_schema(path)
+        if not found.equals(schema):
+            raise PartError(f"{path}: has other columns than the step writes: {_difference(found, schema)}")
+        keys = pq.read_table(path, columns=[key_name])[key_name]
+    except (OSError, pa.ArrowException) as error:
+        raise PartError(f"{path}: cannot be read: {error}") from error
+    places = parts.places(keys)
+    if (places < 0).any():
+        stranger = keys[int(np.argmax(places < 0))].as_py()
+        raise PartError(f"{path}: {key_name} {stranger} is not an input of this batch")
+    known = parts.seen[places]
+    unique, counts = np.unique(places, return_counts=True)
+    if known.any() or (counts > 1).any():
+        twice = places[known][0] if known.any() else unique[counts > 1][0]
+        raise PartError(f"{path}: {key_name} {parts.keys[twice]} is in the parts of this batch twice")
+    parts.seen[places] = True
+
+
+def _difference(found: pa.Schema, wanted: pa.Schema) -> str:
+    lacking = [f"{each.name} ({each.type})" for each in wanted if each not in list(found)]
+    extra = [f"{each.name} ({each.type})" for each in found if each not in list(wanted)]
+    if not lacking and not extra:
+        return "their order differs"
+    return f"lacking {', '.join(lacking) or 'none'}, not expected {', '.join(extra) or 'none'}"
+
+
+class Collector:
+    """Writes the parts of one batch into the database."""
+
+    def __init__(self, database: Database, batch: Batch, inputs: StepInputs) -> None:
+        self.database, self.batch, self.inputs = database, batch, inputs
+        self.shape = ResultShape(inputs.pipeline, inputs.step, batch.context())
+        self.now = utcnow()
+
+    def collect(self, parts: Parts) -> Collected | None:
+        """Write everything in one transaction; None if the batch was collected before."""
+        counts = self._counts(parts)
+        with self.database.begin() as connection:
+            if not self._close(connection, counts):
+                return None
+            for path in parts.files[RESULTS]:
+                self._write_results(connection, pq.read_table(path))
+            self._forget_settled(connection)
+            self._forget_replaced(connection)
+            for path in parts.files[FAILURES]:
+                self._write_failures(connection, pq.read_table(path), parts)
+        return counts
+
+    def _counts(self, parts: Parts) -> Collected:
+        results = sum(pq.read_metadata(path).num_rows for path in parts.files[RESULTS])
+        states = [pq.read_table(path, columns=["state"])["state"] for path in parts.files[FAILURES]]
+        failed = sum(pc.sum(pc.equal(each, "failed")).as_py() for each in states)
+        return Collected(results, failed, sum(len(each) for each in states) - failed)
+
+    def _close(self, connection: Connection, counts: Collected) -> bool:
+        """Mark the batch as collected; False if that was done before."""
+        table = table_of(ComputeBatch)
+        closed = update(table).where(table.c.batch_id == self.batch.batch_id, table.c.state == "active")
+        values = {"n_results": counts.results, "n_failed": counts.failed, "n_skipped": counts.skipped}
+        result = connection.execute(closed.values(state="collected", finished=self.now, **values))
+        return result.rowcount == 1
+
+    def _write_results(self, connection: Connection, rows: pa.Table) -> None:
+        inputs = self.inputs
+        own = rows.select(list(self.shape.columns))
+        own = own.append_column("created", _constant(self.batch.planned, rows.num_rows))
+        key = [inputs.key_name, "v_astra_major_minor"]
+        self.database.upsert(connection, inputs.results, own, key=key, keep=["created"])
+        for model in inputs.step.tables:
+            self._write_further(connection, table_of(model), rows[table_of(model).name])
+        problems = _flattened(rows[PROBLEMS])
+        self._forget_problems(connection, rows)
+        self._write_problems(connection, problems)
+
+    def _write_further(self, connection: Connection, table: Table, nested: pa.ChunkedArray) -> None:
+        """Rows of a further table carry the time at which they become visible, for others wait for that."""
+        rows = _flattened(nested)
+        rows = rows.set_column(
+            rows.column_names.index("modified"), "modified", _constant(self.now, rows.num_rows)
+        )
+        rows = rows.append_column("created", _constant(self.now, rows.num_rows))
+        self.database.upsert(connection, table, rows, key=["spectrum_pk"], keep=["created"])
+
+    def _forget_settled(self, connection: Connection) -> None:
+        """Delete the outcomes of inputs that have a result of this batch."""
+        inputs, outcome = self.inputs, table_of(ComputeOutcome)
+        made = self._made().where(inputs.results.c[inputs.key_name] == outcome.c[inputs.key_name])
+        connection.execute(
+            delete(outcome).where(
+                outcome.c.pipeline == inputs.pipeline.name,
+                outcome.c.step.in_([step.name for step in inputs.deciding]),
+                outcome.c.v_astra_major_minor == inputs.major_minor,
+                exists(made.correlate(outcome)),
+            )
+        )
+
+    def _forget_replaced(self, connection: Connection) -> None:
+        """Delete rows of further tables that belong to the sources of this batch and were not made again."""
+        for table in map(table_of, self.inputs.step.tables):
+            old = delete(table).where(table.c.source_pk.in_(self._made()), table.c.modified < self.now)
+            if "v_astra" in table.c:
+                versions = f"{self.batch.v_astra.rpartition('.')[0]}.%"
+                old = old.where(table.c.v_astra.like(versions))
+            connection.execute(old)
+
+    def _made(self) -> Any:
+        """Keys of the inputs that have a result of this batch."""
+        results = self.inputs.results
+        return select(results.c[self.inputs.key_name]).where(
+            results.c.v_astra_major_minor == self.inputs.major_minor, results.c.modified == self.batch.planned
+        )
+
+    def _write_failures(self, connection: Connection, rows: pa.Table, parts: Parts) -> None:
+        """Record outcomes. A failure does not take away a result that still holds; an outdated one goes."""
+        inputs = self.inputs
+        places = parts.places(rows[inputs.key_name])
+        earlier = parts.earlier[places]
+        skipped = pc.equal(rows["state"], "skipped").to_numpy()
+        outcomes.forget_results(
+            connection,
+            inputs,
+            parts.keys[places[(earlier == OUTDATED_RESULT) | (skipped & (earlier != 0))]].tolist(),
+        )
+        kept = (earlier != CURRENT_RESULT) | skipped
+        rows = rows.filter(pa.array(kept))
+        attempts = pa.array(parts.attempts[places][kept] + 1, pa.int32())
+        rows = rows.append_column("attempts", attempts)
+        rows = rows.append_column("step", pa.repeat(inputs.step.name, rows.num_rows))
+        self._record(connection, rows)
+
+    def _record(self, connection: Connection, rows: pa.Table) -> None:
+        outcomes.record(
+            self.database, connection, self.inputs, rows, batch_id=self.batch.batch_id, when=self.batch.judged
+        )
+
+    def _forget_problems(self, connection: Connection, rows: pa.Table) -> None:
+        """Delete what earlier batches said about visits of these sources."""
+        if not self.inputs.over_sources:
+            return
+        outcome = table_of(ComputeOutcome)
+        mine = (
+            outcome.c.pipeline == self.inputs.pipeline.name,
+            outcome.c.step == PROBLEM_STEP.format(self.inputs.step.name),
+            outcome.c.v_astra_major_minor == self.inputs.major_minor,
+        )
+        if connection.scalar(select(outcome.c.pk).where(*mine).limit(1)) is None:
+            return
+        sources = rows["source_pk"].to_pylist()
+        for table in visit_tables():
+            for start in range(0, len(sources), 1_000):
+                of_sources = select(table.c.spectrum_pk).where(
+                    table.c.source_pk.in_(sources[start : start + 1_000])
+                )
+                connection.execute(delete(outcome).where(*mine, outcome.c.spectrum_pk.in_(of_sources)))
+
+    def _write_problems(self, connection: Connection, problems: pa.Table) -> None:
+        if problems.num_rows == 0:
+            return
+        step = PROBLEM_STEP.format(self.inputs.step.name)
+        same = {
+            "pipeline": self.inputs.pipeline.name,
+            "step": step,
+            "state": "failed",
+            "code_version": self.inputs.pipeline.code_version,
+            "batch_id": self.batch.batch_id,
+        }
+        for name, value in same.items():
+            problems = problems.append_column(name, pa.repeat(value, problems.num_rows))
+        version = pa.repeat(pa.scalar(self.inputs.major_minor, pa.int32()), problems.num_rows)
+        problems = problems.append_column("v_astra_major_minor", version)
+        for name in ("created", "modified"):
+            problems = problems.append_column(name, _constant(self.batch.judged, problems.num_rows))
+        key = ["pipeline", "step", "v_astra_major_minor", "spectrum_pk"]
+        self.database.upsert(connection, ComputeOutcome, problems, key=key, keep=["created"])
+
+
+def visit_tables() -> Iterator[Table]:
+    """Tables of visits as reduced: linked to a source, and of no version of ours."""
+    for mapper in Base.registry.mappers:
+        table = table_of(mapper.class_)
+        names = table.columns.keys()
+        if {"spectrum_pk", "source_pk", "mjd"}.issubset(names) and "v_astra" not in names:
+            yield table
+
+
+def _flattened(nested: pa.ChunkedArray) -> pa.Table:
+    """The rows in a column of lists of rows, one below the other."""
+    rows = nested.combine_chunks().flatten()
+    return pa.Table.from_struct_array(rows)
+
+
+def _constant(when: datetime, rows: int) -> pa.Array:
+    return pa.repeat(pa.scalar(when, pa.timestamp("us")), rows)

@@ -1,0 +1,271 @@
+"""The engine: one object with the verbs plan, start, collect, run, account, active and cancel.
+
+It puts the parts together: how inputs are found is in `inputs` and `plan`, folders and rows of batches in
+`folders` and `ledger`, how a batch runs in the backends and `watch`, how it is collected in `collect`.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from astra_assets.compute import folders
+from astra_assets.compute.account import Account, take_account
+from astra_assets.compute.backend import Backend
+from astra_assets.compute.batch import (
+    Batch,
+    BatchError,
+    BrokenBatchError,
+    EnginePaths,
+    Limits,
+    cut,
+    new_batch_id,
+)
+from astra_assets.compute.collect import Collector, Parts, check_parts
+from astra_assets.compute.inputs import Selection, StepInputs
+from astra_assets.compute.ledger import Ledger
+from astra_assets.compute.plan import NothingToDo, Planner
+from astra_assets.compute.rows import ResultShape
+from astra_assets.compute.states import Progress, Sparingly
+from astra_assets.compute.watch import Watch
+from astra_assets.models.base import utcnow
+from astra_assets.models.database import Database
+from astra_assets.models.version import major_minor
+from astra_assets.pipelines.base import Pipeline, SlurmOptions, Step, reference_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Runs steps of pipelines on what is unprocessed.
+
+    Attributes:
+        database: inputs, results and outcomes.
+        paths: folders of the deployment.
+        v_astra: version of the products, such as `0.8.1`.
+        settings: further settings that workers are told.
+        backend: where batches run.
+        max_attempts: failures after which an input is left alone.
+        limits: sizes and intervals.
+        pipelines: where the pipelines are looked up that others name in `after`, before the registered ones.
+    """
+
+    database: Database
+    paths: EnginePaths
+    v_astra: str
+    settings: Mapping[str, str]
+    backend: Backend
+    max_attempts: int = 2
+    limits: Limits = field(default_factory=Limits)
+    pipelines: tuple[Pipeline, ...] = ()
+
+    def run(
+        self,
+        pipeline: Pipeline,
+        step: Step,
+        *,
+        progress: Callable[[Progress], object] | None = None,
+        **options: Any,
+    ) -> Account:
+        """Plan, start and collect; `options` are those of `plan`. With nothing to do only the account is taken."""
+        planned = self.plan(pipeline, step, **options)
+        if isinstance(planned, NothingToDo):
+            return self.account(pipeline, step)
+        self.start(planned)
+        return self.collect(planned, progress)
+
+    def plan(
+        self,
+        pipeline: Pipeline,
+        step: Step,
+        *,
+        sdss_ids: Sequence[int] | None = None,
+        limit: int | None = None,
+        retry_failed: bool = False,
+        force: bool = False,
+        procs: int | None = None,
+        nodes: int | None = None,
+        time: str | None = None,
+    ) -> Batch | NothingToDo:
+        """A batch of what is unprocessed; the active one, with `attached` set, where there is one already.
+
+        Inputs that do not fulfil a requirement of the step are recorded as skipped at once. `sdss_ids` and
+        `limit` restrict; `retry_failed` and `force` widen: to failures that were tried often enough, and to
+        everything.
+        """
+        active = self.active(pipeline, step)
+        if active is not None:
+            log.info("%s %s: going on with batch %s", pipeline.name, step.name, active.batch_id)
+            return active
+        selection = Selection(sdss_ids, limit, retry_failed, force)
+        options = self.backend.options(step, nodes, procs, time)
+        folders.clear_leftovers(self.paths.step_folder(pipeline, step))
+        draft = self._draft(pipeline, step, options)
+        filling = folders.planning_folder(draft.directory)
+        try:
+            made = self._planner(pipeline, step, draft).write(filling / "inputs.parquet", selection)
+            if made.inputs == 0:
+                return NothingToDo(pipeline.name, step.name, made.skipped)
+            batch = replace(
+                draft,
+                n_inputs=made.inputs,
+                tasks=cut(made.inputs, options.nodes),
+                procs=min(options.procs, made.inputs),
+            )
+            folders.seal(batch, filling)
+            if self._ledger.register(batch):
+                folders.publish(batch.directory)
+        finally:
+            shutil.rmtree(filling, ignore_errors=True)
+        found = self.active(pipeline, step)
+        if found is None:
+            raise BatchError(
+                f"{batch.directory}: the batch was cancelled while it was planned. Run the step again."
+            )
+        return replace(found, attached=found.batch_id != batch.batch_id)
+
+    def start(self, batch: Batch) -> None:
+        """Start the tasks of a batch that neither run nor are done; returns at once."""
+        job = Watch(self.backend, batch).start_stopped()
+        if job is not None:
+            self._ledger.started(batch.batch_id, job)
+
+    def collect(self, batch: Batch, progress: Callable[[Progress], object] | None = None) -> Account:
+        """Wait until all tasks are done, write what they made into the database, and take the account.
+
+        Tasks that stopped are started again. When this process is interrupted, the batch stays active, and
+        the next `plan` of the step attaches to it. Collecting a batch twice changes nothing.
+
+        Raises:
+            BatchError: a task cannot go on, or a part is not what it should be; the message says what to do.
+        """
+        pipeline, step = batch.declaration()
+        watch = Watch(self.backend, batch)
+        try:
+            watch.wait(progress or Sparingly(log.info))
+            parts = self._checked_parts(batch, ResultShape(pipeline, step, batch.context()))
+        except BaseException as error:
+            kept = self.backend.detach(batch)
+            if not isinstance(error, Exception):
+                log.warning("%s %s, batch %s: %s", batch.pipeline, batch.step, batch.batch_id, kept)
+            elif isinstance(error, BatchError) and not watch.has_parts():
+                # Nothing is lost, and whoever has mended the cause may want other settings.
+                self.cancel(batch)
+            raise
+        collected = Collector(self.database, batch, self.inputs(pipeline, step)).collect(parts)
+        if collected is None:
+            log.info("batch %s is not active any more: it was collected or cancelled before", batch.batch_id)
+        return self.account(pipeline, step)
+
+    def account(self, pipeline: Pipeline, step: Step) -> Account:
+        """What became of the inputs of a step."""
+        return take_account(self.database, self.inputs(pipeline, step))
+
+    def active(self, pipeline: Pipeline, step: Step) -> Batch | None:
+        """The active batch of a step, None where there is none.
+
+        A batch whose folder is gone or not whole is set aside, with a warning, and no longer active: its
+        inputs are unprocessed again.
+        """
+        entry = self._ledger.active(pipeline.name, step.name)
+        if entry is None:
+            return None
+        try:
+            if not entry.directory.exists():
+                folders.publish(entry.directory)
+            return replace(folders.read_whole(entry.directory), attached=True)
+        except BrokenBatchError as error:
+            aside = folders.set_aside(entry.directory)
+            where = f"what is left of it is in {aside}" if aside else "nothing is left of it"
+            log.warning(
+                "%s %s: batch %s is given up and its inputs are planned again: %s; %s",
+                pipeline.name, step.name, entry.batch_id, error, where,
+            )  # fmt: skip
+            self._ledger.cancelled(entry.batch_id)
+            return None
+
+    def cancel(self, batch: Batch) -> None:
+        """End a batch without collecting it. What its workers made is not used; its inputs are unprocessed again."""
+        self.backend.cancel(batch)
+        self._ledger.cancelled(batch.batch_id)
+
+    def inputs(self, pipeline: Pipeline, step: Step) -> StepInputs:
+        """The inputs of a step in the version of this engine."""
+        after = tuple(self._pipeline(name).table for name in pipeline.after)
+        return StepInputs(pipeline, step, major_minor(self.v_astra), self.max_attempts, after)
+
+    @property
+    def _ledger(self) -> Ledger:
+        return Ledger(self.database, major_minor(self.v_astra))
+
+    def _pipeline(self, name: str) -> Pipeline:
+        for known in self.pipelines:
+            if known.name == name:
+                return known
+        from astra_assets.pipelines import pipeline
+
+        return pipeline(name)
+
+    def _draft(self, pipeline: Pipeline, step: Step, options: SlurmOptions) -> Batch:
+        """A batch without inputs."""
+        now = utcnow()
+        running = self._ledger.earliest_active(pipeline.after)
+        reference = "" if step.is_filter else reference_of(pipeline)
+        batch_id = new_batch_id(now)
+        return Batch(
+            directory=self.paths.step_folder(pipeline, step).absolute() / batch_id,
+            batch_id=batch_id,
+            pipeline=pipeline.name,
+            step=step.name,
+            reference=reference,
+            import_path=_import_path(reference),
+            v_astra=self.v_astra,
+            code_version=pipeline.code_version,
+            planned=now,
+            # What is judged by results that are just being made anew must be judged again when they are there.
+            judged=now if running is None else min(now, running - timedelta(microseconds=1)),
+            backend=self.backend.name,
+            n_inputs=0,
+            tasks=(),
+            procs=options.procs,
+            slurm=options,
+            roots=self.paths.roots,
+            settings=dict(self.settings),
+            limits=self.limits,
+        )
+
+    def _planner(self, pipeline: Pipeline, step: Step, draft: Batch) -> Planner:
+        return Planner(
+            self.database,
+            self.inputs(pipeline, step),
+            draft.context(),
+            self.limits,
+            draft.batch_id,
+            draft.judged,
+        )
+
+    def _checked_parts(self, batch: Batch, shape: ResultShape) -> Parts:
+        parts = check_parts(batch, shape)
+        if not parts.seen.all():
+            raise BatchError(
+                f"{batch.directory}: {int((~parts.seen).sum())} of {batch.n_inputs} inputs are in no part although all tasks "
+                f"are done. Cancel the batch (astra-assets cancel {batch.batch_id}) and run the step again."
+            )
+        return parts
+
+
+def _import_path(reference: str) -> str:
+    """The folder that the module of a declaration is found in; empty for those of this package."""
+    top = reference.partition(":")[0].partition(".")[0]
+    if top in ("", "astra_assets"):
+        return ""
+    module = sys.modules[top]
+    home = Path(module.__file__) if module.__file__ else Path(next(iter(module.__path__))) / "_"
+    return str(home.parent.parent if hasattr(module, "__path__") else home.parent)

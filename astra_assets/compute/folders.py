@@ -1,0 +1,98 @@
+"""The life of a batch's folder: made under another name, published by a rename, set aside when it is not whole.
+
+The row in `compute_batch` is written between making and publishing; so whatever is killed when, there is
+either a whole batch or nothing that anybody takes for one. What is in the folder is said in `batch`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import socket
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from astra_assets.compute.batch import Batch, BrokenBatchError, read_batch
+from astra_assets.compute.files import sync_folder
+
+ABANDONED_SECONDS = 86_400.0
+"""Age above which a folder that somebody began to fill on another machine is taken for left behind."""
+
+log = logging.getLogger(__name__)
+
+
+def planning_folder(final: Path) -> Path:
+    """Where this process fills the folder that will be `final`."""
+    return final.with_name(f".planning-{_host()}-{os.getpid()}-{final.name}")
+
+
+def seal(batch: Batch, folder: Path) -> None:
+    """Complete a folder that has its manifest: write `batch.json` and flush everything to disk."""
+    with (folder / "inputs.parquet").open("rb") as stream:
+        os.fsync(stream.fileno())
+    replace(batch, directory=folder).write()
+
+
+def publish(final: Path) -> None:
+    """Give a folder its final name, unless it has it already; also for a planner that was killed just before."""
+    for folder in final.parent.glob(f".planning-*-{final.name}"):
+        try:
+            read_batch(folder)
+            folder.rename(final)
+        except (BrokenBatchError, OSError):
+            # Another process was faster, or it is not complete; whoever reads the final name will tell.
+            continue
+        sync_folder(final.parent)
+
+
+def read_whole(directory: Path) -> Batch:
+    """The batch in a folder, its manifest checked.
+
+    Raises:
+        BrokenBatchError: the folder is not there or not whole.
+    """
+    batch = read_batch(directory)
+    try:
+        rows = pq.read_metadata(batch.manifest).num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise BrokenBatchError(f"{batch.manifest}: cannot be read: {error}") from error
+    if rows != batch.n_inputs:
+        raise BrokenBatchError(f"{batch.manifest}: has {rows} rows, batch.json says {batch.n_inputs}")
+    return batch
+
+
+def set_aside(directory: Path) -> Path | None:
+    """Rename the folder of a batch that cannot be used; returns its new name, None if there is no folder."""
+    if not directory.exists():
+        return None
+    aside = directory.with_name(f"{directory.name}.broken")
+    directory.rename(aside)
+    return aside
+
+
+def clear_leftovers(step_folder: Path) -> None:
+    """Remove what killed planners of this step left behind."""
+    for folder in step_folder.glob(".planning-*"):
+        made = re.fullmatch(r"\.planning-([A-Za-z0-9_]+)-(\d+)-.+", folder.name)
+        gone = made is not None and made[1] == _host() and not psutil.pid_exists(int(made[2]))
+        if gone or _age(folder) > ABANDONED_SECONDS:
+            log.info("%s: left behind by a process that planned a batch and is gone; removed", folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _age(folder: Path) -> float:
+    try:
+        return time.time() - folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname()) or "host"

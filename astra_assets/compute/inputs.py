@@ -1,0 +1,303 @@
+"""Which inputs a step has, and which of them are unprocessed: the queries.
+
+An input is eligible when it is linked to a source (and `Step.eligible` holds). It is processed when it has
+a result that is not older than the input, or an outcome (skipped, or failed too often) that still holds.
+Only SQL is made here; `plan` acts on it, `account` counts with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    Alias,
+    BigInteger,
+    Column,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    String,
+    Table,
+    and_,
+    bindparam,
+    case,
+    exists,
+    false,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
+
+from astra_assets.models.base import Base, table_of
+from astra_assets.models.compute import ComputeOutcome
+from astra_assets.models.source import Source
+from astra_assets.pipelines.base import (
+    VERSION_PARAMETER,
+    Pipeline,
+    PipelineDeclarationError,
+    Step,
+    this_version,
+)
+
+PATH_COLUMNS = (
+    "release", "filetype", "v_astra", "run2d", "apred", "telescope", "fieldid", "plateid", "plate", "field",
+    "fiber", "mjd", "catalogid", "spec_file", "healpix", "obj", "prefix", "reduction", "snr",
+)  # fmt: skip
+"""Columns of input models that go into every manifest where the model has them: what the paths of spectra are made of."""
+
+ATTEMPTS = "attempts"
+"""Column of the manifest: how often this input has failed already."""
+
+EARLIER = "earlier_result"
+"""Column of the manifest: 0 where the input has no result yet, 1 an outdated one, 2 one that holds."""
+
+NO_RESULT, OUTDATED_RESULT, CURRENT_RESULT = 0, 1, 2
+
+RECORDED = "recorded_outcome"
+"""Column of the query: 1 where there is an outcome of one of the deciding steps, whether it still holds or not."""
+
+_NEED = "need_"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What to plan, where it is not everything that is unprocessed.
+
+    Attributes:
+        sdss_ids: only inputs of these sources; None for all.
+        limit: at most this many inputs.
+        retry_failed: also inputs that failed as often as is allowed.
+        force: also inputs that have a result, or were skipped or failed.
+    """
+
+    sdss_ids: Sequence[int] | None = None
+    limit: int | None = None
+    retry_failed: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class StepInputs:
+    """The inputs of one step of a pipeline in one minor version of Astra.
+
+    Attributes:
+        pipeline, step: what is asked about; the step belongs to the pipeline.
+        major_minor: the minor version of Astra.
+        max_attempts: failures after which an input is left alone.
+        after: result tables of the pipelines that this one names in `after`.
+    """
+
+    pipeline: Pipeline
+    step: Step
+    major_minor: int
+    max_attempts: int
+    after: tuple[type[Base], ...] = ()
+    outcomes: Mapping[str, Alias] = field(init=False)
+
+    def __post_init__(self) -> None:
+        named = {step.name: table_of(ComputeOutcome).alias(f"outcome_{step.name}") for step in self.deciding}
+        object.__setattr__(self, "outcomes", named)
+
+    @property
+    def over_sources(self) -> bool:
+        """True if one input is a source, not a spectrum."""
+        return self.step.level == "source"
+
+    @property
+    def key_name(self) -> str:
+        """Column that identifies an input in manifests, result tables and outcomes."""
+        return self.step.key_name
+
+    @property
+    def key(self) -> Column[Any]:
+        """The key in the table of inputs."""
+        return self.inputs.c["pk" if self.over_sources else "spectrum_pk"]
+
+    @property
+    def inputs(self) -> Table:
+        """The table of inputs."""
+        return table_of(self.step.inputs)
+
+    @property
+    def results(self) -> Table:
+        """The result table."""
+        return table_of(self.pipeline.table)
+
+    @property
+    def deciding(self) -> tuple[Step, ...]:
+        """The steps whose outcomes settle an input of this one.
+
+        These are the step itself and the filters before it; for a filter also the steps that it filters for.
+        """
+        before = self.pipeline.filters_before(self.step)
+        later = self.pipeline.steps[self.pipeline.steps.index(self.step) + 1 :] if self.step.is_filter else ()
+        return (*before, self.step, *(step for step in later if step.inputs is self.step.inputs))
+
+    def unprocessed(self, selection: Selection) -> Select[Any]:
+        """Rows of the manifest, in the order of their keys, with the columns that requirements need.
+
+        The limit of the selection is applied only where nothing is left out by requirements afterwards.
+        """
+        query = select(*self._columns().values()).select_from(self._joined()).where(*self._eligible())
+        if selection.sdss_ids is not None:
+            query = query.where(_one_of(table_of(Source).c.sdss_id, selection.sdss_ids))
+        if not selection.force:
+            blocked = [self._blocks(name, selection) for name in self.outcomes]
+            query = query.where(not_(self.is_current), *(not_(each) for each in blocked))
+        query = query.order_by(self.key)
+        if selection.limit is not None and not self.requirements:
+            query = query.limit(selection.limit)
+        return query.params(**self.parameters)
+
+    def flagged(self) -> Select[Any]:
+        """One row for each eligible input: key, `is_current`, and step, state and code of the first outcome that holds."""
+        steps = [(self._holds(name), type_coerce(name, String)) for name in self.outcomes]
+        states = [(self._holds(name), alias.c.state) for name, alias in self.outcomes.items()]
+        codes = [(self._holds(name), alias.c.code) for name, alias in self.outcomes.items()]
+        query = select(
+            self.key.label("key"),
+            case((self.is_current, 1), else_=0).label("is_current"),
+            case(*steps, else_=None).label("step"),
+            case(*states, else_=None).label("state"),
+            case(*codes, else_=None).label("code"),
+        )
+        return query.select_from(self._joined()).where(*self._eligible()).params(**self.parameters)
+
+    @property
+    def requirements(self) -> tuple[tuple[Step, int], ...]:
+        """Requirements to evaluate, in order: the step that each belongs to, and its number there."""
+        steps = (*self.pipeline.filters_before(self.step), self.step)
+        return tuple((step, number) for step in steps for number in range(len(step.requires)))
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Values of the parameters that declarations may use in their expressions."""
+        return {VERSION_PARAMETER: self.major_minor}
+
+    @property
+    def manifest_columns(self) -> tuple[str, ...]:
+        """Names of the columns that stay in the manifest, before `gather`."""
+        return (*self._kept_columns(), ATTEMPTS, EARLIER)
+
+    def needed_as(self, step: Step, name: str) -> str:
+        """Name in the query of a column that a requirement of `step` needs."""
+        shared = name in self._kept_columns() and (
+            step is self.step or name not in {*step.columns, *self.step.columns}
+        )
+        return name if shared else f"{_NEED}{step.name}_{name}"
+
+    @property
+    def is_current(self) -> ColumnElement[bool]:
+        """True where the input has a result that is not older than the input."""
+        results = self.results
+        found = results.c[self.key_name].is_not(None)
+        return and_(found, not_(self._input_newer_than(results.c.modified)))
+
+    def _input_newer_than(self, since: ColumnElement[Any]) -> ColumnElement[bool]:
+        newer: ColumnElement[bool] = self.inputs.c.modified > since
+        if self.step.stale is not None:
+            # As text, so that a subquery does not take the column's table into its own FROM clause.
+            bare = literal_column(str(since), since.type)
+            newer = or_(newer, self.step.stale(bare).is_(true()))
+        return newer
+
+    def _columns(self) -> dict[str, ColumnElement[Any]]:
+        columns = self._kept_columns()
+        own = self.outcomes[self.step.name]
+        failed_before = and_(self._holds(self.step.name), own.c.state == "failed")
+        columns[ATTEMPTS] = type_coerce(case((failed_before, own.c.attempts), else_=0), Integer)
+        columns[EARLIER] = type_coerce(self._earlier(), Integer)
+        recorded = or_(*(alias.c.pk.is_not(None) for alias in self.outcomes.values()))
+        columns[RECORDED] = type_coerce(case((recorded, 1), else_=0), Integer)
+        for step, number in self.requirements:
+            for name in step.requires[number].needs:
+                columns.setdefault(self.needed_as(step, name), self._needed(step, name))
+        return {name: column.label(name) for name, column in columns.items()}
+
+    def _kept_columns(self) -> dict[str, ColumnElement[Any]]:
+        """The columns of the manifest that workers get to see."""
+        inputs, source = self.inputs, table_of(Source)
+        columns: dict[str, ColumnElement[Any]] = {self.key_name: type_coerce(self.key, BigInteger)}
+        if not self.over_sources:
+            columns["source_pk"] = inputs.c.source_pk
+            columns |= {name: inputs.c[name] for name in PATH_COLUMNS if name in inputs.c}
+        columns["sdss_id"] = source.c.sdss_id
+        return columns | dict(self.step.columns)
+
+    def _earlier(self) -> ColumnElement[int]:
+        missing = self.results.c[self.key_name].is_(None)
+        return case((missing, NO_RESULT), (self.is_current, CURRENT_RESULT), else_=OUTDATED_RESULT)
+
+    def _needed(self, step: Step, name: str) -> ColumnElement[Any]:
+        if name == self.key_name:
+            return self.key
+        for known in (step.columns, self.inputs.c, table_of(Source).c):
+            if name in known:
+                found: ColumnElement[Any] = known[name]
+                return found
+        raise PipelineDeclarationError(
+            f"{self.pipeline.name} {step.name}: a requirement needs the column {name!r}, which is neither in the columns "
+            f"of the step, nor in {self.inputs.name}, nor in {table_of(Source).name}"
+        )
+
+    def _joined(self) -> FromClause:
+        inputs, source, results = self.inputs, table_of(Source), self.results
+        joined: FromClause = inputs
+        if not self.over_sources:
+            joined = inputs.join(source, source.c.pk == inputs.c.source_pk)
+        same = and_(results.c[self.key_name] == self.key, results.c.v_astra_major_minor == this_version())
+        joined = joined.outerjoin(results, same)
+        for name, alias in self.outcomes.items():
+            joined = joined.outerjoin(
+                alias,
+                and_(
+                    alias.c.pipeline == self.pipeline.name,
+                    alias.c.step == name,
+                    alias.c.v_astra_major_minor == this_version(),
+                    alias.c[self.key_name] == self.key,
+                ),
+            )
+        return joined
+
+    def _eligible(self) -> list[ColumnElement[bool]]:
+        conditions: list[ColumnElement[bool]] = [] if self.over_sources else [self.key.is_not(None)]
+        return conditions if self.step.eligible is None else [*conditions, self.step.eligible]
+
+    def _holds(self, step: str) -> ColumnElement[bool]:
+        """True where there is an outcome of this step and nothing changed since."""
+        outcome = self.outcomes[step]
+        changed = [outcome.c.code_version != self.pipeline.code_version]
+        changed.append(self._input_newer_than(outcome.c.modified))
+        if not self.over_sources:
+            changed.append(table_of(Source).c.modified > outcome.c.modified)
+        changed += [self._result_newer(model, outcome.c.modified) for model in self.after]
+        return and_(outcome.c.pk.is_not(None), not_(or_(*changed)))
+
+    def _result_newer(self, model: type[Base], since: ColumnElement[Any]) -> ColumnElement[bool]:
+        other = table_of(model).alias(f"after_{table_of(model).name}")
+        source = self.inputs.c["pk" if self.over_sources else "source_pk"]
+        condition = and_(
+            other.c.source_pk == source,
+            other.c.v_astra_major_minor == this_version(),
+            other.c.modified > since,
+        )
+        return exists(select(literal(1)).select_from(other).where(condition).correlate_except(other))
+
+    def _blocks(self, step: str, selection: Selection) -> ColumnElement[bool]:
+        """True where an outcome of this step says that the input need not be tried."""
+        outcome = self.outcomes[step]
+        exhausted: ColumnElement[bool] = outcome.c.attempts >= self.max_attempts
+        failed = false() if selection.retry_failed else and_(outcome.c.state == "failed", exhausted)
+        return and_(self._holds(step), or_(outcome.c.state == "skipped", failed))
+
+
+def _one_of(column: Column[Any], values: Sequence[int]) -> ColumnElement[bool]:
+    # As literals: SQLite allows 32,766 parameters, and a list of sources may be longer.
+    return column.in_(bindparam("sdss_ids", list(values), expanding=True, literal_execute=True))

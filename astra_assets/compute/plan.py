@@ -1,0 +1,246 @@
+"""Planning: unprocessed inputs are read once and become the manifest of a batch.
+
+Inputs that do not fulfil a requirement are recorded as skipped. Memory does not grow with the number of
+inputs. Which inputs are unprocessed is said in `inputs`; the row of the batch in the database, and that
+there is one active batch at most, is the business of `engine`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from astra_assets.compute import outcomes
+from astra_assets.compute.batch import Limits
+from astra_assets.compute.inputs import EARLIER, NO_RESULT, RECORDED, Selection, StepInputs
+from astra_assets.compute.parts import describe
+from astra_assets.compute.rows import ResultShape
+from astra_assets.models.database import Database
+from astra_assets.pipelines.base import PipelineDeclarationError, Requirement, WorkContext
+
+GATHER_ROWS = 2_000
+"""Rows that `Step.gather` gets at once; each may gain a list of all visits of a source."""
+
+REPORT_SECONDS = 10.0
+"""Time between two lines about a long planning."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NothingToDo:
+    """There was nothing to plan; `skipped` inputs were recorded as skipped on the way."""
+
+    pipeline: str
+    step: str
+    skipped: int
+
+    def __str__(self) -> str:
+        skipped = f"; {self.skipped} inputs are skipped" if self.skipped else ""
+        return f"{self.pipeline} {self.step}: nothing to do{skipped}"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What planning did: inputs in the manifest, inputs that were skipped."""
+
+    inputs: int
+    skipped: int
+
+
+class Manifest:
+    """Writes the table of inputs in row groups of equal size; the file appears with the first row."""
+
+    def __init__(self, path: Path, row_group: int, metadata: Mapping[bytes, bytes]) -> None:
+        self.path, self.row_group, self.metadata = path, row_group, metadata
+        self.rows = 0
+        self._writer: pq.ParquetWriter | None = None
+        self._pending: list[pa.Table] = []
+
+    def add(self, rows: pa.Table) -> None:
+        """Append rows.
+
+        Raises:
+            PipelineDeclarationError: their columns differ from those of the rows before.
+        """
+        if rows.num_rows == 0:
+            return
+        if self._writer is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = pq.ParquetWriter(self.path, rows.schema.with_metadata(dict(self.metadata)))
+        try:
+            self._pending.append(rows.cast(self._writer.schema))
+        except (pa.ArrowException, ValueError) as error:
+            raise PipelineDeclarationError(
+                f"`gather` returned other columns than for the rows before: {error}. Give the columns their types."
+            ) from error
+        self.rows += rows.num_rows
+        self._write(len_at_least=self.row_group)
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._writer is not None:
+            self._write(len_at_least=1)
+            self._writer.close()
+
+    def _write(self, len_at_least: int) -> None:
+        assert self._writer is not None
+        if sum(table.num_rows for table in self._pending) < len_at_least:
+            return
+        rows = pa.concat_tables(self._pending)
+        whole = rows.num_rows if len_at_least == 1 else rows.num_rows // self.row_group * self.row_group
+        self._writer.write_table(rows.slice(0, whole), row_group_size=self.row_group)
+        self._pending = [rows.slice(whole)] if whole < rows.num_rows else []
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans one batch of one step.
+
+    Attributes:
+        database: where inputs are read from, and skips written to.
+        inputs: the inputs of the step.
+        context: what `gather` is told.
+        limits: sizes of chunks and row groups.
+        batch_id: recorded with skips.
+        judged: time that outcomes carry.
+    """
+
+    database: Database
+    inputs: StepInputs
+    context: WorkContext
+    limits: Limits
+    batch_id: str
+    judged: datetime
+
+    def write(self, manifest: Path, selection: Selection) -> Planned:
+        """Write the manifest of everything that is unprocessed and selected, and record what is skipped.
+
+        A filter step writes no manifest.
+        """
+        inputs = self.inputs
+        shape = ResultShape(inputs.pipeline, inputs.step, self.context)
+        target = Manifest(manifest, self.limits.row_group, describe(shape.schema, shape.key_name))
+        seen = skipped = 0
+        said = time.monotonic()
+        for chunk in self._chunks(selection):
+            passed = self._sift(chunk)
+            seen += chunk.num_rows
+            skipped += chunk.num_rows - passed.num_rows
+            if selection.limit is not None:
+                passed = passed.slice(0, selection.limit - target.rows)
+            if not inputs.step.is_filter:
+                for rows in self._gathered(passed.select(inputs.manifest_columns)):
+                    target.add(rows)
+            if time.monotonic() - said > REPORT_SECONDS:
+                log.info("%s: %d inputs looked at, %d skipped", self._label, seen, skipped)
+                said = time.monotonic()
+            if selection.limit is not None and target.rows >= selection.limit:
+                break
+        target.close()
+        return Planned(target.rows, skipped)
+
+    @property
+    def _label(self) -> str:
+        return f"{self.inputs.pipeline.name} {self.inputs.step.name}"
+
+    def _chunks(self, selection: Selection) -> Iterator[pa.Table]:
+        query = self.inputs.unprocessed(selection)
+        with closing(self.database.arrow_batches(query, batch_rows=self.limits.chunk_rows)) as batches:  # type: ignore[type-var]
+            for batch in batches:
+                yield pa.Table.from_batches([batch])
+
+    def _sift(self, chunk: pa.Table) -> pa.Table:
+        """The rows that fulfil all requirements; the others are recorded as skipped."""
+        inputs = self.inputs
+        verdict = np.full(chunk.num_rows, -1)
+        requirements = inputs.requirements
+        for place, (step, number) in enumerate(requirements):
+            requirement = step.requires[number]
+            columns = {name: chunk[inputs.needed_as(step, name)].to_numpy() for name in requirement.needs}
+            fulfilled = self._test(requirement, columns, chunk.num_rows)
+            verdict[(verdict < 0) & ~fulfilled] = place
+        passed = verdict < 0
+        reasons = [requirements[place] for place in verdict[~passed]]
+        self._record_skips(
+            chunk.filter(pa.array(~passed)), [(step.name, step.requires[n]) for step, n in reasons]
+        )
+        kept = chunk.filter(pa.array(passed))
+        self._withdraw_skips(kept)
+        return kept
+
+    def _test(self, requirement: Requirement, columns: dict[str, Any], rows: int) -> np.ndarray[Any, Any]:
+        fulfilled = np.asarray(requirement.test(columns))
+        if fulfilled.shape != (rows,) or fulfilled.dtype != np.bool_:
+            raise PipelineDeclarationError(
+                f"{self._label}: the test of {requirement.code!r} returned {fulfilled.dtype} of shape {fulfilled.shape}, "
+                f"expected bool of shape {(rows,)}"
+            )
+        return fulfilled
+
+    def _record_skips(self, rows: pa.Table, reasons: list[tuple[str, Requirement]]) -> None:
+        if rows.num_rows == 0:
+            return
+        inputs = self.inputs
+        skips = pa.table(
+            {
+                inputs.key_name: rows[inputs.key_name],
+                "step": pa.array([step for step, _ in reasons], pa.string()),
+                "state": pa.repeat("skipped", rows.num_rows),
+                "code": pa.array([requirement.code for _, requirement in reasons], pa.string()),
+                "message": pa.array([requirement.message for _, requirement in reasons], pa.string()),
+                "attempts": pa.repeat(pa.scalar(1, pa.int32()), rows.num_rows),
+            }
+        )
+        recorded, outdated = _keys(rows, RECORDED, 0, inputs), _keys(rows, EARLIER, NO_RESULT, inputs)
+        steps = {step.name for step in inputs.deciding}
+        by_step = dict(zip(rows[inputs.key_name].to_pylist(), (step for step, _ in reasons), strict=True))
+        with self.database.begin() as connection:
+            outcomes.forget_results(connection, inputs, outdated)
+            for name in {by_step[key] for key in recorded}:
+                same = [key for key in recorded if by_step[key] == name]
+                outcomes.forget_outcomes(connection, inputs, same, steps - {name})
+            outcomes.record(
+                self.database, connection, inputs, skips, batch_id=self.batch_id, when=self.judged
+            )
+
+    def _withdraw_skips(self, rows: pa.Table) -> None:
+        """Delete what filters said about inputs that they let through now."""
+        filters = [step.name for step in self.inputs.deciding if step.is_filter]
+        recorded = _keys(rows, RECORDED, 0, self.inputs) if filters else []
+        if recorded:
+            with self.database.begin() as connection:
+                outcomes.forget_outcomes(connection, self.inputs, recorded, filters)
+
+    def _gathered(self, rows: pa.Table) -> Iterator[pa.Table]:
+        gather = self.inputs.step.gather
+        if gather is None:
+            yield rows
+            return
+        key = self.inputs.key_name
+        for start in range(0, rows.num_rows, GATHER_ROWS):
+            some = rows.slice(start, GATHER_ROWS)
+            with self.database.begin() as connection:
+                made = gather(connection, some, self.context)
+            if not made[key].equals(some[key]):
+                raise PipelineDeclarationError(
+                    f"{self._label}: `gather` must return the same rows in the same order"
+                )
+            yield made
+
+
+def _keys(rows: pa.Table, column: str, without: int, inputs: StepInputs) -> list[int]:
+    """Keys of the rows whose `column` is not `without`."""
+    keys: list[int] = rows.filter(pc.not_equal(rows[column], without))[inputs.key_name].to_pylist()
+    return keys

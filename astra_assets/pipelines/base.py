@@ -1,0 +1,342 @@
+"""How a pipeline is declared: its name, its result table, its steps and what each step needs.
+
+Only declarations belong here. Finding unprocessed spectra, running and collecting is the business of
+`astra_assets.compute`; numerical methods live in the module of each pipeline. Importing this module is cheap,
+and importing the declaration of a pipeline must be cheap too: whatever takes time (a fit library, a grid, a
+trained model) is imported or loaded in `Step.setup` or in the function.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from sqlalchemy import BindParameter, ColumnElement, Connection
+
+    from astra_assets.models.base import Base
+    from astra_assets.spectra.base import Roots
+
+_KEY = re.compile(r"[a-z][a-z0-9_]*\Z")
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+_STAR_LEVEL = frozenset({"BossCombinedSpectrum", "ApogeeCoaddedSpectrumInApStar", "ApogeeCombinedSpectrum"})
+
+VERSION_PARAMETER = "v_astra_major_minor"
+"""Name of the bind parameter that the engine fills in `columns`, `stale` and `eligible` of a step."""
+
+Condition: TypeAlias = "ColumnElement[bool]"
+Columns: TypeAlias = "Mapping[str, np.ndarray[Any, Any]]"
+
+
+class PipelineDeclarationError(ValueError):
+    """A pipeline or step is declared in a way that cannot work; the message says which and what to change."""
+
+
+class Skip(Exception):  # noqa: N818 - it reports no error
+    """Raised by a step's function: this input is not for this pipeline. Recorded as `skipped`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = _checked_code(code)
+        self.message = message
+
+
+class Unusable(Exception):  # noqa: N818 - reads as it is raised: `raise Unusable("no_flux", ...)`
+    """Raised by a step's function: this input cannot be processed. Recorded as `failed` with this code.
+
+    Any other exception is recorded as `failed` too, with the name of its class as code.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = _checked_code(code)
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A condition on the inputs that is tested for many at once while a batch is planned.
+
+    Attributes:
+        code: short name recorded with inputs that do not fulfil it, such as `not_mwm_wd`.
+        message: a sentence for people, recorded beside the code.
+        needs: names of the columns that `test` reads. A name is looked up in `Step.columns`, then in the
+            input model, then in `Source`; `gather` runs after the requirements, so its columns are not
+            available.
+        test: takes the columns by name and returns a boolean array, True where the input may be processed.
+            Every column is a NumPy array: numbers and booleans as such (integers with NULLs as float64 with
+            NaN, booleans with NULLs as objects), text and bytes as objects with None for NULL.
+    """
+
+    code: str
+    message: str
+    needs: tuple[str, ...]
+    test: Callable[[Columns], np.ndarray[Any, Any]]
+
+    def __post_init__(self) -> None:
+        _checked_code(self.code)
+        object.__setattr__(self, "needs", tuple(self.needs))
+
+
+@dataclass(frozen=True)
+class SlurmOptions:
+    """What a step asks of a cluster. Defaults name no site.
+
+    Attributes:
+        nodes: number of tasks into which a batch is cut.
+        procs: worker processes of each task.
+        time: wall time, `[days-]hours:minutes:seconds`.
+    """
+
+    nodes: int = 1
+    procs: int = 1
+    time: str = "24:00:00"
+    mem: str | None = None
+    gres: str | None = None
+    qos: str | None = None
+    account: str | None = None
+    partition: str | None = None
+    constraint: str | None = None
+    exclusive: bool | None = None
+
+
+@dataclass(frozen=True)
+class WorkContext:
+    """What a worker knows of the world; it has no database.
+
+    Attributes:
+        roots: the folders that spectra are read from and written to.
+        v_astra: version of the data products, such as `0.8.1`.
+        planned: naive UTC time at which the batch was planned; `modified` of every row that it makes.
+        settings: further settings as text, such as the path of a classifier.
+    """
+
+    roots: Roots
+    v_astra: str
+    planned: datetime
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One visit that a step over sources could not use, although the source itself went through."""
+
+    spectrum_pk: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Products:
+    """What a step over sources returns.
+
+    Attributes:
+        status: values of the row of the pipeline's own table (`source_pk`, times and version are filled in by
+            the engine).
+        rows: rows of the further tables of the step, by model, each with its `spectrum_pk` (`gather` looks
+            up or reserves them). A row that is there under this key is replaced but for `pk` and `created`;
+            rows of the source that are no longer made are deleted.
+        problems: inputs of the source that could not be used, recorded as outcomes of `<step>/visit`.
+    """
+
+    status: Mapping[str, Any]
+    rows: Mapping[type[Base], list[Mapping[str, Any]]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a pipeline: an input model and a function from one input to one result.
+
+    Attributes:
+        name: `star`, `visit`, `star_filter`; unique in the pipeline.
+        inputs: the input model: a spectrum model, or `Source`.
+        function: called as `function(item, resources)`. `item` is a `Spectrum` (whose `row` is the manifest
+            row), or the manifest row as a mapping where the inputs are sources. It returns an instance of the
+            result table, a mapping of its columns, or `Products`; it raises `Skip` or `Unusable`. None makes
+            this a filter step: its requirements are evaluated and nothing runs; inputs that it skips are not
+            seen by later steps on the same model.
+        setup: called once per worker process with the `WorkContext`; returns the resources. Without it the
+            resources are the context.
+        requires: evaluated in order while planning; the first that is not fulfilled gives the code of the
+            skip.
+        columns: further columns of the manifest, as SQL expressions on the input model and `Source` (which
+            are in the FROM clause as they are, not aliased) or scalar subqueries. See `this_version`. The
+            default columns are `spectrum_pk`, `source_pk`, `sdss_id`, `snr` and those that the path of the
+            spectrum needs.
+        gather: called while planning as `gather(connection, rows, context)`, inside a transaction, for one
+            chunk of manifest rows at a time; returns the same rows in the same order with further (also
+            nested) columns.
+        tables: further tables that the step writes.
+        stale: `stale(since)` is an SQL condition, True where something else that the result depends on was
+            modified after `since` (a column or expression of type datetime). The input itself is always
+            compared.
+        eligible: an SQL condition; rows where it is not true are not inputs of this step at all.
+        slurm: what the step asks of a cluster.
+    """
+
+    name: str
+    inputs: type[Base]
+    function: Callable[..., Any] | None = None
+    setup: Callable[[WorkContext], Any] | None = None
+    requires: tuple[Requirement, ...] = ()
+    columns: Mapping[str, ColumnElement[Any]] = field(default_factory=dict)
+    gather: Callable[[Connection, pa.Table, WorkContext], pa.Table] | None = None
+    tables: tuple[type[Base], ...] = ()
+    stale: Callable[[ColumnElement[Any]], Condition] | None = None
+    eligible: Condition | None = None
+    slurm: SlurmOptions = SlurmOptions()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "requires", tuple(self.requires))
+        object.__setattr__(self, "tables", tuple(self.tables))
+        if not _KEY.match(self.name):
+            raise PipelineDeclarationError(f"step name {self.name!r}: use lower-case letters, digits and _")
+        if self.function is None and not self.requires:
+            raise PipelineDeclarationError(
+                f"step {self.name!r} has neither a function nor a requirement: give it one of them"
+            )
+
+    @property
+    def is_filter(self) -> bool:
+        """True if the step only skips inputs and makes no results."""
+        return self.function is None
+
+    @property
+    def level(self) -> str:
+        """`source`, `star` or `visit`: what one input is."""
+        if self.inputs.__name__ == "Source":
+            return "source"
+        return "star" if self.inputs.__name__ in _STAR_LEVEL else "visit"
+
+    @property
+    def key_name(self) -> str:
+        """Column that identifies an input in manifests, result tables and outcomes."""
+        return "source_pk" if self.level == "source" else "spectrum_pk"
+
+    def resources(self, context: WorkContext) -> Any:
+        """What the function gets as second argument: the return value of `setup`, or the context itself."""
+        return context if self.setup is None else self.setup(context)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline; everything else (assets, products, checks, commands) follows from this declaration.
+
+    Attributes:
+        name: what outcomes record, such as `SnowWhite`.
+        key: verb of the command line and prefix of assets; default: the name in snake case.
+        group: group of its assets; default: the name.
+        product: suffix of its product files; default: the name.
+        table: the result table; filter steps aside, each step writes it.
+        steps: in the order in which they run.
+        after: names of the pipelines whose results this one reads.
+        code_version: change it when the method changes: skips and failures of another code version are tried
+            again.
+        reference: `module:attribute` under which a worker finds the declaration; default: found by
+            `reference_of`.
+    """
+
+    name: str
+    table: type[Base]
+    steps: tuple[Step, ...]
+    key: str = ""
+    group: str = ""
+    product: str = ""
+    after: tuple[str, ...] = ()
+    code_version: str = "1"
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", tuple(self.steps))
+        object.__setattr__(self, "after", tuple(self.after))
+        object.__setattr__(self, "key", self.key or snake_case(self.name))
+        object.__setattr__(self, "group", self.group or self.name)
+        object.__setattr__(self, "product", self.product or self.name)
+        if not _CODE.match(self.name):
+            raise PipelineDeclarationError(f"pipeline name {self.name!r}: use letters, digits and _")
+        if not _KEY.match(self.key):
+            raise PipelineDeclarationError(
+                f"{self.name}: key {self.key!r}: use lower-case letters, digits and _"
+            )
+        names = [step.name for step in self.steps]
+        if not names or len(set(names)) != len(names):
+            raise PipelineDeclarationError(
+                f"{self.name}: needs at least one step and different step names, found {names}"
+            )
+        if self.name in self.after:
+            raise PipelineDeclarationError(f"{self.name} is named in its own `after`: leave it out")
+
+    def step(self, name: str) -> Step:
+        """The step of this name.
+
+        Raises:
+            KeyError: there is none; the message lists those that exist.
+        """
+        for step in self.steps:
+            if step.name == name:
+                return step
+        known = ", ".join(step.name for step in self.steps)
+        raise KeyError(f"{self.name} has no step {name!r}; it has: {known}")
+
+    def filters_before(self, step: Step) -> tuple[Step, ...]:
+        """Earlier filter steps on the same input model, whose skips count for `step`."""
+        earlier = self.steps[: self.steps.index(step)]
+        return tuple(other for other in earlier if other.is_filter and other.inputs is step.inputs)
+
+
+def this_version() -> BindParameter[int]:
+    """`v_astra_major_minor` of the running engine, for SQL expressions of a step; the engine fills it in.
+
+    Example: `select(SnowWhite.classification).where(SnowWhite.v_astra_major_minor == this_version())`.
+    """
+    from sqlalchemy import Integer, bindparam
+
+    return bindparam(VERSION_PARAMETER, type_=Integer())
+
+
+def snake_case(name: str) -> str:
+    """`SnowWhite` -> `snow_white`, `CORV` -> `corv`."""
+    parts = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return re.sub(r"_+", "_", parts).lower()
+
+
+def reference_of(pipeline: Pipeline) -> str:
+    """`module:attribute` by which another process finds this pipeline.
+
+    Looks in the modules (and their parent packages) of the result table and of the functions of the steps.
+
+    Raises:
+        PipelineDeclarationError: it is no attribute of any of them.
+    """
+    if pipeline.reference:
+        return pipeline.reference
+    homes = [pipeline.table.__module__]
+    for step in pipeline.steps:
+        homes += [part.__module__ for part in (step.function, step.setup) if hasattr(part, "__module__")]
+    candidates = [
+        ".".join(home.split(".")[:length]) for home in homes for length in range(home.count(".") + 1, 0, -1)
+    ]
+    for name in dict.fromkeys(candidates):
+        if name == "__main__":
+            continue
+        for attribute, value in vars(sys.modules.get(name, object)).items():
+            if value is pipeline:
+                return f"{name}:{attribute}"
+    looked_in = ", ".join(dict.fromkeys(homes))
+    raise PipelineDeclarationError(
+        f"{pipeline.name}: workers cannot find its declaration in {looked_in}. Assign it to a name in an "
+        'importable module, or say where it is with reference="module:ATTRIBUTE".'
+    )
+
+
+def _checked_code(code: str) -> str:
+    if not _CODE.match(code):
+        raise PipelineDeclarationError(f"code {code!r}: use letters, digits and _, beginning with a letter")
+    return code

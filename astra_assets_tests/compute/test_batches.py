@@ -1,0 +1,239 @@
+"""One active batch for each step, folders that are gone or not whole, and parts that do not belong to their batch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import select
+
+from astra_assets.compute import BatchError, NothingToDo, folders
+from astra_assets.compute.batch import cut, read_batch
+from astra_assets.compute.collect import PartError
+from astra_assets.compute.ledger import Ledger
+from astra_assets.models.base import table_of
+from astra_assets.models.compute import ComputeBatch
+from astra_assets_tests.compute.samples import FLUX, SampleFlux
+
+VISIT = FLUX.step("visit")
+
+
+class KilledError(BaseException):
+    """Stands for kill -9 at one place."""
+
+
+def states(bench):
+    return bench.rows(ComputeBatch, "state")
+
+
+def test_a_second_plan_attaches_to_the_active_batch(bench):
+    bench.visits([0])
+    first = bench.engine.plan(FLUX, VISIT)
+    bench.visits([0])
+    second = bench.make().plan(FLUX, VISIT, nodes=7)
+    assert second == replace(first, attached=True)
+    assert not first.attached
+    bench.engine.start(second)
+    assert bench.engine.collect(second).backlog == 1
+    assert states(bench) == [("collected",)]
+
+
+def test_two_planners_at_once_make_one_batch(bench):
+    bench.visits([0] * 10)
+    barrier = threading.Barrier(2)
+    found = []
+
+    def plan():
+        engine = bench.make()
+        barrier.wait()
+        found.append(engine.plan(FLUX, VISIT))
+
+    threads = [threading.Thread(target=plan) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0].batch_id == found[1].batch_id
+    assert sorted(batch.attached for batch in found) in ([False, True], [True, True])
+    assert [path.name for path in found[0].directory.parent.iterdir()] == [found[0].batch_id]
+
+
+def test_collecting_twice_changes_nothing(bench):
+    bench.visits([0, 91, 93])
+    batch = bench.engine.plan(FLUX, VISIT)
+    bench.engine.start(batch)
+    first = bench.engine.collect(batch)
+    before = bench.rows(SampleFlux), bench.outcomes(FLUX), bench.rows(ComputeBatch)
+    assert bench.engine.collect(batch) == first
+    assert (bench.rows(SampleFlux), bench.outcomes(FLUX), bench.rows(ComputeBatch)) == before
+
+
+def test_the_row_of_a_batch_says_what_came_of_it(bench):
+    bench.visits([0, 91, 93])
+    batch = bench.engine.plan(FLUX, VISIT)
+    bench.engine.start(batch)
+    bench.engine.collect(batch)
+    table = table_of(ComputeBatch)
+    with bench.database.connect() as connection:
+        row = connection.execute(select(table)).one()
+    assert (row.state, row.n_inputs, row.n_tasks, row.n_results, row.n_failed, row.n_skipped) == (
+        "collected", 3, 1, 1, 1, 1,
+    )  # fmt: skip
+    assert (row.pipeline, row.step, row.v_astra, row.backend) == ("SampleFlux", "visit", 8001, "local")
+    assert row.directory == str(bench.home / "batches" / "sample_flux-visit" / row.batch_id)
+    assert row.planned < row.finished
+
+
+def test_a_folder_that_vanished_is_planned_again(bench, caplog):
+    bench.visits([0])
+    batch = bench.engine.plan(FLUX, VISIT)
+    shutil.rmtree(bench.home / "batches")
+    again = bench.engine.plan(FLUX, VISIT)
+    assert again.batch_id != batch.batch_id
+    assert again.n_inputs == 1
+    assert f"batch {batch.batch_id} is given up and its inputs are planned again" in caplog.text
+    assert sorted(states(bench)) == [("active",), ("cancelled",)]
+
+
+@pytest.mark.parametrize(
+    "damage", ["no-description", "no-manifest", "cut-manifest", "other-manifest", "other-format"]
+)
+def test_a_folder_that_is_not_whole_is_set_aside(bench, caplog, damage):
+    bench.visits([0])
+    batch = bench.engine.plan(FLUX, VISIT)
+    description = batch.directory / "batch.json"
+    if damage == "no-description":
+        description.unlink()
+    elif damage == "no-manifest":
+        batch.manifest.unlink()
+    elif damage == "cut-manifest":
+        batch.manifest.write_bytes(batch.manifest.read_bytes()[:100])
+    elif damage == "other-manifest":
+        pq.write_table(pq.read_table(batch.manifest).slice(0, 0), batch.manifest)
+    else:
+        description.write_text(description.read_text().replace('"format": 1', '"format": 99'))
+    again = bench.engine.plan(FLUX, VISIT)
+    assert again.batch_id != batch.batch_id
+    assert (batch.directory.parent / f"{batch.batch_id}.broken").is_dir()
+    assert f"what is left of it is in {batch.directory}.broken" in caplog.text
+
+
+@pytest.mark.parametrize("place", ["before the row", "before the rename"])
+def test_a_planner_killed_between_two_writes_is_recovered_from(bench, monkeypatch, place):
+    bench.visits([0])
+
+    def die(*_, **__):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        if place == "before the row":
+            patch.setattr(Ledger, "register", die)
+        else:
+            patch.setattr(folders, "publish", die)
+        with pytest.raises(KilledError):
+            bench.engine.plan(FLUX, VISIT)
+    step_folder = bench.home / "batches" / "sample_flux-visit"
+    (left,) = step_folder.iterdir()
+    assert left.name.startswith(".planning-")
+    dead = left.rename(left.with_name(left.name.replace(f"-{os.getpid()}-", "-999999999-")))
+    batch = bench.make().plan(FLUX, VISIT)
+    assert batch.attached == (place == "before the rename")
+    assert [path.name for path in step_folder.iterdir()] == [batch.batch_id]
+    assert not dead.exists()
+    assert states(bench) == [("active",)]
+
+
+def test_a_cancelled_batch_leaves_its_inputs_unprocessed(bench):
+    bench.visits([0, 0])
+    batch = bench.engine.plan(FLUX, VISIT)
+    bench.engine.cancel(batch)
+    assert states(bench) == [("cancelled",)]
+    assert bench.engine.account(FLUX, VISIT).backlog == 2
+    again = bench.engine.plan(FLUX, VISIT)
+    assert (again.n_inputs, again.attached) == (2, False)
+
+
+def finished(bench, kinds=(0, 0, 0, 91)):
+    """A batch whose parts are written but not collected."""
+    bench.visits(list(kinds))
+    batch = bench.engine.plan(FLUX, VISIT)
+    bench.engine.start(batch)
+    return batch, sorted(batch.task_folder(0).glob("*.parquet"))
+
+
+def test_a_part_with_a_stranger_is_refused(bench):
+    batch, (*_, part) = finished(bench, (0, 0))
+    table = pq.read_table(part)
+    stranger = table.set_column(
+        table.column_names.index("spectrum_pk"), "spectrum_pk", pa.array([77, 78], pa.int64())
+    )
+    pq.write_table(stranger, part)
+    with pytest.raises(
+        PartError, match=rf"{part}: spectrum_pk 77 is not an input of this batch. Cancel the batch"
+    ):
+        bench.engine.collect(batch)
+    assert bench.count(SampleFlux) == 0
+    assert states(bench) == [("active",)]
+
+
+def test_an_input_that_is_in_two_parts_is_refused(bench):
+    batch, (*_, part) = finished(bench)
+    copy = part.with_name("results-9.parquet")
+    shutil.copy(part, copy)
+    with pytest.raises(PartError, match=rf"{copy}: spectrum_pk \d+ is in the parts of this batch twice"):
+        bench.engine.collect(batch)
+    assert bench.count(SampleFlux) == 0
+
+
+def test_a_part_with_other_columns_is_refused(bench):
+    batch, (*_, part) = finished(bench)
+    pq.write_table(pq.read_table(part).drop_columns(["comment"]), part)
+    with pytest.raises(
+        PartError, match=r"has other columns than the step writes: lacking comment \(string\)"
+    ):
+        bench.engine.collect(batch)
+
+
+def test_a_part_that_cannot_be_read_is_refused(bench):
+    batch, (*_, part) = finished(bench)
+    part.write_bytes(part.read_bytes()[:50])
+    with pytest.raises(PartError, match=rf"{part}: cannot be read"):
+        bench.engine.collect(batch)
+
+
+def test_inputs_that_are_in_no_part_are_noticed(bench):
+    batch, (*_, part) = finished(bench)
+    part.unlink()
+    with pytest.raises(BatchError, match=r"\d of 4 inputs are in no part although all tasks are done"):
+        bench.engine.collect(batch)
+    assert bench.count(SampleFlux) == 0
+
+
+def test_a_batch_reads_back_as_it_was_written(bench):
+    bench.visits([0])
+    batch = bench.engine.plan(FLUX, VISIT, procs=3, time="1:00:00")
+    assert read_batch(batch.directory) == batch
+    assert (batch.slurm.procs, batch.slurm.time, batch.procs) == (3, "1:00:00", 1)
+    assert batch.reference == "astra_assets_tests.compute.samples:FLUX"
+    assert batch.declaration() == (FLUX, VISIT)
+
+
+def test_a_filter_never_makes_a_batch(bench):
+    bench.visits([0])
+    assert isinstance(bench.engine.plan(FLUX, FLUX.step("visit_filter")), NothingToDo)
+    assert states(bench) == []
+
+
+@pytest.mark.parametrize(("inputs", "tasks"), [(10, 3), (2, 5), (1, 1), (7, 7)])
+def test_tasks_cover_all_inputs_and_none_is_empty(inputs, tasks):
+    made = cut(inputs, tasks)
+    assert [row for first, last in made for row in range(first, last)] == list(range(inputs))
+    assert len(made) == min(inputs, tasks)
+    sizes = [last - first for first, last in made]
+    assert max(sizes) - min(sizes) <= 1
