@@ -1,0 +1,130 @@
+"""Spectra find their sources: a spectrum belongs to the source that has its catalogid in one of four columns.
+
+All in SQL, for all spectra at once. Belongs here: which source a spectrum belongs to. Does not belong here:
+making sources (`catalog`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import CTE, Connection, Integer, Select, Table, func, literal, select, union_all, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from astra_assets.ingest.stage import written
+from astra_assets.models.base import table_of, utcnow
+from astra_assets.models.boss import BossVisitSpectrum
+from astra_assets.models.database import Database
+from astra_assets.models.source import Source
+
+COLUMNS = ("catalogid", "catalogid31", "catalogid25", "catalogid21")
+"""Columns of a source that may have a spectrum's catalogid.
+
+A source found by an earlier one goes before a source found by a later one.
+"""
+
+MANY = 2**31 - 1
+"""Stands for an n_associated that is not known: such a source comes last."""
+
+SOURCES = table_of(Source)
+
+
+@dataclass(frozen=True)
+class LinkReport:
+    """What linking did.
+
+    Attributes:
+        linked: spectra that had no source and have one now.
+        relinked: spectra that belong to another source than before, since a better one arrived.
+        unlinked: spectra without a source.
+        ambiguous: spectra that could belong to several sources.
+    """
+
+    linked: int
+    relinked: int
+    unlinked: int
+    ambiguous: int
+
+    @property
+    def changed(self) -> bool:
+        """True when a spectrum's source changed."""
+        return bool(self.linked or self.relinked)
+
+
+def link_spectra(database: Database, *, again: bool = True) -> LinkReport:
+    """Link BOSS visits to sources by catalogid.
+
+    Where several sources have the catalogid, it is the one that has it in the earlier of `COLUMNS`, of
+    those the one with the smallest n_associated, of those the one with the smallest sdss_id. A link is
+    never removed: a spectrum whose catalogid no source has keeps the source that it was given.
+
+    Args:
+        database: where.
+        again: also look at spectra that have a source; needed when sources were added or changed.
+
+    """
+    table = table_of(BossVisitSpectrum)
+    with database.begin() as connection:
+        linked = _link(connection, table, table.c.source_pk.is_(None))
+        relinked = _link(connection, table, table.c.source_pk.is_not(None)) if again else 0
+        unlinked = connection.scalar(select(func.count()).where(table.c.source_pk.is_(None)))
+        ambiguous = connection.scalar(_count_ambiguous(table))
+    return LinkReport(linked, relinked, unlinked or 0, ambiguous or 0)
+
+
+def _link(connection: Connection, table: Table, which: ColumnElement[bool]) -> int:
+    """Link the spectra that are meant; returns how many got another source than they had."""
+    wanted = (
+        select(table.c.catalogid.label("catalogid"))
+        .where(which, table.c.catalogid > 0)
+        .distinct()
+        .cte("wanted")
+    )
+    ranked = _ranked(_candidates(wanted))
+    statement = (
+        update(table)
+        .where(
+            which,
+            table.c.catalogid == ranked.c.catalogid,
+            ranked.c.place == 1,
+            table.c.source_pk.is_distinct_from(ranked.c.source_pk),
+        )
+        .values(source_pk=ranked.c.source_pk, modified=utcnow())
+    )
+    return written(connection, statement)
+
+
+def _candidates(wanted: CTE) -> CTE:
+    """Every source that has a wanted catalogid, once for each column that has it."""
+    parts = [
+        select(
+            wanted.c.catalogid,
+            SOURCES.c.pk.label("source_pk"),
+            literal(rank, Integer).label("rank"),
+            func.coalesce(SOURCES.c.n_associated, MANY).label("n_associated"),
+            SOURCES.c.sdss_id,
+        ).join_from(wanted, SOURCES, SOURCES.c[name] == wanted.c.catalogid)
+        for rank, name in enumerate(COLUMNS)
+    ]
+    return union_all(*parts).cte("candidates")
+
+
+def _ranked(candidates: CTE) -> CTE:
+    """The candidates of each catalogid with their place, the best is 1."""
+    order = (candidates.c.rank, candidates.c.n_associated, candidates.c.sdss_id, candidates.c.source_pk)
+    place = func.row_number().over(partition_by=candidates.c.catalogid, order_by=order).label("place")
+    return select(candidates.c.catalogid, candidates.c.source_pk, place).cte("ranked")
+
+
+def _count_ambiguous(table: Table) -> Select[int]:
+    """How many spectra have a catalogid that several sources have."""
+    wanted = (
+        select(table.c.catalogid.label("catalogid")).where(table.c.catalogid > 0).distinct().cte("wanted")
+    )
+    found = _candidates(wanted)
+    several = (
+        select(found.c.catalogid)
+        .group_by(found.c.catalogid)
+        .having(func.count(found.c.source_pk.distinct()) > 1)
+    )
+    return select(func.count()).select_from(table).where(table.c.catalogid.in_(several))

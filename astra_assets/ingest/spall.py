@@ -1,0 +1,204 @@
+"""The summary file of a BOSS reduction (spAll) into boss_visit_spectrum.
+
+Rows are compared by content with those that exist, so it does not matter which nights a file repeats or how
+late a reduction comes: new rows are added, rows that differ are updated, all others are left alone. Each
+chunk of rows is one transaction; since a row is complete in itself, the chunks before a point where a file
+breaks off stay, and reading the file again goes on from there.
+
+Belongs here: the order of things for one file. Does not belong here: what a column of spAll becomes
+(`spall_columns`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sqlalchemy import Connection, exists, select
+
+from astra_assets.ingest.fits_stream import FitsTable, open_table
+from astra_assets.ingest.ledger import Ledger, Stamp
+from astra_assets.ingest.report import IngestError, IngestReport, Refusal, Say, silent
+from astra_assets.ingest.seen import SeenKeys, hash_rows
+from astra_assets.ingest.spall_columns import RELEASE, Mapped, VisitMapper, choose_columns
+from astra_assets.ingest.stage import staged
+from astra_assets.models.base import table_of, utcnow
+from astra_assets.models.boss import BossVisitSpectrum
+from astra_assets.models.database import Database
+
+KIND = "spall"
+CHUNK_ROWS = 50_000
+"""Rows of one transaction: about 100 MB of memory, and a second or two of SQLite's write lock."""
+
+PROGRESS_SECONDS = 10.0
+"""Seconds between two lines of progress."""
+
+VISITS = table_of(BossVisitSpectrum)
+KEY = ("release", "run2d", "fieldid", "mjd", "catalogid")
+
+READ_HEADER_AGAIN = {"n_guide": None}
+"""What is set in rows that differ: `spec_headers` reads the header of spectra whose n_guide is NULL."""
+
+
+def ingest_spall(
+    database: Database,
+    path: Path,
+    *,
+    run2d: str,
+    sas_base_dir: Path,
+    limit: int | None = None,
+    chunk_rows: int = CHUNK_ROWS,
+    progress: Say | None = None,
+    ledger: Ledger | None = None,
+) -> IngestReport:
+    """Bring the rows of an spAll file (FITS, plain or gzipped) into the database.
+
+    A file that was ingested completely and did not change since is not read again. Rows that cannot be
+    used are refused one by one; of rows with the same key the first is used.
+
+    Args:
+        database: where to.
+        path: the file.
+        run2d: the reduction it summarises.
+        sas_base_dir: the folder that no path of a spectrum may leave.
+        limit: read only this many rows; the file then does not count as ingested.
+        chunk_rows: rows of one transaction.
+        progress: told how far it is.
+        ledger: the files that were ingested; without one the file is entered at the end.
+
+    Raises:
+        IngestError: the file is missing, empty, damaged or no spAll file.
+
+    """
+    say = progress or silent
+    own_ledger = ledger or Ledger(database)
+    stamp = Stamp.of(Path(path))
+    report = IngestReport(str(path))
+    if found := own_ledger.unchanged(stamp, KIND, run2d):
+        report.unchanged, report.skipped = found[0], f"{path}: {found[1]}"
+        say(report.skipped)
+        return report
+    with _open_spall(Path(path)) as (table, names):
+        mapper = VisitMapper(Path(path), run2d, sas_base_dir, names)
+        _read_rows(database, table, mapper, report, limit=limit, chunk_rows=chunk_rows, say=say)
+        if limit is None or limit >= table.rows:
+            own_ledger.note(stamp, KIND, table.rows, table.finish(), run2d)
+        else:
+            report.notes.append(f"{path}: only the first {limit:,} of {table.rows:,} rows were read (limit)")
+    if ledger is None:
+        own_ledger.enter()
+    return report
+
+
+@contextmanager
+def _open_spall(path: Path) -> Iterator[tuple[FitsTable, dict[str, str]]]:
+    """The table of an spAll file, and its column for each name of spAll that is used."""
+    with open_table(path, {"mjd", "catalogid"}.issubset, "columns MJD and CATALOGID") as table:
+        names = choose_columns([column.name for column in table.columns], table.path)
+        if table.rows == 0:
+            raise IngestError(
+                f"{path}: has 0 rows in HDU {table.hdu}, expected one per spectrum. Is it finished?"
+            )
+        table.without_null(names["FIELD"])  # declared as 0 (see TNULL1 of DR19's file), which is a field
+        yield table, names
+
+
+def _read_rows(
+    database: Database,
+    table: FitsTable,
+    mapper: VisitMapper,
+    report: IngestReport,
+    *,
+    limit: int | None,
+    chunk_rows: int,
+    say: Say,
+) -> None:
+    total = table.rows if limit is None else min(limit, table.rows)
+    seen = SeenKeys()
+    pristine = _has_no_rows(database, mapper.run2d)
+    tell = _teller(mapper.path.name, total, say)
+    for chunk in table.chunks(list(mapper.names.values()), chunk_rows, limit=limit):
+        mapped = _first_of_each_key(mapper.map(chunk), seen, str(mapper.path))
+        added, updated = _write(database, mapped.visits, pristine=pristine)
+        report.read += len(chunk.columns)
+        report.added += added
+        report.updated += updated
+        report.unchanged += len(mapped.visits) - added - updated
+        report.refuse(mapped.refusals)
+        tell(report.read)
+
+
+def _has_no_rows(database: Database, run2d: str) -> bool:
+    query = select(exists().where(VISITS.c.release == RELEASE, VISITS.c.run2d == run2d))
+    with database.connect() as connection:
+        return not connection.scalar(query)
+
+
+def _first_of_each_key(mapped: Mapped, seen: SeenKeys, path: str) -> Mapped:
+    """Refuse rows whose key an earlier row of the file has."""
+    keys = [np.asarray(mapped.visits[name], dtype=np.int64) for name in ("fieldid", "mjd", "catalogid")]
+    again = seen.repeated(hash_rows(keys))
+    if not again.any():
+        return mapped
+    refusals = [
+        Refusal(
+            int(mapped.numbers[index]),
+            "an earlier row has the same FIELD {}, MJD {} and CATALOGID {}; the first is used".format(
+                *(int(key[index]) for key in keys)
+            ),
+            "repeated_key",
+            path,
+        )
+        for index in np.flatnonzero(again)
+    ]
+    visits = mapped.visits.filter(pa.array(~again))
+    return replace(mapped, visits=visits, numbers=mapped.numbers[~again], refusals=mapped.refusals + refusals)
+
+
+def _write(database: Database, visits: pa.Table, *, pristine: bool) -> tuple[int, int]:
+    """Write one chunk in a transaction; returns how many rows were added and updated.
+
+    Where the reduction had no row before (`pristine`) there is nothing to compare with: keys are unique
+    in the file.
+    """
+    if not len(visits):
+        return 0, 0
+    now = utcnow()
+    with database.begin() as connection:
+        if pristine:
+            new: NDArray[np.int64] = np.arange(len(visits))
+            updated = 0
+        else:
+            with staged(database, connection, VISITS, visits, KEY) as stage:
+                compared = [name for name in visits.column_names if name not in KEY]
+                updated = stage.update(compared, now, keep=("airmass",), also_set=READ_HEADER_AGAIN)
+                new = stage.new_rows()
+        _add(database, connection, visits.take(pa.array(new)))
+    return len(new), updated
+
+
+def _add(database: Database, connection: Connection, visits: pa.Table) -> None:
+    """Insert new visits, each with a key of its own among all spectra."""
+    keys = database.reserve_spectrum_pks(connection, len(visits))
+    database.insert(connection, VISITS, visits.append_column("spectrum_pk", pa.array(keys)))
+
+
+def _teller(name: str, total: int, say: Say) -> Callable[[int], None]:
+    """Tells how many rows are done, not more often than every `PROGRESS_SECONDS`, and at the end."""
+    started = last = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done < total and now - last < PROGRESS_SECONDS:
+            return
+        last = now
+        say(f"{name}: {done:,} of {total:,} rows, {done / max(now - started, 1e-3):,.0f} rows/s")
+
+    return tell
