@@ -20,6 +20,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from sqlalchemy import URL
 
 
 class SettingsError(Exception):
@@ -157,7 +158,9 @@ class Settings(BaseSettings):
     @cached_property
     def database(self) -> str:
         """URL of the database."""
-        return self.database_url or f"sqlite:///{self.home / 'astra.db'}"
+        if self.database_url:
+            return self.database_url
+        return URL.create("sqlite", database=str(self.home / "astra.db")).render_as_string()
 
     @property
     def pipeline_settings(self) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from sqlalchemy import Integer, Text, func, literal, literal_column, null, select, type_coerce, union_all
+from sqlalchemy import URL, Integer, Text, func, literal, literal_column, null, select, type_coerce, union_all
 
 from astra_assets.models import arrow
 from astra_assets.models.arrow import SPOOL_SUFFIX, floats_from_blobs, remove_old_spools, to_type
@@ -206,7 +206,8 @@ def test_an_abandoned_read_leaves_no_file(tmp_path):
     from astra_assets.models.database import Database
 
     folder = tmp_path / "a b%20c#d"
-    database = Database(f"sqlite:///{folder}/astra.db")
+    url = URL.create("sqlite", database=str(folder / "astra.db"))
+    database = Database(url.render_as_string())
     database.create_tables([Source])
     store(database, Source, pa.table({"sdss_id": range(100)}))
     batches = database.arrow_batches(select(Source.c.sdss_id), batch_rows=10)

@@ -1,0 +1,34 @@
+"""Dagster assets, one module for each stage: ingest, pipelines (also those that make spectra), summary.
+
+Belongs here: the list of all assets and which of them a release needs. Does not belong here: what they do.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import dagster as dg
+
+from astra_assets.assets.ingest import TABLE_KEYS, ingested_tables
+from astra_assets.assets.pipelines import step_asset, step_keys
+from astra_assets.assets.summary import product_asset
+from astra_assets.declared import all_products, products_of
+from astra_assets.pipelines import PIPELINES
+from astra_assets.releases import Release
+
+
+@cache
+def all_assets() -> tuple[dg.AssetsDefinition, ...]:
+    """Every asset of the code location."""
+    steps = [step_asset(pipeline, step) for pipeline in PIPELINES for step in pipeline.steps]
+    products = [product_asset(declared) for declared in all_products().values()]
+    return (ingested_tables, *steps, *products)
+
+
+def keys_of(release: Release) -> list[dg.AssetKey]:
+    """Keys that a release's job materialises: the tables, the steps of its pipelines, the products of both."""
+    pipelines = [pipeline for pipeline in PIPELINES if pipeline.key in release.pipelines]
+    steps = [
+        key for pipeline in pipelines for step in pipeline.steps for key in step_keys(pipeline, step).values()
+    ]
+    return [*TABLE_KEYS, *steps, *(dg.AssetKey(name) for name in products_of(release))]

@@ -1,0 +1,183 @@
+"""Steps of pipelines as assets: each is a graph of two ops, submit and collect.
+
+Belongs here: the factory that turns the declaration of a step into an asset, and what it depends on. Does not belong
+here: how a batch is planned, run and collected (`compute`), what a pipeline computes (`pipelines`).
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from astra_assets.assets.ingest import BOSS_VISITS, SOURCE
+from astra_assets.assets.metadata import OWNERS, account_metadata, table_metadata
+from astra_assets.jobs import release_of_run
+from astra_assets.models.base import Base
+from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
+from astra_assets.models.source import Source
+from astra_assets.pipelines import PIPELINES
+from astra_assets.pipelines.base import Pipeline, Step
+from astra_assets.resources import Survey
+from astra_assets.work import Resources, Restriction
+
+MWM_KEYS = {
+    "mwmStar": dg.AssetKey("mwmStar"),
+    "mwmVisit": dg.AssetKey("mwmVisit"),
+    "boss_combined_spectrum": dg.AssetKey("boss_combined_spectrum"),
+}
+"""What the step that makes per-source files makes: two kinds of file, and the table of coadds."""
+
+MADE_BY: dict[type[Base], tuple[dg.AssetKey, ...]] = {
+    Source: (SOURCE, BOSS_VISITS),
+    BossVisitSpectrum: (BOSS_VISITS,),
+    BossCombinedSpectrum: (MWM_KEYS["boss_combined_spectrum"],),
+}
+"""The assets whose rows a step over this input model reads."""
+
+DESCRIPTIONS = {
+    "mwmStar": "One file per source: the coadd of its visits for each instrument and telescope.",
+    "mwmVisit": "One file per source: its visits in the rest frame on a common wavelength grid.",
+    "boss_combined_spectrum": "Rows of the BOSS coadds in the mwmStar files; what star-level pipelines read.",
+}
+
+
+class StepOptions(dg.Config):
+    """Launchpad options of a pipeline step."""
+
+    limit: int | None = None
+    sdss_ids: list[int] = []  # noqa: RUF012 - pydantic copies defaults
+    retry_failed: bool = False
+    force: bool = False
+    nodes: int | None = None
+    procs: int | None = None
+    time: str | None = None
+
+
+def step_keys(pipeline: Pipeline, step: Step) -> dict[str, dg.AssetKey]:
+    """Keys of what a step makes, by the name of the output of its graph."""
+    return MWM_KEYS if pipeline.key == "mwm" else {"result": dg.AssetKey([pipeline.key, step.name])}
+
+
+def upstream_of(pipeline: Pipeline, step: Step) -> list[dg.AssetKey]:
+    """What a step reads: its inputs, earlier steps of its pipeline on them, and the pipelines it comes after."""
+    keys = list(MADE_BY[step.inputs])
+    for earlier in pipeline.steps[: pipeline.steps.index(step)]:
+        if earlier.inputs is step.inputs:
+            keys += step_keys(pipeline, earlier).values()
+    for other in PIPELINES:
+        if other.name in pipeline.after:
+            keys += step_keys(other, other.steps[-1]).values()
+    return keys
+
+
+def step_asset(pipeline: Pipeline, step: Step) -> dg.AssetsDefinition:
+    """The asset of one step."""
+    name = f"{pipeline.key}__{step.name}"
+    upstream = {"__".join(key.path): key for key in upstream_of(pipeline, step)}
+    keys = step_keys(pipeline, step)
+    submit, collect = (
+        submit_op(pipeline, step, name, list(upstream)),
+        collect_op(pipeline, step, name, list(keys)),
+    )
+
+    @dg.config_mapping
+    def options(val: StepOptions) -> dict[str, object]:
+        return {"submit": {"config": val.model_dump()}}
+
+    graph = dg.GraphDefinition(
+        name=name,
+        description=describe(pipeline, step),
+        node_defs=[submit, collect],
+        dependencies={
+            dg.NodeInvocation(submit.name, alias="submit"): {},
+            dg.NodeInvocation(collect.name, alias="collect"): {
+                "submitted": dg.DependencyDefinition("submit", "result")
+            },
+        },
+        input_mappings=[input_mapping(item) for item in upstream],
+        output_mappings=[output_mapping(item) for item in keys],
+        config=options,
+    )
+    return dg.AssetsDefinition.from_graph(
+        graph,
+        keys_by_input_name=upstream,
+        keys_by_output_name=keys,
+        internal_asset_deps={item: set(upstream.values()) for item in keys},
+        group_name=pipeline.group,
+        descriptions_by_output_name={item: DESCRIPTIONS.get(item, describe(pipeline, step)) for item in keys},
+        metadata_by_output_name={item: output_metadata(pipeline, item) for item in keys},
+        tags_by_output_name={item: {f"dagster/kind/{kind}": "" for kind in kinds(item)} for item in keys},
+        owners_by_output_name=dict.fromkeys(keys, OWNERS),
+        code_versions_by_output_name=dict.fromkeys(keys, pipeline.code_version),
+    )
+
+
+def input_mapping(name: str) -> dg.InputMapping:
+    """What the graph waits for, `submit` waits for."""
+    return dg.InputMapping(graph_input_name=name, mapped_node_name="submit", mapped_node_input_name=name)
+
+
+def output_mapping(name: str) -> dg.OutputMapping:
+    """What `collect` makes, the graph makes."""
+    return dg.OutputMapping(graph_output_name=name, mapped_node_name="collect", mapped_node_output_name=name)
+
+
+def describe(pipeline: Pipeline, step: Step) -> str:
+    """A sentence about the step, with what it skips."""
+    what = f"{pipeline.name} on {step.inputs.__name__}"
+    if step.is_filter:
+        what = f"Leaves out inputs that are not for {pipeline.name}"
+    skips = "; ".join(f"`{requirement.code}`: {requirement.message}" for requirement in step.requires)
+    return f"{what}." + (f" Skipped with a reason: {skips}." if skips else "")
+
+
+def output_metadata(pipeline: Pipeline, output: str) -> dict[str, object]:
+    """Name and schema of the table that an output stands for; files have none."""
+    if output == "boss_combined_spectrum":
+        return table_metadata(BossCombinedSpectrum)
+    return table_metadata(pipeline.table) if output == "result" else {}
+
+
+def kinds(output: str) -> list[str]:
+    """What the UI shows as the kind of an output."""
+    return ["fits"] if output in {"mwmStar", "mwmVisit"} else ["table"]
+
+
+def submit_op(pipeline: Pipeline, step: Step, name: str, upstream: list[str]) -> dg.OpDefinition:
+    """Plan a batch and start it, or say that there is nothing to do; does not wait."""
+
+    @dg.op(
+        name=f"{name}__submit",
+        description="Find unprocessed inputs, record skips, plan a batch and start it; attach to one that is running.",
+        ins={item: dg.In(dg.Nothing) for item in upstream},
+        out=dg.Out(dg.Nothing),
+        tags={"dagster/priority": "10"},  # every submission goes out before the first wait
+    )
+    def submit(context: dg.OpExecutionContext, config: StepOptions, survey: Survey) -> None:
+        operations = survey.operations()
+        release = release_of_run(dict(context.run.tags), operations.settings.release)
+        restriction = Restriction(tuple(config.sdss_ids), config.limit, config.retry_failed, config.force)
+        resources = Resources(config.nodes, config.procs, config.time)
+        operations.work(release).submit(pipeline, step, restriction, resources, context.log.info)
+
+    return submit
+
+
+def collect_op(pipeline: Pipeline, step: Step, name: str, outputs: list[str]) -> dg.OpDefinition:
+    """Wait for the active batch, collect it, and account for every input."""
+
+    @dg.op(
+        name=f"{name}__collect",
+        description="Wait for the batch, collect its results and account for every input.",
+        ins={"submitted": dg.In(dg.Nothing)},
+        out={item: dg.Out(dg.Nothing) for item in outputs},
+    )
+    def collect(context: dg.OpExecutionContext, survey: Survey) -> Iterator[dg.Output[None]]:
+        operations = survey.operations()
+        release = release_of_run(dict(context.run.tags), operations.settings.release)
+        work = operations.work(release)
+        account = work.collect(pipeline, step, context.log.info)
+        metadata = account_metadata(account, work.last_batch(pipeline, step))
+        for item in outputs:
+            yield dg.Output(None, output_name=item, metadata=metadata)
+
+    return collect

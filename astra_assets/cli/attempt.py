@@ -1,0 +1,58 @@
+"""`astra-assets try`: a pipeline on spectrum files, without a database.
+
+Belongs here: arguments and output. Does not belong here: reading and running (`trial`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from astra_assets.cli.data import operations, say
+from astra_assets.cli.show import print_table
+
+
+@click.command(name="try")
+@click.argument("pipeline")
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
+@click.option("--air", is_flag=True, help="The wavelengths of the files are in air.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Only a JSON list on stdout: one object per file, in order."
+)
+def attempt(pipeline: str, files: tuple[str, ...], air: bool, as_json: bool) -> None:
+    """Run PIPELINE (e.g. snow_white, corv) on spectrum FILEs, without a database, and print its rows.
+
+    Files are SDSS spec or specFull FITS files, or text with wavelength, flux and optionally ivar.
+    """
+    trials = operations().attempt(pipeline, files, air=air)
+    results = []
+    for trial in trials:
+        if trial.error:
+            say(f"{trial.file}: {trial.error['code']}: {trial.error['message']}")
+        results.append(trial)
+    if as_json:
+        click.echo(json.dumps([trial.as_dict() for trial in results], indent=1))
+    else:
+        shown = [
+            name
+            for name in results[0].values
+            if any(is_worth_showing(trial.values[name]) for trial in results)
+        ]
+        rows = [[trial.file, *(text_of(trial.values[name]) for name in shown)] for trial in results]
+        print_table(["file", *shown], rows, numbers=set(range(1, len(shown) + 1)))
+    if any(trial.error for trial in results):
+        sys.exit(1)
+
+
+def is_worth_showing(value: object) -> bool:
+    """False for what only fills a table: nothing, and probabilities that round to zero."""
+    return value is not None and value != "" and not (isinstance(value, float) and abs(value) < 5e-4)
+
+
+def text_of(value: object) -> str:
+    """A number with the digits that a person reads, or the value itself."""
+    if value is None:
+        return "-"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,32 @@
+"""The one `dg.Definitions` of the code location.
+
+Belongs here: putting the parts together. Does not belong here: any part.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from astra_assets.assets import all_assets, keys_of
+from astra_assets.jobs import release_job
+from astra_assets.releases import RELEASES
+from astra_assets.resources import Survey
+from astra_assets.run_log import plain_console
+from astra_assets.schedules import daily
+from astra_assets.sensors import new_spectra
+
+
+def build_defs(**overrides: str) -> dg.Definitions:
+    """Definitions of the deployment; `overrides` are settings that win over environment and `astra.toml`."""
+    jobs = {release.name: release_job(release, keys_of(release)) for release in RELEASES.values()}
+    return dg.Definitions(
+        assets=all_assets(),
+        jobs=list(jobs.values()),
+        schedules=[daily(RELEASES[name], job) for name, job in jobs.items()],
+        sensors=[new_spectra(RELEASES[name], job) for name, job in jobs.items()],
+        resources={"survey": Survey(overrides=overrides)},
+        loggers={"console": plain_console},
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,26 @@
+"""What assets, sensors and checks are given at run time.
+
+Belongs here: Dagster's view of a deployment. Does not belong here: what can be done with it (`operations`),
+what can be set (`settings`).
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from astra_assets.operations import Operations
+from astra_assets.settings import load_settings
+
+
+class Survey(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The deployment: its settings, database, archive and products.
+
+    Everything comes from the environment and `astra.toml` at the moment of use, so that a changed setting needs no
+    restart; `overrides` win over both and are what tests use.
+    """
+
+    overrides: dict[str, str] = {}  # noqa: RUF012 - pydantic copies defaults
+
+    def operations(self) -> Operations:
+        """What can be done with the survey."""
+        return Operations(load_settings(**self.overrides))

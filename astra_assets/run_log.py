@@ -1,0 +1,39 @@
+"""What a person reads in the terminal while a job runs.
+
+Belongs here: the console logger of the jobs. Does not belong here: Dagster's own event log, which keeps everything.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import dagster as dg
+
+
+class PlainFormatter(logging.Formatter):
+    """One short line for each message: time, step, text; the run id and Dagster's event names are in the UI."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format one record."""
+        meta = getattr(record, "dagster_meta", None) or {}
+        step = meta.get("step_key") or ""
+        text = str(meta.get("orig_message") or record.getMessage())
+        prefix = "" if record.levelno < logging.WARNING else f"{record.levelname}: "
+        line = f"{self.formatTime(record, '%H:%M:%S')} {step.replace('__', '/'):<32} {prefix}{text}"
+        if record.exc_info and record.levelno >= logging.ERROR:
+            line += "\n" + self.formatException(record.exc_info)
+        return line
+
+
+@dg.logger(
+    config_schema={"log_level": dg.Field(str, default_value="INFO", is_required=False)},
+    description="One short line for each message; Dagster's own events only from the chosen level on.",
+)
+def plain_console(context: dg.InitLoggerContext) -> logging.Logger:
+    """The console logger of all jobs."""
+    logger = logging.Logger("astra_assets.run")  # noqa: LOG001 - private to this run, never looked up by name
+    logger.setLevel(context.logger_config["log_level"].upper())
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter())
+    logger.addHandler(handler)
+    return logger

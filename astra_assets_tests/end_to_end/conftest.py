@@ -1,0 +1,99 @@
+"""Surveys that whole commands run on: a full demo that is run once, and small ones that tests may spoil."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+OURS = ("ASTRA_", "DAGSTER_", "SAS_BASE_DIR", "MWM_ASTRA")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.end_to_end)
+            item.add_marker(pytest.mark.timeout(900))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Folders of one deployment, and commands run in it as a person would after the activation."""
+
+    folder: Path
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        return kept | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "ASTRA_HOME": str(self.home),
+            "DAGSTER_HOME": str(self.folder / "dagster"),
+            "DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME": "astra_assets.definitions",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def prepare(self) -> Place:
+        (self.folder / "dagster").mkdir(parents=True)
+        shutil.copy(PROJECT / "deploy" / "dagster.yaml", self.folder / "dagster" / "dagster.yaml")
+        return self
+
+    def run(self, *command: str, rc: int | None = 0, **more: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
+            cwd=PROJECT,
+            env=self.environment | more,
+            capture_output=True,
+            text=True,
+            timeout=800,
+            check=False,
+        )
+        if rc is not None:
+            assert done.returncode == rc, (
+                f"{' '.join(command)} gave {done.returncode}:\n{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "started.log").open("ab") as log:
+            return subprocess.Popen(
+                command, cwd=PROJECT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    @property
+    def summary(self) -> Path:
+        return self.home / "mwm" / "0.8.1" / "summary"
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Place:
+    """The default demo after one run of the literal command, from nothing."""
+    place = Place(tmp_path_factory.mktemp("finished")).prepare()
+    place.run("dagster", "job", "execute", "-j", "dr20")
+    return place
+
+
+@pytest.fixture(scope="session")
+def small_demo(tmp_path_factory) -> Place:
+    """A small demo survey, made but not run."""
+    place = Place(tmp_path_factory.mktemp("small")).prepare()
+    place.run("astra-assets", "demo", "--sources", "24", "--seed", "3")
+    return place
+
+
+@pytest.fixture
+def small(small_demo, tmp_path) -> Place:
+    """A copy of the small demo, to be run and spoiled."""
+    place = Place(tmp_path / "place").prepare()
+    shutil.copytree(small_demo.home / "demo", place.home / "demo")
+    return place

@@ -1,0 +1,107 @@
+"""Everything can be killed at any moment; the next run ends in the rows of an undisturbed one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import time
+
+import psutil
+import pytest
+
+IGNORED = {
+    "task_pk",
+    "created",
+    "modified",
+    "t_elapsed",
+    "t_overhead",
+    "batch_id",
+    "pk",
+    "finished",
+    "started",
+}
+TABLES = ("mwm_spectrum_product_status", "boss_combined_spectrum", "boss_rest_frame_visit_spectrum", "snow_white", "corv",
+          "compute_outcome")  # fmt: skip
+
+
+def rows(place) -> dict[str, list[tuple[object, ...]]]:
+    """Content of the tables of results, without what differs from run to run."""
+    found = {}
+    with sqlite3.connect(place.home / "astra.db") as database:
+        for name in TABLES:
+            columns = [
+                row[1] for row in database.execute(f"pragma table_info({name})") if row[1] not in IGNORED
+            ]
+            query = f"select {', '.join(columns)} from {name}"
+            found[name] = sorted(database.execute(query).fetchall(), key=repr)
+    database.close()
+    return found
+
+
+@pytest.fixture(scope="session")
+def undisturbed(small_demo) -> dict[str, list[tuple[object, ...]]]:
+    small_demo.run("dagster", "job", "execute", "-j", "dr20")
+    return rows(small_demo)
+
+
+def wait_for_work(place, step: str, process) -> None:
+    """Until a batch of this step has results, or is about to."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        batches = place.home / "batches" / step
+        if any(batches.glob("*/tasks/*/status.json")):
+            return
+        assert process.poll() is None, (place.folder / "started.log").read_text()
+        time.sleep(0.02)
+    pytest.fail(f"no batch of {step} within 300 s")
+
+
+def kill_all(process) -> None:
+    """kill -9 of the job and of everything that it started."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        for member in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+    process.wait(30)
+
+
+@pytest.mark.parametrize("step", ["mwm-star", "snow_white-star", "corv-visit"])
+def test_kill_of_job_and_workers_then_the_same_command_gives_the_same_rows(small, undisturbed, step):
+    job = small.start("dagster", "job", "execute", "-j", "dr20")
+    wait_for_work(small, step, job)
+    time.sleep(1.0)
+    kill_all(job)
+    small.run("dagster", "job", "execute", "-j", "dr20")
+    assert rows(small) == undisturbed
+
+
+def test_kill_of_the_job_alone_leaves_nobody_writing_and_loses_nothing(small, undisturbed):
+    job = small.start("dagster", "job", "execute", "-j", "dr20")
+    wait_for_work(small, "corv-visit", job)
+    os.kill(job.pid, signal.SIGKILL)
+    job.wait(30)
+    small.run("dagster", "job", "execute", "-j", "dr20")
+    assert rows(small) == undisturbed
+
+
+def test_kill_of_a_worker_does_not_even_fail_the_job(small, undisturbed):
+    job = small.start("dagster", "job", "execute", "-j", "dr20")
+    wait_for_work(small, "corv-visit", job)
+    for child in psutil.Process(job.pid).children(recursive=True):
+        child.kill()
+    assert job.wait(300) == 0, (small.folder / "started.log").read_text()
+    assert rows(small) == undisturbed
+
+
+def test_ctrl_c_leaves_everything_resumable(small, undisturbed):
+    job = small.start("dagster", "job", "execute", "-j", "dr20")
+    wait_for_work(small, "corv-visit", job)
+    os.kill(job.pid, signal.SIGINT)
+    assert job.wait(120) != 0
+    status = small.run("astra-assets", "status", rc=None)
+    assert status.returncode in {0, 1}, status.stderr
+    small.run("dagster", "job", "execute", "-j", "dr20")
+    assert rows(small) == undisturbed

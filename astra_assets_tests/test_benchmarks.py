@@ -1,0 +1,41 @@
+"""The benchmarks run and say what they measured; how fast anything is, is no business of tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).resolve().parents[1] / "benchmarks" / "run.py"
+
+
+def bench(*options):
+    command = [sys.executable, RUN, "--rows", "200", "--repeats", "1", "--no-postgresql", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_results_name_ours_and_peers(tmp_path):
+    done = bench("--only", "fits-sqlite", "--output", tmp_path / "results.json")
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {row["name"] for row in results} == {
+        "fits-sqlite-200",
+        "fits-sqlite-gz-200",
+        "fits-sqlite-create-200",
+    }
+    assert {row["peer"] for row in results} >= {"rows into lists", "Arrow scan"}
+    for row in results:
+        assert list(row) == ["name", "ours_s", "peer", "peer_s", "ratio", "peak_mib"]
+        assert row["ratio"] == pytest.approx(row["peer_s"] / row["ours_s"], rel=0.05)
+        assert row["peak_mib"] > 10
+        assert f"{row['name']:34}" in done.stdout
+
+
+def test_an_unknown_name_is_refused(tmp_path):
+    done = bench("--only", "fast", "--output", tmp_path / "results.json")
+    assert done.returncode == 2
+    assert "fits-sqlite" in done.stderr
+    assert not (tmp_path / "results.json").exists()
