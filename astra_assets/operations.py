@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, inspect, select
+from sqlalchemy.exc import OperationalError
 
 from astra_assets.declared import all_products, products_of
 from astra_assets.models.base import Base, table_of, utcnow
 from astra_assets.models.database import Database
+from astra_assets.models.errors import ExpectedError
 from astra_assets.models.ingest import IngestFile
 from astra_assets.models.paths import spall_path
 from astra_assets.pipelines.base import WorkContext
@@ -42,7 +44,7 @@ Say = Callable[[str], None]
 """Where a verb reports what it does: one line of text at a time."""
 
 
-class OperationError(Exception):
+class OperationError(ExpectedError):
     """A verb cannot do what was asked; the message says why and what to type."""
 
 
@@ -111,8 +113,7 @@ class Operations:
 
     def init(self, say: Say) -> list[str]:
         """Create the tables that are missing; returns their names."""
-        import astra_assets.pipelines  # noqa: F401 - declares the result tables
-
+        declare_tables()
         created = self.database.create_tables()
         if created:
             say(f"created {len(created)} tables in {self.database.location}")
@@ -306,13 +307,31 @@ def find_pipeline(name: str) -> Pipeline:
         raise OperationError(str(error.args[0])) from None
 
 
+def declare_tables() -> None:
+    """Import every module that declares a table; those of pipelines are found with the pipelines."""
+    import astra_assets.models.apogee  # noqa: F401
+    from astra_assets.pipelines import PIPELINES
+
+    assert PIPELINES
+
+
 def all_tables() -> dict[str, type[Base]]:
     """Every table that we declare, by name."""
-    import astra_assets.models.apogee
-    import astra_assets.pipelines  # noqa: F401 - both declare tables
-
+    declare_tables()
     models = (mapper.class_ for mapper in Base.registry.mappers)
     return {model.__tablename__: model for model in sorted(models, key=lambda each: str(each.__tablename__))}
+
+
+def expected_text(error: Exception) -> str | None:
+    """What to tell a person about an error that they can mend; None for a mistake of ours."""
+    if isinstance(error, ExpectedError):
+        return str(error)
+    if isinstance(error, OperationalError):
+        first = str(error.orig or error).strip().splitlines()[0]
+        return (
+            f"the database does not answer: {first}; check ASTRA_DATABASE_URL, or type: astra-assets doctor"
+        )
+    return None
 
 
 @cache

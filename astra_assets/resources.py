@@ -6,9 +6,12 @@ what can be set (`settings`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import dagster as dg
 
-from astra_assets.operations import Operations
+from astra_assets.operations import Operations, expected_text
 from astra_assets.settings import load_settings
 
 
@@ -24,3 +27,15 @@ class Survey(dg.ConfigurableResource):  # type: ignore[type-arg]
     def operations(self) -> Operations:
         """What can be done with the survey."""
         return Operations(load_settings(**self.overrides))
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Problems that a person can mend fail a step with their message, without a traceback."""
+    try:
+        yield
+    except Exception as error:
+        text = expected_text(error)
+        if text is None:
+            raise
+        raise dg.Failure(description=text, allow_retries=False) from None

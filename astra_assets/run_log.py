@@ -6,6 +6,8 @@ Belongs here: the console logger of the jobs. Does not belong here: Dagster's ow
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -17,12 +19,28 @@ class PlainFormatter(logging.Formatter):
         """Format one record."""
         meta = getattr(record, "dagster_meta", None) or {}
         step = meta.get("step_key") or ""
-        text = str(meta.get("orig_message") or record.getMessage())
+        text = what_happened(meta) or str(meta.get("orig_message") or record.getMessage())
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname}: "
         line = f"{self.formatTime(record, '%H:%M:%S')} {step.replace('__', '/'):<32} {prefix}{text}"
         if record.exc_info and record.levelno >= logging.ERROR:
             line += "\n" + self.formatException(record.exc_info)
         return line
+
+
+def what_happened(meta: Mapping[str, Any]) -> str | None:
+    """The failure of a step in our words: its cause, or that something before it failed; None for any other event."""
+    if str(meta.get("orig_message", "")).startswith("Dependencies for step"):
+        return "not run, since a step that it needs has failed"
+    event = meta.get("dagster_event")
+    if event is None or not event.is_step_failure:
+        return None
+    failure = event.step_failure_data
+    if failure.user_failure_data is not None:
+        return str(failure.user_failure_data.description)
+    error = failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return "failed" if error is None else f"failed: {error.message.strip()} (the traceback is in the web UI)"
 
 
 @dg.logger(

@@ -22,8 +22,10 @@ from pydantic_settings import (
 )
 from sqlalchemy import URL
 
+from astra_assets.models.errors import ExpectedError
 
-class SettingsError(Exception):
+
+class SettingsError(ExpectedError):
     """The settings cannot be used; the message lists every problem and what to type."""
 
 

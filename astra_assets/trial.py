@@ -16,6 +16,7 @@ import numpy as np
 
 from astra_assets.models.base import Base
 from astra_assets.models.columns import own_columns
+from astra_assets.models.errors import ExpectedError
 from astra_assets.pipelines.base import Pipeline, Skip, Step, Unusable, WorkContext
 from astra_assets.spectra.base import Spectrum, SpectrumError
 from astra_assets.spectra.read import read_file
@@ -23,7 +24,7 @@ from astra_assets.spectra.read import read_file
 log = logging.getLogger(__name__)
 
 
-class NothingToTryError(Exception):
+class NothingToTryError(ExpectedError):
     """The pipeline has no step that works on one spectrum."""
 
 

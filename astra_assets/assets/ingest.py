@@ -12,7 +12,7 @@ from astra_assets.assets.metadata import OWNERS, table_metadata
 from astra_assets.jobs import release_of_run
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
-from astra_assets.resources import Survey
+from astra_assets.resources import Survey, plainly
 
 GROUP = "Initialisation"
 SOURCE = dg.AssetKey("source")
@@ -51,14 +51,15 @@ def ingested_tables(
     context: dg.AssetExecutionContext, config: MigrateOptions, survey: Survey
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Create missing tables, then bring in new and changed spectra and sources; unchanged rows are not touched."""
-    operations = survey.operations()
-    release = release_of_run(dict(context.run.tags), operations.settings.release)
-    created = operations.init(context.log.info)
-    report = operations.migrate(release, limit=config.limit, say=context.log.info)
-    shared: dict[str, Any] = {
-        "summary": dg.MetadataValue.md(f"```\n{report.table()}\n```"),
-        "tables created": len(created),
-    }
-    for key, model in ((SOURCE, Source), (BOSS_VISITS, BossVisitSpectrum)):
-        rows = operations.row_count(model)
-        yield dg.MaterializeResult(asset_key=key, metadata={**shared, "dagster/row_count": rows})
+    with plainly():
+        operations = survey.operations()
+        release = release_of_run(dict(context.run.tags), operations.settings.release)
+        created = operations.init(context.log.info)
+        report = operations.migrate(release, limit=config.limit, say=context.log.info)
+        shared: dict[str, Any] = {
+            "summary": dg.MetadataValue.md(f"```\n{report.table()}\n```"),
+            "tables created": len(created),
+        }
+        for key, model in ((SOURCE, Source), (BOSS_VISITS, BossVisitSpectrum)):
+            rows = operations.row_count(model)
+            yield dg.MaterializeResult(asset_key=key, metadata={**shared, "dagster/row_count": rows})

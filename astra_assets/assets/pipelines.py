@@ -16,7 +16,7 @@ from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.pipelines import PIPELINES
 from astra_assets.pipelines.base import Pipeline, Step
-from astra_assets.resources import Survey
+from astra_assets.resources import Survey, plainly
 from astra_assets.work import Resources, Restriction
 
 MWM_KEYS = {
@@ -153,11 +153,12 @@ def submit_op(pipeline: Pipeline, step: Step, name: str, upstream: list[str]) ->
         tags={"dagster/priority": "10"},  # every submission goes out before the first wait
     )
     def submit(context: dg.OpExecutionContext, config: StepOptions, survey: Survey) -> None:
-        operations = survey.operations()
-        release = release_of_run(dict(context.run.tags), operations.settings.release)
-        restriction = Restriction(tuple(config.sdss_ids), config.limit, config.retry_failed, config.force)
-        resources = Resources(config.nodes, config.procs, config.time)
-        operations.work(release).submit(pipeline, step, restriction, resources, context.log.info)
+        with plainly():
+            operations = survey.operations()
+            release = release_of_run(dict(context.run.tags), operations.settings.release)
+            restriction = Restriction(tuple(config.sdss_ids), config.limit, config.retry_failed, config.force)
+            resources = Resources(config.nodes, config.procs, config.time)
+            operations.work(release).submit(pipeline, step, restriction, resources, context.log.info)
 
     return submit
 
@@ -172,12 +173,13 @@ def collect_op(pipeline: Pipeline, step: Step, name: str, outputs: list[str]) ->
         out={item: dg.Out(dg.Nothing) for item in outputs},
     )
     def collect(context: dg.OpExecutionContext, survey: Survey) -> Iterator[dg.Output[None]]:
-        operations = survey.operations()
-        release = release_of_run(dict(context.run.tags), operations.settings.release)
-        work = operations.work(release)
-        account = work.collect(pipeline, step, context.log.info)
-        metadata = account_metadata(account, work.last_batch(pipeline, step))
-        for item in outputs:
-            yield dg.Output(None, output_name=item, metadata=metadata)
+        with plainly():
+            operations = survey.operations()
+            release = release_of_run(dict(context.run.tags), operations.settings.release)
+            work = operations.work(release)
+            account = work.collect(pipeline, step, context.log.info)
+            metadata = account_metadata(account, work.last_batch(pipeline, step))
+            for item in outputs:
+                yield dg.Output(None, output_name=item, metadata=metadata)
 
     return collect

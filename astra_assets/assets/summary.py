@@ -13,7 +13,7 @@ from astra_assets.checks import account_check, check_specs, file_check
 from astra_assets.declared import DeclaredProduct
 from astra_assets.jobs import release_of_run
 from astra_assets.pipelines.base import Step
-from astra_assets.resources import Survey
+from astra_assets.resources import Survey, plainly
 
 GROUP = "SummarySpectrumProducts"
 SURVEY_WIDE = {
@@ -62,18 +62,19 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
     def product(
         context: dg.AssetExecutionContext, config: ProductOptions, survey: Survey
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        operations = survey.operations()
-        release = release_of_run(dict(context.run.tags), operations.settings.release)
-        report = operations.create(
-            declared.name, release, limit=config.limit, run_id=context.run.run_id, say=context.log.info
-        )
-        checks = [file_check(report, key)]
-        if declared.pipeline is not None:
-            work = operations.work(release)
-            accounts = [work.engine.account(declared.pipeline, step) for step in shown_steps(declared)]
-            checks.append(account_check(accounts, context.run.run_config, key))
-        return dg.MaterializeResult(
-            metadata=product_metadata(report, operations.picture(declared, report)), check_results=checks
-        )
+        with plainly():
+            operations = survey.operations()
+            release = release_of_run(dict(context.run.tags), operations.settings.release)
+            report = operations.create(
+                declared.name, release, limit=config.limit, run_id=context.run.run_id, say=context.log.info
+            )
+            checks = [file_check(report, key)]
+            if declared.pipeline is not None:
+                work = operations.work(release)
+                accounts = [work.engine.account(declared.pipeline, step) for step in shown_steps(declared)]
+                checks.append(account_check(accounts, context.run.run_config, key))
+            return dg.MaterializeResult(
+                metadata=product_metadata(report, operations.picture(declared, report)), check_results=checks
+            )
 
     return product

@@ -15,11 +15,7 @@ from astra_assets.cli.attempt import attempt
 from astra_assets.cli.data import create, demo, init, migrate, products
 from astra_assets.cli.inspect import datamodel, doctor, status, why
 from astra_assets.cli.work import plan, run
-from astra_assets.operations import OperationError
-from astra_assets.settings import SettingsError
-
-EXPECTED = (OperationError, SettingsError)
-"""Problems that a person can mend."""
+from astra_assets.operations import expected_text
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -45,6 +41,9 @@ def main() -> None:
     except click.Abort:
         click.echo("Stopped. What was done is kept; the same command goes on from here.", err=True)
         sys.exit(130)
-    except EXPECTED as error:
-        click.echo(f"Error: {error}", err=True)
+    except Exception as error:
+        text = expected_text(error)
+        if text is None:
+            raise
+        click.echo(f"Error: {text}", err=True)
         sys.exit(2)

@@ -6,10 +6,11 @@ $ASTRA_HOME/batches/<pipeline key>-<step>/<batch id>/
     inputs.parquet                  the manifest: one row per input, in the order of their keys
     tasks/<n>/claim.json            which process runs the task
     tasks/<n>/status.json           state, counts, host, peak memory, heartbeat
-    tasks/<n>/results-<k>.parquet   rows of the result table; rows of further tables and problems nested in
-    them tasks/<n>/failures-<k>.parquet  inputs that failed or were skipped, with code and message
-    tasks/<n>/in-hand.txt           what each worker process is at, task/<n>/deaths.json what processes died
-    of logs/task-<n>.log
+    tasks/<n>/results-<k>.parquet   results, with rows of further tables and problems nested in them
+    tasks/<n>/failures-<k>.parquet  inputs that failed or were skipped, with code and message
+    tasks/<n>/in-hand.txt           what each worker process is at
+    tasks/<n>/deaths.json           which inputs were in hand when processes died, and how often
+    logs/task-<n>.log               what the processes of a task say
 ```
 
 A batch never changes once it is planned. Not here: how it is planned (`plan`), run (`worker`) and collected
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from astra_assets.compute.files import read_json, write_json
+from astra_assets.models.errors import ExpectedError
 from astra_assets.pipelines.base import Pipeline, PipelineDeclarationError, SlurmOptions, Step, WorkContext
 from astra_assets.spectra.base import Roots
 
@@ -35,7 +37,7 @@ FORMAT = 1
 """Version of the layout; a batch of another one is set aside."""
 
 
-class BatchError(Exception):
+class BatchError(ExpectedError):
     """A batch cannot go on; the message says which, why, and what to type."""
 
 

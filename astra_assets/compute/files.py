@@ -1,6 +1,6 @@
 """Writing and reading the files of a batch so that a kill at any moment leaves whole files only.
 
-What the files mean is said elsewhere (`batch`, `parts`, `task_files`); here is only how they come into being.
+What the files mean is said elsewhere (`batch`, `parts`); here is only how they come into being.
 """
 
 from __future__ import annotations

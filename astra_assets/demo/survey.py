@@ -21,6 +21,7 @@ from pathlib import Path
 
 from astra_assets.demo.spall_columns import RUN2D
 from astra_assets.fits.atomic import atomic_write
+from astra_assets.models.errors import ExpectedError
 from astra_assets.models.paths import spall_path
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ PARTS = (spall_path(RUN2D).split("/", 1)[0], "catalogs", TRUTH)
 """What a demo consists of, directly below its folder, besides the manifest."""
 
 
-class DemoError(Exception):
+class DemoError(ExpectedError):
     """A demo survey cannot be made here; the message says why and what to type."""
 
 

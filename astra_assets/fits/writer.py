@@ -35,13 +35,14 @@ from astra_assets.fits.header import (
     table_cards,
 )
 from astra_assets.fits.sinks import Sink, open_sink
+from astra_assets.models.errors import ExpectedError
 
 _BLOCK_ROWS = 4096
 _MOST_BLOCK_BYTES = 4 << 20
 _NO_CHECKSUM = "0" * 16
 
 
-class FitsWriteError(ValueError):
+class FitsWriteError(ExpectedError, ValueError):
     """Rows that cannot be written as declared; the message names file or product, column and row."""
 
 

@@ -155,8 +155,9 @@ def _write(database: Database, sources: Sources, report: IngestReport) -> None:
         updated = stage.update(columns, now, keep=columns, only_where=guards)
         new = stage.new_rows()
         _add(database, connection, sources.rows.take(pa.array(new)), now)
-        changed = derive_query().join(stage.table, stage.same).where(SOURCES.c.modified == now)
-        derive(database, connection, connection.execute(changed).all(), now)
+        stage.match()
+        written = connection.execute(derive_query().join(stage.table, stage.same))
+        derive(database, connection, [row for row in written if row.modified == now], now)
     report.refuse(refusals.values())
     report.added += len(new)
     report.updated += updated

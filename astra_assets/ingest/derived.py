@@ -93,7 +93,7 @@ def derive(
     """Write the derived columns of sources, read with `derive_query`; returns how many sources changed."""
     if not rows:
         return 0
-    columns = dict(zip(("pk", *INPUT_COLUMNS), zip(*rows, strict=True), strict=True))
+    columns = dict(zip(("pk", *INPUT_COLUMNS, "modified"), zip(*rows, strict=True), strict=True))
     made = derive_columns({name: np.array(columns[name], dtype=float) for name in INPUT_COLUMNS})
     arrays = {"pk": pa.array(columns["pk"], type=pa.int64())}
     for name, values in made.items():
@@ -121,7 +121,7 @@ def derive_missing(database: Database) -> int:
 
 def derive_query() -> Select[tuple[object, ...]]:
     """The columns of sources that `derive` needs."""
-    return select(SOURCES.c.pk, *(SOURCES.c[name] for name in INPUT_COLUMNS))
+    return select(SOURCES.c.pk, *(SOURCES.c[name] for name in INPUT_COLUMNS), SOURCES.c.modified)
 
 
 @dataclass(frozen=True)

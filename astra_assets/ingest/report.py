@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from astra_assets.models.errors import ExpectedError
+
 Say = Callable[[str], None]
 """Where progress is reported: one line of text at a time."""
 
@@ -16,7 +18,7 @@ MAX_LISTED = 1000
 """Refused rows that a report lists; all of them are counted."""
 
 
-class IngestError(Exception):
+class IngestError(ExpectedError):
     """A file cannot be used, or no further.
 
     The message names it and says what was expected, found and what to do.

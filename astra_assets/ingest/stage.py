@@ -64,11 +64,20 @@ class Stage:
         same: condition that a row of the target is the one that a staged row is meant for.
     """
 
-    def __init__(self, connection: Connection, target: Table, table: Table) -> None:
+    def __init__(self, connection: Connection, target: Table, table: Table, key: Sequence[str]) -> None:
         self._connection = connection
+        self._key = key
         self.target = target
         self.table = table
         self.same: ColumnElement[bool] = target.c["pk"] == table.c[OWN_KEY]
+
+    def match(self) -> None:
+        """Find the row of the target that each staged row is meant for, where it is not known yet."""
+        # Row by row through the target's index: no planner can take it into its head to read the whole target.
+        same_key = (self.target.c[name] == self.table.c[name] for name in self._key)
+        existing = select(self.target.c["pk"]).where(*same_key).scalar_subquery()
+        unknown = self.table.c[OWN_KEY].is_(None)
+        self._connection.execute(update(self.table).where(unknown).values({OWN_KEY: existing}))
 
     @property
     def row(self) -> Column[int]:
@@ -147,14 +156,13 @@ def staged(
     )
     table.create(connection)
     database.insert(connection, table, rows.append_column(ROW, pa.array(np.arange(len(rows)))))
-    # Row by row through the target's index: no planner can take it into its head to read the whole target.
-    existing = select(target.c["pk"]).where(*(target.c[name] == table.c[name] for name in key))
-    connection.execute(update(table).values({OWN_KEY: existing.scalar_subquery()}))
+    stage = Stage(connection, target, table, key)
+    stage.match()
     if postgresql:
         quote = connection.dialect.identifier_preparer.quote
         schema = f"{quote(database.schema)}." if database.schema else ""
-        connection.exec_driver_sql(f"ANALYZE {schema}{quote(table.name)}")
-    yield Stage(connection, target, table)
+        connection.exec_driver_sql(f"ANALYZE {schema}{quote(table.name)} ({ROW}, {OWN_KEY})")
+    yield stage
     table.drop(connection)
 
 

@@ -15,6 +15,8 @@ from typing import Any, cast
 
 from isal import isal_zlib
 
+from astra_assets.models.errors import ExpectedError
+
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WBITS = 31
 """Makes the decompressor expect gzip's header and verify its checksum (as in zlib's inflateInit2)."""
@@ -27,7 +29,7 @@ DAMAGED: tuple[type[Exception], ...] = (EOFError, OSError, cast("type[Exception]
 """What decompression raises when a file is cut off or damaged (isal's stubs call its exception a value)."""
 
 
-class StreamError(Exception):
+class StreamError(ExpectedError):
     """A file is cut off or damaged, or cannot be read; the message says what the reader found."""
 
 

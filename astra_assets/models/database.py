@@ -38,6 +38,7 @@ from sqlalchemy.schema import CreateSchema
 from astra_assets.models import arrow, bulk
 from astra_assets.models.base import Base, table_of
 from astra_assets.models.cartons import ANY_BITS, sqlite_any_bits
+from astra_assets.models.errors import ExpectedError
 from astra_assets.models.spectrum import SpectrumKey
 
 BUSY_TIMEOUT_S = 30.0
@@ -53,7 +54,7 @@ CREATE_LOCK = 0x61737472
 """Key of the PostgreSQL advisory lock that is held while tables are created ("astr")."""
 
 
-class DatabaseLocked(RuntimeError):  # noqa: N818 (says what happened, as sqlite3 does)
+class DatabaseLocked(ExpectedError, RuntimeError):  # noqa: N818 (says what happened, as sqlite3 does)
     """Another process kept the SQLite file locked for longer than we wait."""
 
 

@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from astra_assets.models.errors import ExpectedError
+
 LAUNCHED_RUN2D = {"v6_2_1": "ipl-4"}
 """Reductions that are frozen in an internal product launch; all others are read from the working copy."""
 
@@ -16,7 +18,7 @@ UNPADDED_FIELD_RUN2D = ("v6_0_1", "v6_0_2", "v6_0_3", "v6_0_4")
 """Reductions whose folders do not pad the field number and add a `p` to it."""
 
 
-class PathLeavesRoot(ValueError):  # noqa: N818 (says what the path does)
+class PathLeavesRoot(ExpectedError, ValueError):  # noqa: N818 (says what the path does)
     """A path that was to be below a root folder points outside of it."""
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from astra_assets.models.errors import ExpectedError
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -34,7 +36,7 @@ Condition: TypeAlias = "ColumnElement[bool]"
 Columns: TypeAlias = "Mapping[str, np.ndarray[Any, Any]]"
 
 
-class PipelineDeclarationError(ValueError):
+class PipelineDeclarationError(ExpectedError, ValueError):
     """A pipeline or step is declared in a way that cannot work; the message says which and what to change."""
 
 

@@ -17,6 +17,7 @@ from astra_assets.fits.atomic import atomic_write
 from astra_assets.fits.header import Card, section
 from astra_assets.fits.writer import FitsWriteError, FitsWriter, TableWriter, WidthError
 from astra_assets.models.database import Database
+from astra_assets.models.errors import ExpectedError
 from astra_assets.models.paths import inside, summary_path
 from astra_assets.products import manifest
 from astra_assets.products.fingerprint import KEYWORD, fingerprint, read_primary_header
@@ -38,11 +39,11 @@ SAMPLE_KEYWORD = "SAMPLE"
 Progress = Callable[[int, int], None]
 
 
-class ProductExistsError(FileExistsError):
+class ProductExistsError(ExpectedError, FileExistsError):
     """A product is there, its inputs have changed, and it was not to be overwritten."""
 
 
-class CreateError(RuntimeError):
+class CreateError(ExpectedError, RuntimeError):
     """A product could not be written: the disk, the database or the network failed. An older file stays."""
 
 

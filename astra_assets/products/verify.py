@@ -23,6 +23,7 @@ from isal import igzip_lib, isal_zlib
 from astra_assets.fits.checksum import WordSum, add_words
 from astra_assets.fits.formats import FitsColumn, record_dtype
 from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES, MAX_COLUMNS
+from astra_assets.models.errors import ExpectedError
 
 _CHUNK_BYTES = 1 << 20
 _END = b"END".ljust(CARD_BYTES)
@@ -32,7 +33,7 @@ _NO_KEY = -1
 _GZIP_ERRORS: tuple[Any, ...] = (igzip_lib.IsalError, EOFError)
 
 
-class VerificationError(ValueError):
+class VerificationError(ExpectedError, ValueError):
     """A file that is not what it should be; the message names file and HDU."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from astra_assets.compute import BatchError, Phase, Progress, Sparingly, TaskState
@@ -35,15 +37,15 @@ class Told(Directly):
             return super().poll(batch)
         return dict.fromkeys(range(len(batch.tasks)), TaskState(phase, "told so"))
 
-    def start(self, batch, tasks):
+    def start(self, _batch, tasks):
         self.started.append(list(tasks))
         return "job 7"
 
-    def detach(self, batch):
+    def detach(self, _batch):
         self.detached += 1
         return "it goes on elsewhere"
 
-    def cancel(self, batch):
+    def cancel(self, _batch):
         self.cancelled += 1
 
 
@@ -148,11 +150,11 @@ def test_lines_come_at_growing_intervals_and_only_when_something_changed(monkeyp
     clock = [0.0]
     monkeypatch.setattr(states_module.time, "monotonic", lambda: clock[0])
     said = []
-    say = Sparingly(lambda text: said.append(clock[0]))
+    say = Sparingly(lambda _: said.append(clock[0]))
     for second in range(4000):
         clock[0] = float(second)
         say(Progress("x", 10_000, second, 0, 0, 1, 1))
-    gaps = [later - sooner for sooner, later in zip(said, said[1:], strict=False)]
+    gaps = [later - sooner for sooner, later in itertools.pairwise(said)]
     assert said[0] == 2.0
     assert gaps == sorted(gaps)
     assert gaps[-1] == 300.0

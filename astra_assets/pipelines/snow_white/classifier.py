@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astra_assets.models.errors import ExpectedError
 from astra_assets.pipelines.snow_white.features import FEATURE_VERSION, feature_names
 from astra_assets.pipelines.snow_white.table import NO_COLUMN, PROBABILITIES, column_of
 
@@ -30,7 +31,7 @@ _REPAIR = (
 )
 
 
-class ClassifierError(ValueError):
+class ClassifierError(ExpectedError, ValueError):
     """A file that cannot serve as classifier; the message names it, what was expected and what was found."""
 
 
