@@ -6,7 +6,7 @@ ACTIVE := . $(BIN)/activate &&
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dr20 main ui test test-all lint format bench clean
+.PHONY: help setup setup-dev demo dr20 main ui test test-all lint format docs bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,7 +44,7 @@ ui: setup  ## the web UI on http://127.0.0.1:3000
 	$(ACTIVE) dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
 test: setup-dev  ## all tests; those whose programs are missing say what to install
-	$(ACTIVE) python -m pytest -q -ra
+	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile
 
 lint: setup-dev  ## ruff, format and types
 	$(BIN)/ruff check .
@@ -54,6 +54,10 @@ lint: setup-dev  ## ruff, format and types
 format: setup-dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup  ## write docs/data-model.md anew from the column registry
+	$(ACTIVE) (sed '/^## /,$$d' docs/data-model.md; astra-assets datamodel) > docs/data-model.new
+	mv docs/data-model.new docs/data-model.md
 
 bench: setup-dev  ## speed and memory against named peers, as ratios of one run
 	$(ACTIVE) python benchmarks/run.py

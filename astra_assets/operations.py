@@ -318,8 +318,8 @@ def declare_tables() -> None:
 def all_tables() -> dict[str, type[Base]]:
     """Every table that we declare, by name."""
     declare_tables()
-    models = (mapper.class_ for mapper in Base.registry.mappers)
-    return {model.__tablename__: model for model in sorted(models, key=lambda each: str(each.__tablename__))}
+    models = {table_of(mapper.class_).name: mapper.class_ for mapper in Base.registry.mappers}
+    return dict(sorted(models.items()))
 
 
 def expected_text(error: Exception) -> str | None:

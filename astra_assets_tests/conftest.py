@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -134,33 +134,48 @@ def database_url(request, tmp_path):
     return request.getfixturevalue("postgresql_url")
 
 
+EMPTY_ALL = """
+do $$ declare item record; begin
+  set local session_replication_role = replica;
+  for item in select tablename as name from pg_tables where schemaname = 'public' loop
+    execute format('delete from %I', item.name);
+  end loop;
+  for item in select sequencename as name from pg_sequences where schemaname = 'public' loop
+    execute format('alter sequence %I restart', item.name);
+  end loop;
+end $$"""
+
+
 @pytest.fixture(scope="session")
-def postgresql_template(postgresql_server):
-    """Name of a database with all tables, which is copied in a fraction of the time that creating them takes."""
+def shared_postgresql(postgresql_server):
+    """A database whose tables are created once and emptied after each test: creating them anew takes a second."""
     from astra_assets.models.database import Database
 
     with fresh_database(postgresql_server) as url:
         made = Database(url)
-        made.create_tables()
+        yield made
         made.engine.dispose()
-        yield url.rsplit("/", 1)[1]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request, tmp_path):
-    """A database of each kind with all tables created; tables declared later are created when it is used."""
+    """A database of each kind with all tables, empty; a test that alters tables takes `database_url` instead."""
+    import psycopg
+
     from astra_assets.models.database import Database
 
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            url = f"sqlite:///{tmp_path / 'astra.db'}"
-        else:
-            server = request.getfixturevalue("postgresql_server")
-            url = stack.enter_context(fresh_database(server, request.getfixturevalue("postgresql_template")))
-        made = Database(url)
+    if request.param == "sqlite":
+        made = Database(f"sqlite:///{tmp_path / 'astra.db'}")
         made.create_tables()
         yield made
         made.engine.dispose()
+        return
+    made = request.getfixturevalue("shared_postgresql")
+    made.create_tables()
+    yield made
+    made.engine.dispose()
+    with psycopg.connect(made.url, autocommit=True) as connection:
+        connection.execute(EMPTY_ALL)
 
 
 @pytest.fixture(scope="session")

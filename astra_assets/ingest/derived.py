@@ -15,11 +15,25 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, Table, and_, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    Table,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy import cast as sql_cast
 
 from astra_assets.ingest import sky
 from astra_assets.ingest.stage import staged, written
+from astra_assets.ingest.statistics import refresh_statistics
 from astra_assets.models.apogee import ApogeeVisitSpectrum
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.boss import BossVisitSpectrum
@@ -154,7 +168,11 @@ def count_visits(database: Database) -> int:
 
     """
     with database.begin() as connection:
-        return sum(_count(connection, instrument, utcnow()) for instrument in INSTRUMENTS)
+        changed = 0
+        for instrument in INSTRUMENTS:
+            refresh_statistics(database, connection, instrument.visits, ("source_pk", *instrument.distinct))
+            changed += _count(connection, instrument, utcnow())
+        return changed
 
 
 def _count(connection: Connection, instrument: Instrument, now: datetime) -> int:
@@ -185,5 +203,5 @@ def _count(connection: Connection, instrument: Instrument, now: datetime) -> int
     )
     number = SOURCES.c[f"n_{prefix}_visits"]
     nothing = {f"n_{prefix}_visits": 0, f"{prefix}_min_mjd": None, f"{prefix}_max_mjd": None, "modified": now}
-    without = update(SOURCES).where(number > 0, SOURCES.c.pk.not_in(select(one_each.c.source_pk)))
+    without = update(SOURCES).where(number > 0, ~exists().where(visits.c.source_pk == SOURCES.c.pk))
     return changed + written(connection, without.values(nothing))

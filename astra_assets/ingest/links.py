@@ -12,6 +12,7 @@ from sqlalchemy import CTE, Connection, Integer, Select, Table, func, literal, s
 from sqlalchemy.sql.elements import ColumnElement
 
 from astra_assets.ingest.stage import written
+from astra_assets.ingest.statistics import refresh_statistics
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.database import Database
@@ -25,6 +26,9 @@ A source found by an earlier one goes before a source found by a later one.
 
 MANY = 2**31 - 1
 """Stands for an n_associated that is not known: such a source comes last."""
+
+JOINED = ("catalogid", "source_pk")
+"""Columns of the spectra that linking looks at."""
 
 SOURCES = table_of(Source)
 
@@ -65,7 +69,10 @@ def link_spectra(database: Database, *, again: bool = True) -> LinkReport:
     """
     table = table_of(BossVisitSpectrum)
     with database.begin() as connection:
+        refresh_statistics(database, connection, SOURCES, COLUMNS)
+        refresh_statistics(database, connection, table, JOINED)
         linked = _link(connection, table, table.c.source_pk.is_(None))
+        refresh_statistics(database, connection, table, JOINED)
         relinked = _link(connection, table, table.c.source_pk.is_not(None)) if again else 0
         unlinked = connection.scalar(select(func.count()).where(table.c.source_pk.is_(None)))
         ambiguous = connection.scalar(_count_ambiguous(table))

@@ -35,6 +35,7 @@ from sqlalchemy import (
     update,
 )
 
+from astra_assets.ingest.statistics import refresh_statistics
 from astra_assets.models.columns import ColumnInfo
 from astra_assets.models.database import Database
 from astra_assets.models.kinds import INFO_KEY, Definition, Kind
@@ -144,7 +145,6 @@ def staged(
 
     `key` is a set of columns with a unique constraint in the target; it must be unique in the rows, too.
     """
-    postgresql = database.dialect == "postgresql"
     table = Table(
         f"stage_{target.name}_{secrets.token_hex(4)}",
         MetaData(),
@@ -152,16 +152,13 @@ def staged(
         Column(OWN_KEY, BigInteger, info=EXTRA_INFO),
         *(Column(name, column_type(target, name), info=target.c[name].info) for name in rows.column_names),
         # A temporary table of PostgreSQL cannot be in the schema that the connection's statements go to.
-        prefixes=["UNLOGGED" if postgresql else "TEMPORARY"],
+        prefixes=["UNLOGGED" if database.dialect == "postgresql" else "TEMPORARY"],
     )
     table.create(connection)
     database.insert(connection, table, rows.append_column(ROW, pa.array(np.arange(len(rows)))))
     stage = Stage(connection, target, table, key)
     stage.match()
-    if postgresql:
-        quote = connection.dialect.identifier_preparer.quote
-        schema = f"{quote(database.schema)}." if database.schema else ""
-        connection.exec_driver_sql(f"ANALYZE {schema}{quote(table.name)} ({ROW}, {OWN_KEY})")
+    refresh_statistics(database, connection, table, (ROW, OWN_KEY))
     yield stage
     table.drop(connection)
 

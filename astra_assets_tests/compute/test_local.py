@@ -13,6 +13,8 @@ from astra_assets.models.database import Database
 from astra_assets_tests.compute.conftest import Bench, with_processes
 from astra_assets_tests.compute.samples import FLUX, SampleFlux
 
+pytestmark = pytest.mark.processes
+
 VISIT = FLUX.step("visit")
 
 

@@ -21,6 +21,8 @@ from astra_assets.compute.worker import EXIT_STOPPED
 from astra_assets_tests.compute.conftest import PROJECT
 from astra_assets_tests.compute.samples import FLUX, SampleFlux
 
+pytestmark = pytest.mark.processes
+
 VISIT = FLUX.step("visit")
 
 

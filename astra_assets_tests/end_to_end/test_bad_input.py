@@ -73,7 +73,10 @@ def test_each_bad_spectrum_has_its_reason_and_the_others_go_through(spoiled):
 def test_a_spectrum_that_fails_is_tried_again_when_it_is_mended(spoiled):
     place, expected = spoiled
     place.run("dagster", "job", "execute", "-j", "dr20")
-    failed = {each["step"]: each["failed"] for each in json.loads(place.run("astra-assets", "status", "--json").stdout)}
+    failed = {
+        each["step"]: each["failed"]
+        for each in json.loads(place.run("astra-assets", "status", "--json").stdout)
+    }
     why = place.run("astra-assets", "why", "MWM").stdout
     assert all(code in why for code in set(expected.values()))
     assert failed["star"] == 0, "an object with one good visit has a result"

@@ -11,8 +11,10 @@ import pytest
 from astropy.io import fits
 from sqlalchemy import insert
 
+from astra_assets.ingest import catalog
 from astra_assets.ingest.catalog import ingest_catalogs
-from astra_assets.ingest.derived import SOURCES
+from astra_assets.ingest.derived import SOURCES, count_visits, derive_missing
+from astra_assets.ingest.links import link_spectra
 from astra_assets.ingest.report import IngestError
 from astra_assets.models.base import layout
 from astra_assets.models.columns import info
@@ -264,7 +266,7 @@ def test_lines_of_text_that_cannot_be_read_are_refused(sqlite, tmp_path):
         ("a.csv", b"ra,dec\n1,2\n", "is no catalogue"),
         ("a.parquet", b"PAR1 and then nothing", "no complete Parquet"),
         ("a.txt", b"", "is no catalogue"),
-        ("a.gz", gzip.compress(b"sdss_id\n1\n")[:-9], "cannot be decompressed|cannot be read"),
+        ("a.gz", gzip.compress(b"sdss_id\n1\n", mtime=0)[:-9], "cannot be decompressed|cannot be read"),
         ("a.ecsv", b"# %ECSV 1.0\n# nonsense\nsdss_id\n1\n", "no ECSV"),
     ],
 )
@@ -319,3 +321,48 @@ def test_derived_columns_of_a_catalogue_without_their_inputs_are_taken_unless_we
     report = ingest(sqlite, path)
     assert (report.added, report.updated, report.unchanged) == (1, 1, 1)
     assert [row["l"] for row in content(sqlite, SOURCES)] == [119.0, 6.0, 7.0]
+
+
+def test_a_catalogue_without_rows_says_so(sqlite, tmp_path):
+    report = ingest(sqlite, write_table(tmp_path / "a.fits", catalogue(0)))
+    assert (report.read, report.notes) == (0, [f"{tmp_path / 'a.fits'}: has 0 rows"])
+
+
+def test_an_sdss_id_of_zero_is_the_sun(sqlite, tmp_path):
+    assert ingest(sqlite, write_table(tmp_path / "a.fits", {"sdss_id": np.array([0, 1])})).added == 2
+
+
+def test_a_killed_ingestion_goes_on_where_it_was(sqlite, tmp_path, monkeypatch):
+    path = write_table(tmp_path / "catalog.fits", catalogue())
+    derive, calls = catalog.derive, []
+
+    def killed(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return derive(*arguments)
+
+    monkeypatch.setattr(catalog, "derive", killed)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(sqlite, path)
+    monkeypatch.undo()
+    before = content(sqlite, SOURCES)
+    assert len(before) == 6
+    report = ingest(sqlite, path)
+    assert (report.added, report.updated, report.unchanged) == (4, 0, 6)
+    assert content(sqlite, SOURCES)[:6] == before
+
+
+def test_sources_go_to_the_schema_of_the_database(postgresql_url, tmp_path):
+    from astra_assets.models.database import Database
+
+    database = Database(postgresql_url, "astra")
+    database.create_tables()
+    ingest(database, write_table(tmp_path / "a.fits", catalogue()))
+    changes = catalogue()
+    changes["dec"][4] += 1
+    report = ingest(database, write_table(tmp_path / "a.fits", changes))
+    assert (report.added, report.updated, report.unchanged) == (0, 1, 9)
+    assert link_spectra(database).unlinked == 0
+    assert count_visits(database) == derive_missing(database) == 0
+    database.engine.dispose()

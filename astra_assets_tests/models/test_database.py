@@ -42,7 +42,9 @@ def test_every_declared_index_is_there(database):
         assert set(table.columns.keys()) == {column["name"] for column in found.get_columns(table.name)}
 
 
-def test_columns_are_those_that_the_database_has(database):
+def test_columns_are_those_that_the_database_has(database_url):
+    database = Database(database_url)
+    database.create_tables([SpectrumKey, Source])
     names = list(Source.c.keys())
     assert [column.key for column in database.columns(Source)] == names
     with database.begin() as connection:
@@ -50,6 +52,7 @@ def test_columns_are_those_that_the_database_has(database):
     assert [column.key for column in database.columns(Source)] == [
         name for name in names if name != "crossmatch_flags"
     ]
+    database.engine.dispose()
 
 
 def test_begin_commits_and_rolls_back(database):
