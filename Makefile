@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt deploy/activate.sh deploy/dag
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; type make PYTHON=python3.12 (or the like)" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
-	sed 's|@PROJECT@|$(CURDIR)|' deploy/activate.sh >> $(BIN)/activate
+	PROJECT='$(CURDIR)' $(BIN)/python -c 'import os, sys; sys.stdout.write(sys.stdin.read().replace("@PROJECT@", os.environ["PROJECT"]))' < deploy/activate.sh >> $(BIN)/activate
 	mkdir -p .dagster
 	test -e .dagster/dagster.yaml || cp deploy/dagster.yaml .dagster/dagster.yaml
 	touch $@

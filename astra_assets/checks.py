@@ -30,7 +30,7 @@ def check_specs(declared: DeclaredProduct, key: dg.AssetKey) -> list[dg.AssetChe
             description="Rows as the query counts them, checksums, formats, units, unique keys, at most 999 columns.",
         )
     ]
-    if declared.pipeline is not None:
+    if declared.steps():
         specs.append(
             dg.AssetCheckSpec(
                 ACCOUNT,

@@ -13,7 +13,7 @@ from typing import Literal
 from astra_assets.models.base import PipelineResult
 from astra_assets.models.kinds import Definition
 from astra_assets.pipelines import PIPELINES
-from astra_assets.pipelines.base import Pipeline
+from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.products.rows import output_columns
 from astra_assets.products.summary import MWM_PRODUCTS, SummaryProduct, level_of, pipeline_product
 from astra_assets.releases import Release
@@ -42,6 +42,14 @@ class DeclaredProduct:
     def description(self) -> str:
         """One sentence for people."""
         return f"{self.product.description}."
+
+    def steps(self) -> list[tuple[Pipeline, Step]]:
+        """The steps that make what the product shows: results of its pipeline, or spectra that a step writes."""
+        if self.pipeline is not None:
+            steps = [step for step in self.pipeline.steps if step.level == self.level and not step.is_filter]
+            return [(self.pipeline, step) for step in steps]
+        shown = {table.spectrum for table in self.product.tables}
+        return [(each, step) for each in PIPELINES for step in each.steps if shown.intersection(step.tables)]
 
     def columns(self) -> list[tuple[str, Definition]]:
         """Names and definitions of the columns of all its tables, each once."""

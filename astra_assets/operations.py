@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib
+import pkgutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -97,7 +99,7 @@ class Operations:
         self.settings.home.mkdir(parents=True, exist_ok=True)
         return Database(self.settings.database, self.settings.database_schema)
 
-    @cached_property
+    @property
     def tables_missing(self) -> bool:
         """True when `init` has not run on this database."""
         return not inspect(self.database.engine).has_table("spectrum", schema=self.settings.database_schema)
@@ -276,14 +278,21 @@ class Operations:
 
     def listing(self, release: Release) -> list[Listed]:
         """The products of a release as they are on disk, and its per-source files."""
-        from astra_assets.listing import listed_product, listed_sources
+        from astra_assets.listing import listed_product
 
         root = self.settings.products_root
         found = [
             listed_product(each.product, release.v_astra, root) for each in products_of(release).values()
         ]
-        sources = [] if self.tables_missing else listed_sources(self.database, release.v_astra, root)
-        return [*found, *sources]
+        return [*found, *self.source_files(release)]
+
+    def source_files(self, release: Release) -> list[Listed]:
+        """The per-source files of a release."""
+        from astra_assets.listing import listed_sources
+
+        if self.tables_missing:
+            return []
+        return listed_sources(self.database, release.v_astra, self.settings.products_root)
 
     def attempt(self, pipeline: str, files: Sequence[str], *, air: bool = False) -> Iterator[Trial]:
         """Run a pipeline on spectrum files, without a database."""
@@ -308,10 +317,12 @@ def find_pipeline(name: str) -> Pipeline:
 
 
 def declare_tables() -> None:
-    """Import every module that declares a table; those of pipelines are found with the pipelines."""
-    import astra_assets.models.apogee  # noqa: F401
+    """Import every module that declares a table: those of the models, and with the pipelines those of results."""
+    import astra_assets.models
     from astra_assets.pipelines import PIPELINES
 
+    for module in pkgutil.iter_modules(astra_assets.models.__path__, "astra_assets.models."):
+        importlib.import_module(module.name)
     assert PIPELINES
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -20,9 +20,13 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from astra_assets.models.errors import ExpectedError
+
+DATABASES = ("sqlite", "postgresql")
+"""What a database URL may begin with."""
 
 
 class SettingsError(ExpectedError):
@@ -95,15 +99,30 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("release", mode="after")
+    @field_validator("database_url", mode="after")
     @classmethod
-    def known_release(cls, value: str) -> str:
-        """The release must be declared."""
-        from astra_assets.releases import RELEASES
-
-        if value not in RELEASES:
-            raise ValueError(f"no release {value!r}; choose one of: {', '.join(RELEASES)}")
+    def usable_url(cls, value: str | None) -> str | None:
+        """The URL must be one of a database that we know."""
+        if value is None:
+            return None
+        try:
+            kind = make_url(value).get_backend_name()
+        except ArgumentError:
+            kind = "no URL"
+        if kind not in DATABASES:
+            raise ValueError(
+                f"{kind} is no database that we know; use postgresql://user@host/name or sqlite:///file"
+            )
         return value
+
+    @model_validator(mode="after")
+    def schema_needs_postgresql(self) -> Settings:
+        """SQLite has no schemas."""
+        if self.database_schema and self.database.startswith("sqlite"):
+            raise ValueError(
+                "ASTRA_DATABASE_SCHEMA needs PostgreSQL: set ASTRA_DATABASE_URL, or unset the schema"
+            )
+        return self
 
     @field_validator("compute", mode="after")
     @classmethod

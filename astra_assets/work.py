@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import desc, func, select
@@ -23,8 +24,10 @@ from astra_assets.compute import (
     Progress,
     Sparingly,
 )
+from astra_assets.compute.batch import read_batch
 from astra_assets.models.base import table_of
 from astra_assets.models.compute import ComputeBatch
+from astra_assets.models.errors import ExpectedError
 from astra_assets.models.version import major_minor
 from astra_assets.pipelines import PIPELINES
 from astra_assets.pipelines.base import Pipeline, Step
@@ -186,6 +189,23 @@ class Work:
         account = self.engine.account(pipeline, step)
         say(str(account))
         return account
+
+    def cancel(self, batch_id: str) -> str:
+        """End a batch without collecting it; its inputs are unprocessed again. Returns what was done.
+
+        Raises:
+            ExpectedError: there is no such batch, or it is not active.
+        """
+        table = table_of(ComputeBatch)
+        query = select(table.c.state, table.c.directory).where(table.c.batch_id == batch_id)
+        with self.database.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise ExpectedError(f"there is no batch {batch_id!r}; astra-assets status shows the active ones")
+        if row.state != "active":
+            raise ExpectedError(f"batch {batch_id} is {row.state} already; there is nothing to cancel")
+        self.engine.cancel(read_batch(Path(row.directory)))
+        return f"batch {batch_id} is cancelled; its inputs are unprocessed again"
 
     def accounts_of_steps(self) -> list[tuple[Account, tuple[Pipeline, Step]]]:
         """How every step stands, with the step."""

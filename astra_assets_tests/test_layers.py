@@ -56,7 +56,7 @@ ALLOWED = {
     "spectra": {"fits", "models"},
     "ingest": {"models"},
     "fits": {"models"},
-    "settings": {"models", "releases"},
+    "settings": {"models"},
     "releases": {"models"},
     "models": set(),
 }

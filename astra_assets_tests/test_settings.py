@@ -44,13 +44,13 @@ def test_a_named_config_file_is_read_and_a_missing_one_refused(monkeypatch, tmp_
 
 def test_all_problems_are_reported_at_once_with_the_name_to_change(monkeypatch):
     monkeypatch.setenv("ASTRA_PROCS", "none")
-    monkeypatch.setenv("ASTRA_RELEASE", "dr99")
+    monkeypatch.setenv("ASTRA_DATABASE_URL", "mysql://a/b")
     monkeypatch.setenv("SAS_BASE_DIR", "/nowhere/at/all")
     with pytest.raises(SettingsError) as caught:
         load_settings()
     text = str(caught.value)
     assert "ASTRA_PROCS" in text
-    assert "no release 'dr99'; choose one of: main, dr20" in text
+    assert "mysql is no database that we know; use postgresql://" in text
     assert "SAS_BASE_DIR: /nowhere/at/all is no folder" in text
 
 
@@ -63,3 +63,18 @@ def test_an_unknown_key_in_the_file_is_refused(tmp_path):
 def test_catalogues_are_a_list_of_paths_as_in_path(monkeypatch, tmp_path):
     monkeypatch.setenv("ASTRA_CATALOGS", "a.fits:/b/c.fits.gz")
     assert load_settings().catalogs == (tmp_path / "a.fits", Path("/b/c.fits.gz"))
+
+
+@pytest.mark.parametrize("url", ["foo", "mysql://a/b", "://"])
+def test_a_database_that_we_do_not_know_is_refused(monkeypatch, url):
+    monkeypatch.setenv("ASTRA_DATABASE_URL", url)
+    with pytest.raises(SettingsError, match="is no database that we know"):
+        load_settings()
+
+
+def test_a_schema_without_postgresql_is_refused(monkeypatch):
+    monkeypatch.setenv("ASTRA_DATABASE_SCHEMA", "mwm")
+    with pytest.raises(SettingsError, match="ASTRA_DATABASE_SCHEMA needs PostgreSQL"):
+        load_settings()
+    monkeypatch.setenv("ASTRA_DATABASE_URL", "postgresql://astra@db.example.org/survey")
+    assert load_settings().database_schema == "mwm"

@@ -64,10 +64,22 @@ def fill(url: str, rows: int) -> dict[str, float]:
         classes = pa.repeat("DA", len(numbers))
         version = np.full(len(numbers), PLAN_VERSION)
         _insert(database, SnowWhite, numbers, **keys, v_astra=version, classification=classes)
-    # Planners of both databases choose joins by these statistics.
-    with database.begin() as connection:
-        connection.execute(text("ANALYZE"))
+    _settle(database)
     return {}
+
+
+def _settle(database: Database) -> None:
+    """Let the database do now what the first reader after many writes would else wait for.
+
+    Both get the statistics by which they choose joins.
+    """
+    if database.dialect == "sqlite":
+        with database.begin() as connection:
+            connection.execute(text("ANALYZE"))
+        return
+    with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text("VACUUM (ANALYZE)"))
+        connection.execute(text("CHECKPOINT"))
 
 
 def _chunks(rows: int) -> Iterator[Integers]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from astra_assets.assets.metadata import OWNERS, table_metadata
 from astra_assets.jobs import release_of_run
@@ -23,7 +24,7 @@ TABLE_KEYS = (SOURCE, BOSS_VISITS)
 class MigrateOptions(dg.Config):
     """Launchpad options of ingestion."""
 
-    limit: int | None = None
+    limit: int | None = Field(default=None, ge=1, description="At most this many rows.")
 
 
 @dg.multi_asset(
@@ -34,6 +35,7 @@ class MigrateOptions(dg.Config):
             SOURCE,
             description="Astronomical objects: identifiers, cartons, astrometry and photometry from the catalogue files.",
             kinds={"table"},
+            code_version="1",
             owners=OWNERS,
             metadata=table_metadata(Source),
         ),
@@ -42,6 +44,7 @@ class MigrateOptions(dg.Config):
             deps=[SOURCE],
             description="One object in one BOSS night: rows of spAll, linked to sources, with the header keys of specFull.",
             kinds={"table"},
+            code_version="1",
             owners=OWNERS,
             metadata=table_metadata(BossVisitSpectrum),
         ),

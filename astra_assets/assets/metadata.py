@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from astra_assets.models.base import Base, table_of
+from astra_assets.models.base import Base, layout, table_of
 from astra_assets.models.columns import info
 from astra_assets.models.kinds import Definition
 
@@ -36,6 +36,11 @@ def column_schema(columns: Iterable[tuple[str, Definition]]) -> dg.TableSchema:
     return dg.TableSchema(columns=[_table_column(name, definition) for name, definition in columns])
 
 
+def layout_schema(model: type[Base]) -> dg.TableSchema:
+    """Columns of a file whose rows are those of a table, pixel arrays included."""
+    return column_schema((entry.name, entry.definition) for entry in layout(model))
+
+
 def _table_column(name: str, definition: Definition) -> dg.TableColumn:
     tags = {key: text for key, text in (("unit", definition.unit), ("ucd", definition.ucd)) if text}
     unit = f" [{definition.unit}]" if definition.unit else ""
@@ -49,7 +54,7 @@ def account_metadata(account: Account, last: LastBatch | None) -> dict[str, dg.M
     reasons = [f"| {code} | skipped | {count:,} |" for code, count in sorted(account.skipped_by_code.items())]
     reasons += [f"| {code} | failed | {count:,} |" for code, count in sorted(account.failed_by_code.items())]
     shown: dict[str, dg.MetadataValue] = {
-        "dagster/row_count": dg.MetadataValue.int(account.results),
+        "results": dg.MetadataValue.int(account.results),
         "inputs": dg.MetadataValue.int(account.inputs),
         "failed": dg.MetadataValue.int(account.failed),
         "skipped": dg.MetadataValue.int(account.skipped),

@@ -7,15 +7,18 @@ here: how a batch is planned, run and collected (`compute`), what a pipeline com
 from collections.abc import Iterator
 
 import dagster as dg
+from pydantic import Field
 
 from astra_assets.assets.ingest import BOSS_VISITS, SOURCE
-from astra_assets.assets.metadata import OWNERS, account_metadata, table_metadata
+from astra_assets.assets.metadata import OWNERS, account_metadata, layout_schema, table_metadata
 from astra_assets.jobs import release_of_run
 from astra_assets.models.base import Base
-from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
+from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpectrum, BossVisitSpectrum
 from astra_assets.models.source import Source
+from astra_assets.operations import Operations
 from astra_assets.pipelines import PIPELINES
 from astra_assets.pipelines.base import Pipeline, Step
+from astra_assets.releases import Release
 from astra_assets.resources import Survey, plainly
 from astra_assets.work import Resources, Restriction
 
@@ -33,6 +36,9 @@ MADE_BY: dict[type[Base], tuple[dg.AssetKey, ...]] = {
 }
 """The assets whose rows a step over this input model reads."""
 
+FILE_MODELS: dict[str, type[Base]] = {"mwmStar": BossCombinedSpectrum, "mwmVisit": BossRestFrameVisitSpectrum}
+"""Rows of the BOSS HDUs of the per-source files."""
+
 DESCRIPTIONS = {
     "mwmStar": "One file per source: the coadd of its visits for each instrument and telescope.",
     "mwmVisit": "One file per source: its visits in the rest frame on a common wavelength grid.",
@@ -40,16 +46,24 @@ DESCRIPTIONS = {
 }
 
 
+WALL_TIME = r"^(\d+-)?\d{1,3}:\d{2}:\d{2}$"
+"""`[days-]hours:minutes:seconds`, as Slurm reads it."""
+
+
 class StepOptions(dg.Config):
     """Launchpad options of a pipeline step."""
 
-    limit: int | None = None
-    sdss_ids: list[int] = []  # noqa: RUF012 - pydantic copies defaults
-    retry_failed: bool = False
-    force: bool = False
-    nodes: int | None = None
-    procs: int | None = None
-    time: str | None = None
+    limit: int | None = Field(
+        default=None, ge=1, description="At most this many inputs; the rest is a backlog."
+    )
+    sdss_ids: list[int] = Field(default=[], description="Only these objects.")
+    retry_failed: bool = Field(default=False, description="Also what failed as often as is allowed.")
+    force: bool = Field(default=False, description="Also what has a result.")
+    nodes: int | None = Field(default=None, ge=1, description="Tasks that the batch is cut into.")
+    procs: int | None = Field(default=None, ge=1, description="Worker processes of each task.")
+    time: str | None = Field(
+        default=None, pattern=WALL_TIME, description="Wall time, [days-]hours:minutes:seconds."
+    )
 
 
 def step_keys(pipeline: Pipeline, step: Step) -> dict[str, dg.AssetKey]:
@@ -104,7 +118,7 @@ def step_asset(pipeline: Pipeline, step: Step) -> dg.AssetsDefinition:
         internal_asset_deps={item: set(upstream.values()) for item in keys},
         group_name=pipeline.group,
         descriptions_by_output_name={item: DESCRIPTIONS.get(item, describe(pipeline, step)) for item in keys},
-        metadata_by_output_name={item: output_metadata(pipeline, item) for item in keys},
+        metadata_by_output_name={item: output_metadata(pipeline, step, item) for item in keys},
         tags_by_output_name={item: {f"dagster/kind/{kind}": "" for kind in kinds(item)} for item in keys},
         owners_by_output_name=dict.fromkeys(keys, OWNERS),
         code_versions_by_output_name=dict.fromkeys(keys, pipeline.code_version),
@@ -130,11 +144,24 @@ def describe(pipeline: Pipeline, step: Step) -> str:
     return f"{what}." + (f" Skipped with a reason: {skips}." if skips else "")
 
 
-def output_metadata(pipeline: Pipeline, output: str) -> dict[str, object]:
-    """Name and schema of the table that an output stands for; files have none."""
+def output_metadata(pipeline: Pipeline, step: Step, output: str) -> dict[str, object]:
+    """Name and schema of the table that an output stands for, or the schema of the HDUs of its files."""
+    if output in FILE_MODELS:
+        return {"dagster/column_schema": layout_schema(FILE_MODELS[output])}
     if output == "boss_combined_spectrum":
         return table_metadata(BossCombinedSpectrum)
-    return table_metadata(pipeline.table) if output == "result" else {}
+    return {} if step.is_filter else table_metadata(pipeline.table)
+
+
+def rows_metadata(operations: Operations, release: Release, output: str) -> dict[str, dg.MetadataValue]:
+    """Rows or files of an output that is not the table of results, and where files are."""
+    if output == "boss_combined_spectrum":
+        return {"dagster/row_count": dg.MetadataValue.int(operations.row_count(BossCombinedSpectrum))}
+    for listed in operations.source_files(release):
+        if listed.name == output:
+            files = dg.MetadataValue.int(sum(listed.rows))
+            return {"dagster/row_count": files, "files": files, "path": dg.MetadataValue.path(listed.path)}
+    return {}
 
 
 def kinds(output: str) -> list[str]:
@@ -179,7 +206,10 @@ def collect_op(pipeline: Pipeline, step: Step, name: str, outputs: list[str]) ->
             work = operations.work(release)
             account = work.collect(pipeline, step, context.log.info)
             metadata = account_metadata(account, work.last_batch(pipeline, step))
+            if not step.is_filter:
+                metadata["dagster/row_count"] = dg.MetadataValue.int(account.results)
             for item in outputs:
-                yield dg.Output(None, output_name=item, metadata=metadata)
+                rows = rows_metadata(operations, release, item)
+                yield dg.Output(None, output_name=item, metadata=metadata | rows)
 
     return collect

@@ -5,6 +5,7 @@ which rows and columns it has, and how it is written (`products`).
 """
 
 import dagster as dg
+from pydantic import Field
 
 from astra_assets.assets.ingest import BOSS_VISITS, SOURCE
 from astra_assets.assets.metadata import OWNERS, column_schema, product_metadata
@@ -12,7 +13,6 @@ from astra_assets.assets.pipelines import MWM_KEYS, step_keys
 from astra_assets.checks import account_check, check_specs, file_check
 from astra_assets.declared import DeclaredProduct
 from astra_assets.jobs import release_of_run
-from astra_assets.pipelines.base import Step
 from astra_assets.resources import Survey, plainly
 
 GROUP = "SummarySpectrumProducts"
@@ -27,21 +27,14 @@ SURVEY_WIDE = {
 class ProductOptions(dg.Config):
     """Launchpad options of a product."""
 
-    limit: int | None = None
+    limit: int | None = Field(default=None, ge=1, description="At most this many rows.")
 
 
 def upstream_of(declared: DeclaredProduct) -> tuple[dg.AssetKey, ...]:
     """The tables whose rows a product shows."""
     if declared.pipeline is None:
         return SURVEY_WIDE[declared.name]
-    return tuple(key for step in shown_steps(declared) for key in step_keys(declared.pipeline, step).values())
-
-
-def shown_steps(declared: DeclaredProduct) -> list[Step]:
-    """The steps whose results a product of a pipeline shows."""
-    if declared.pipeline is None:
-        return []
-    return [step for step in declared.pipeline.steps if step.level == declared.level and not step.is_filter]
+    return tuple(key for pipeline, step in declared.steps() for key in step_keys(pipeline, step).values())
 
 
 def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
@@ -69,9 +62,9 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
                 declared.name, release, limit=config.limit, run_id=context.run.run_id, say=context.log.info
             )
             checks = [file_check(report, key)]
-            if declared.pipeline is not None:
-                work = operations.work(release)
-                accounts = [work.engine.account(declared.pipeline, step) for step in shown_steps(declared)]
+            if declared.steps():
+                engine = operations.work(release).engine
+                accounts = [engine.account(pipeline, step) for pipeline, step in declared.steps()]
                 checks.append(account_check(accounts, context.run.run_config, key))
             return dg.MaterializeResult(
                 metadata=product_metadata(report, operations.picture(declared, report)), check_results=checks

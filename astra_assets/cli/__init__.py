@@ -14,7 +14,7 @@ from astra_assets import __version__
 from astra_assets.cli.attempt import attempt
 from astra_assets.cli.data import create, demo, init, migrate, products
 from astra_assets.cli.inspect import datamodel, doctor, status, why
-from astra_assets.cli.work import plan, run
+from astra_assets.cli.work import cancel, plan, run
 from astra_assets.operations import expected_text
 
 
@@ -27,7 +27,21 @@ def main_group(verbose: bool) -> None:
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
 
 
-for verb in (init, migrate, run, create, products, demo, plan, status, why, doctor, datamodel, attempt):
+for verb in (
+    init,
+    migrate,
+    run,
+    create,
+    products,
+    demo,
+    plan,
+    cancel,
+    status,
+    why,
+    doctor,
+    datamodel,
+    attempt,
+):
     main_group.add_command(verb)
 
 

@@ -153,3 +153,15 @@ def plan(
         )
     columns = ["step", "inputs to look at", "tasks", "inputs per task", "processes per task", "expected time"]
     print_table(columns, rows, numbers={1, 2, 3, 4})
+
+
+@click.command()
+@click.argument("batch_id")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def cancel(batch_id: str, yes: bool) -> None:
+    """End the batch BATCH_ID without collecting it; what its workers made is not used."""
+    survey = operations()
+    work = survey.work(survey.release())
+    if not yes:
+        click.confirm(f"Cancel batch {batch_id}?", abort=True)
+    click.echo(work.cancel(batch_id))

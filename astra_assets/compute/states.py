@@ -76,7 +76,9 @@ class TaskStatus:
     def write(self, folder: Path) -> None:
         """Write `status.json` into the folder of the task."""
         self.heartbeat = time.time()
-        write_json(folder / "status.json", asdict(self), sync=False)
+        content = asdict(self)
+        content["state"] = content.pop("phase")
+        write_json(folder / "status.json", content, sync=False)
 
 
 def read_status(folder: Path) -> TaskStatus | None:
@@ -84,6 +86,7 @@ def read_status(folder: Path) -> TaskStatus | None:
     content = read_json(folder / "status.json")
     if content is None:
         return None
+    content["phase"] = content.pop("state", Phase.UNKNOWN.value)
     known: dict[str, Any] = {
         each.name: content[each.name] for each in fields(TaskStatus) if each.name in content
     }

@@ -1,0 +1,121 @@
+"""The verbs that the command line and the assets share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from astra_assets.models.compute import ComputeBatch, ComputeOutcome
+from astra_assets.models.errors import ExpectedError
+from astra_assets.operations import OperationError, Operations, all_tables, expected_text, find_pipeline
+from astra_assets.releases import DR20
+from astra_assets.settings import load_settings
+
+
+@pytest.fixture
+def survey(tmp_path, monkeypatch) -> Operations:
+    for name in ("ASTRA_DATABASE_URL", "SAS_BASE_DIR", "MWM_ASTRA", "ASTRA_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    return Operations(load_settings(home=tmp_path / "home"))
+
+
+def test_init_creates_every_table_once_in_a_process_of_its_own(tmp_path):
+    program = (
+        "from astra_assets.operations import Operations; from astra_assets.settings import load_settings; import sys;"
+        "survey = Operations(load_settings(home=sys.argv[1])); print(*survey.init(print)); print(survey.init(print))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    created = set(lines[1].split())
+    needed = {"source", "spectrum", "boss_visit_spectrum", "boss_rest_frame_visit_spectrum", "boss_combined_spectrum",
+              "apogee_visit_spectrum", "snow_white", "corv", "compute_batch", "compute_outcome", "ingest_file"}  # fmt: skip
+    assert needed <= created
+    assert lines[2] == "[]"
+    assert [path.name for path in tmp_path.glob("*.db")] == ["astra.db"]
+
+
+def test_all_tables_are_known_by_name():
+    found = all_tables()
+    assert found["compute_batch"] is ComputeBatch
+    assert found["compute_outcome"] is ComputeOutcome
+
+
+def test_verbs_that_need_tables_say_what_to_type(survey):
+    with pytest.raises(OperationError, match="has no tables yet; type: astra-assets migrate"):
+        survey.work(DR20)
+    with pytest.raises(OperationError, match="has no tables yet"):
+        survey.create("mwmTargets", DR20, say=print)
+
+
+def test_unknown_names_are_answered_with_the_known_ones(survey):
+    with pytest.raises(OperationError, match="no product 'mwmAll'; there are: mwmTargets"):
+        survey.create("mwmAll", DR20, say=print)
+    with pytest.raises(OperationError, match="no release 'dr99'; choose one of: main, dr20"):
+        survey.release("dr99")
+    with pytest.raises(OperationError, match=r"there is no pipeline 'rocket'; there are: .*corv"):
+        find_pipeline("rocket")
+
+
+def test_a_second_run_of_a_verb_waits_for_the_first(survey):
+    said: list[str] = []
+    entered, leave = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with survey.alone("migrate", said.append):
+            entered.set()
+            leave.wait(10)
+
+    def second() -> None:
+        with survey.alone("migrate", said.append):
+            said.append("second is in")
+
+    one, two = threading.Thread(target=first), threading.Thread(target=second)
+    one.start()
+    assert entered.wait(10)
+    two.start()
+    two.join(0.3)
+    assert said == ["waiting for another run of migrate to end"]
+    leave.set()
+    one.join(10)
+    two.join(10)
+    assert said[-1] == "second is in"
+
+
+def test_news_are_files_that_are_new_or_changed(survey):
+    archive = survey.settings.archive
+    spall = archive / "ipl-4/spectro/boss/redux/v6_2_1/summary/daily/spAll-v6_2_1.fits.gz"
+    nothing = survey.news(DR20)
+    assert nothing.looked_for == (str(spall),)
+    assert not nothing.expected
+    spall.parent.mkdir(parents=True)
+    spall.write_bytes(b"new")
+    first = survey.news(DR20)
+    assert list(first.changed) == [str(spall)]
+    spall.write_bytes(b"newer")
+    second = survey.news(DR20)
+    assert second.key != first.key
+    survey.init(print)
+    with survey.database.begin() as connection:
+        table = all_tables()["ingest_file"].__table__
+        stat = spall.stat()
+        connection.execute(
+            table.insert().values(
+                path=str(spall),
+                kind="spall",
+                size=stat.st_size,
+                mtime_ns=stat.st_mtime_ns,
+                content_hash="x",
+                rows=1,
+            )
+        )
+    assert not survey.news(DR20).changed
+
+
+def test_only_what_a_person_can_mend_is_shown_without_a_traceback():
+    assert expected_text(ExpectedError("do this")) == "do this"
+    assert expected_text(ValueError("our mistake")) is None
