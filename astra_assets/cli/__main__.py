@@ -1,0 +1,5 @@
+"""`python -m astra_assets.cli`, where the command `astra-assets` is not installed. Nothing else belongs here."""
+
+from astra_assets.cli import main
+
+main()

@@ -1,0 +1,161 @@
+"""The commands of the documentation, as a person types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+SERVERS = ("make ui", "dagster-webserver", "dagster-daemon")
+"""Commands that run until they are stopped; `test_ui` starts a server."""
+NESTED = ("make dr20", "make test", "make lint")
+"""Commands that run what runs here."""
+
+
+def shown_commands(page: Path) -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)
+    lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith((*SERVERS, *NESTED, "source ", "export "))]
+
+
+@pytest.fixture(scope="module")
+def spectrum(finished, tmp_path_factory) -> Path:
+    """A folder with the files that examples name: spectra of a white dwarf."""
+    folder = tmp_path_factory.mktemp("examples")
+    truth = json.loads(finished.run("astra-assets", "status", "--json").stdout)
+    assert truth
+    found = min((finished.home / "demo").rglob("spec-*.fits"))
+    for name in ("spectrum.fits", "my-spectrum.fits"):
+        shutil.copy(found, folder / name)
+    from astra_assets.spectra.read import read_spec_full
+
+    read = read_spec_full(found)
+    lines = [f"{w} {f} {i}" for w, f, i in zip(read.wavelength, read.flux, read.ivar, strict=True)]
+    (folder / "my-spectrum.txt").write_text("# wavelength flux ivar\n" + "\n".join(lines))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line
+        for page in (PROJECT / "README.md", PROJECT / "docs" / "run.md", PROJECT / "docs" / "operate.md")
+        for line in shown_commands(page)
+    ],
+)
+def test_a_shown_command_works(finished, spectrum, line):
+    words = line.split()
+    place = "20260101-120000-abc"
+    if place in words:  # an example id stands for one that is there
+        words[words.index(place)] = max((finished.home / "batches" / "corv-visit").iterdir()).name
+    if words[:2] == ["astra-assets", "why"] and words[2].isdigit():
+        words[2] = outcome(finished)
+    if "..." in words or words[-1] in {"NAME", "PRODUCT..."}:
+        pytest.fail(f"{line}: a command that is shown must be one that can be typed")
+    cwd = spectrum if words[:2] == ["astra-assets", "try"] else PROJECT
+    done = subprocess.run(
+        words, cwd=cwd, env=finished.environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+def outcome(place) -> str:
+    """Some spectrum_pk that has an outcome."""
+    import sqlite3
+
+    with sqlite3.connect(place.home / "astra.db") as database:
+        query = "select spectrum_pk from compute_outcome where spectrum_pk is not null limit 1"
+        found = database.execute(query).fetchone()[0]
+    database.close()
+    return str(found)
+
+
+def test_the_activation_sets_what_is_needed_and_overrides_nothing(tmp_path):
+    activate = tmp_path / "activate"
+    activate.write_text((PROJECT / "deploy" / "activate.sh").read_text().replace("@PROJECT@", str(tmp_path)))
+    show = f"source {activate}; echo $DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME $DAGSTER_HOME"
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER_")}
+    done = subprocess.run(["bash", "-c", show], env=plain, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["astra_assets.definitions", f"{tmp_path}/.dagster"]
+    mine = plain | {"DAGSTER_HOME": "/mine", "DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME": "mine"}
+    done = subprocess.run(["bash", "-c", show], env=mine, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["mine", "/mine"]
+
+
+def test_make_help_lists_the_verbs():
+    done = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True)
+    for verb in ("dr20", "test", "ui", "lint", "bench", "demo", "clean", "help"):
+        assert f"make {verb} " in done.stdout
+
+
+def test_a_dry_run_and_a_cancelled_batch_change_no_result(small):
+    small.run("astra-assets", "migrate")
+    planned = small.run("astra-assets", "plan", "mwm").stdout
+    assert "inputs to look at" in planned
+    assert not (small.home / "batches").exists()
+    program = (
+        "from astra_assets.operations import Operations, find_pipeline; from astra_assets.settings import load_settings;"
+        "survey = Operations(load_settings()); work = survey.work(survey.release()); pipeline = find_pipeline('mwm');"
+        "print(work.engine.plan(pipeline, pipeline.steps[0]).batch_id)"
+    )
+    batch = small.run(sys.executable, "-c", program).stdout.strip()
+    assert batch in small.run("astra-assets", "status", rc=1).stdout
+    assert "is cancelled" in small.run("astra-assets", "cancel", batch, "--yes").stdout
+    told = small.run("astra-assets", "cancel", batch, "--yes", rc=2).stderr
+    assert "is cancelled already; there is nothing to cancel" in told
+    assert "no batch 'nonsense'" in small.run("astra-assets", "cancel", "nonsense", "--yes", rc=2).stderr
+    assert "+ 0 backlog" in small.run("astra-assets", "run", "mwm").stdout
+
+
+def test_a_limit_leaves_a_visible_backlog_and_the_next_run_does_the_rest(small):
+    small.run("astra-assets", "migrate")
+    first = small.run("astra-assets", "run", "mwm", "--limit", "5").stdout
+    assert "5 results" in first
+    assert re.search(r"\+ [1-9]\d* backlog", first)
+    small.run("astra-assets", "status", rc=1)
+    assert "+ 0 backlog" in small.run("astra-assets", "run", "mwm").stdout
+
+
+def test_the_pipeline_of_the_page_works_word_for_word(small, tmp_path):
+    """docs/add-a-pipeline.md: the file as it stands there, in a copy of the package."""
+    page = (PROJECT / "docs" / "add-a-pipeline.md").read_text()
+    source = re.search(r"```python\n(.*?)```", page, re.DOTALL).group(1)
+    shutil.copytree(
+        PROJECT / "astra_assets", tmp_path / "astra_assets", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (tmp_path / "astra_assets" / "pipelines" / "rocket.py").write_text(source)
+    releases = tmp_path / "astra_assets" / "releases.py"
+    releases.write_text(releases.read_text().replace('"corv")', '"corv", "rocket")'))
+    ours = [sys.executable, "-m", "astra_assets.cli"]
+
+    def run(*command: str) -> str:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=small.environment | {"PYTHONPATH": str(tmp_path)},
+            capture_output=True, text=True, timeout=600, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    spectrum = str(min((small.home / "demo").rglob("spec-*.fits")))
+    assert json.loads(subprocess.run(
+        [*ours, "try", "rocket", spectrum, "--json"], cwd=tmp_path, env=small.environment | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, check=True,
+    ).stdout)[0]["blueness"] > 0  # fmt: skip
+    run(*ours, "migrate")
+    assert "10 results" in run(*ours, "run", "rocket", "--limit", "10")
+    assert "astraAllVisitRocket-0.8.1.fits.gz" in run(*ours, "create", "astraAllVisitRocket")
+    assert "blueness" in run(*ours, "datamodel", "rocket")
+    show = (
+        "from astra_assets.definitions import defs;"
+        "print([key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()])"
+    )
+    listed = run(sys.executable, "-W", "ignore", "-c", show)
+    assert "rocket/visit" in listed
+    assert "astraAllVisitRocket" in listed
