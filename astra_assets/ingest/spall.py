@@ -34,7 +34,7 @@ from astra_assets.models.database import Database
 
 KIND = "spall"
 CHUNK_ROWS = 50_000
-"""Rows of one transaction: about 100 MB of memory, and a second or two of SQLite's write lock."""
+"""Rows of one transaction: about 200 MB of memory, and a second or two of SQLite's write lock."""
 
 PROGRESS_SECONDS = 10.0
 """Seconds between two lines of progress."""

@@ -225,11 +225,13 @@ def _postgresql_engine(url: str) -> Engine:
     found = make_url(url)
     if found.drivername in ("postgresql", "postgres"):
         found = found.set(drivername="postgresql+psycopg")
-    return create_engine(found, pool_pre_ping=True)
+    return create_engine(found, pool_pre_ping=True, hide_parameters=True)
 
 
 def _sqlite_engine(url: str) -> Engine:
-    made = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT_S})
+    made = create_engine(
+        url, poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True
+    )
     event.listen(made, "connect", _on_sqlite_connect)
     event.listen(made, "begin", _on_sqlite_begin)
     event.listen(made, "handle_error", _on_sqlite_error)
