@@ -121,7 +121,7 @@ def test_killing_the_orchestrator_stops_its_workers_and_the_next_run_goes_on(ben
     wait_for(lambda: not psutil.pid_exists(pid))
     wait_for(lambda: not any(each.is_running() for each in below))
     status = json.loads((batch.task_folder(0) / "status.json").read_text())
-    assert status["phase"] == "stopped"
+    assert status["state"] == "stopped"
     assert 0 < len(keys_in_parts(batch)) < len(pks)
     again = bench.engine.plan(FLUX, VISIT)
     assert (again.batch_id, again.attached) == (batch.batch_id, True)
