@@ -6,7 +6,7 @@ ACTIVE := . $(BIN)/activate &&
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dr20 main ui test test-all lint format docs bench clean
+.PHONY: help setup setup-dev demo dr20 main ui test unit lint format docs bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ ui: setup  ## the web UI on http://127.0.0.1:3000
 
 test: setup-dev  ## all tests; those whose programs are missing say what to install
 	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile
+
+unit: setup-dev  ## the tests that start no processes of ours, within a minute
+	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile -m "not end_to_end and not processes"
 
 lint: setup-dev  ## ruff, format and types
 	$(BIN)/ruff check .

@@ -43,15 +43,22 @@ def init() -> None:
 @click.option(
     "--catalog", "catalogs", multiple=True, type=click.Path(), help="Source catalogue file keyed by sdss_id."
 )
+@click.argument("further", nargs=-1, type=click.Path(), metavar="[CATALOG]...")
 @click.option("--limit", type=click.IntRange(min=1), help="At most this many rows of each summary file.")
 @click.option("--release", help="Release whose reductions are meant, where --run2d is not given.")
 def migrate(
-    run2d: tuple[str, ...], catalogs: tuple[str, ...], limit: int | None, release: str | None
+    *,
+    run2d: tuple[str, ...],
+    catalogs: tuple[str, ...],
+    further: tuple[str, ...],
+    limit: int | None,
+    release: str | None,
 ) -> None:
     """Bring in new and changed spectra and sources; unchanged rows are not touched."""
     survey = operations()
     survey.init(say)
-    report = survey.migrate(survey.release(release), run2d=run2d, catalogs=catalogs, limit=limit, say=say)
+    files = [*catalogs, *further]
+    report = survey.migrate(survey.release(release), run2d=run2d, catalogs=files, limit=limit, say=say)
     click.echo(report.table())
 
 

@@ -109,7 +109,9 @@ def test_a_catalogue_with_duplicates_and_a_missing_one_are_told(small, tmp_path)
         doubled = np.concatenate([rows[:5], rows[:1]])
         doubled["g_mag"][-1] = 3.0
         fits.BinTableHDU(doubled).writeto(tmp_path / "doubled.fits")
-    told = small.run("astra-assets", "migrate", "--catalog", str(tmp_path / "doubled.fits")).stdout
+    files = [str(tmp_path / "doubled.fits"), str(catalogue)]
+    told = small.run("astra-assets", "migrate", "--catalog", *files).stdout
+    assert catalogue.name in told, "several catalogues may follow one option"
     assert "doubled.fits" in told
     assert "4 " in told
     assert str(rows["sdss_id"][0]) in told, "the object that is there twice is named"
