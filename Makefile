@@ -46,7 +46,7 @@ ui: setup  ## the web UI on http://127.0.0.1:3000
 test: setup-dev  ## all tests; those whose programs are missing say what to install
 	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile
 
-unit: setup-dev  ## the tests that start no processes of ours, within a minute
+unit: setup-dev  ## the tests that start no processes of ours: a minute or two
 	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile -m "not end_to_end and not processes"
 
 lint: setup-dev  ## ruff, format and types
