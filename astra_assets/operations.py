@@ -11,7 +11,7 @@ import hashlib
 import importlib
 import pkgutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -40,10 +40,7 @@ if TYPE_CHECKING:
     from astra_assets.pipelines.base import Pipeline
     from astra_assets.products.create import CreateReport
     from astra_assets.trial import Trial
-    from astra_assets.work import Work
-
-Say = Callable[[str], None]
-"""Where a verb reports what it does: one line of text at a time."""
+    from astra_assets.work import Say, Work
 
 
 class OperationError(ExpectedError):

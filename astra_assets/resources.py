@@ -11,7 +11,9 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from astra_assets.jobs import release_of_run
 from astra_assets.operations import Operations, expected_text
+from astra_assets.releases import Release
 from astra_assets.settings import load_settings
 
 
@@ -27,6 +29,11 @@ class Survey(dg.ConfigurableResource):  # type: ignore[type-arg]
     def operations(self) -> Operations:
         """What can be done with the survey."""
         return Operations(load_settings(**self.overrides))
+
+    def of_run(self, run: dg.DagsterRun) -> tuple[Operations, Release]:
+        """What can be done with the survey, and the release that a run is for."""
+        operations = self.operations()
+        return operations, release_of_run(dict(run.tags), operations.settings.release)
 
 
 @contextmanager

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from astra_assets.settings import Settings
     from astra_assets.spectra.base import Roots
 
-Say = Callable[[str], object]
+Say = Callable[[str], None]
 """Where a verb reports what it does: one line of text at a time."""
 
 
@@ -184,11 +184,9 @@ class Work:
     ) -> Account:
         """Wait for the active batch and collect it; the account of the step, also when there is no batch."""
         batch = self.engine.active(pipeline, step)
-        if batch is not None:
-            self.engine.collect(batch, progress or Sparingly(say))
-        account = self.engine.account(pipeline, step)
-        say(str(account))
-        return account
+        if batch is None:
+            return self.engine.account(pipeline, step)
+        return self.engine.collect(batch, progress or Sparingly(say))
 
     def cancel(self, batch_id: str) -> str:
         """End a batch without collecting it; its inputs are unprocessed again. Returns what was done.

@@ -10,7 +10,6 @@ import dagster as dg
 from pydantic import Field
 
 from astra_assets.assets.metadata import OWNERS, table_metadata
-from astra_assets.jobs import release_of_run
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.resources import Survey, plainly
@@ -55,8 +54,7 @@ def ingested_tables(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Create missing tables, then bring in new and changed spectra and sources; unchanged rows are not touched."""
     with plainly():
-        operations = survey.operations()
-        release = release_of_run(dict(context.run.tags), operations.settings.release)
+        operations, release = survey.of_run(context.run)
         created = operations.init(context.log.info)
         report = operations.migrate(release, limit=config.limit, say=context.log.info)
         shared: dict[str, Any] = {

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from astra_assets.assets.ingest import BOSS_VISITS, SOURCE
 from astra_assets.assets.metadata import OWNERS, account_metadata, layout_schema, table_metadata
-from astra_assets.jobs import release_of_run
 from astra_assets.models.base import Base
 from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpectrum, BossVisitSpectrum
 from astra_assets.models.source import Source
@@ -181,8 +180,7 @@ def submit_op(pipeline: Pipeline, step: Step, name: str, upstream: list[str]) ->
     )
     def submit(context: dg.OpExecutionContext, config: StepOptions, survey: Survey) -> None:
         with plainly():
-            operations = survey.operations()
-            release = release_of_run(dict(context.run.tags), operations.settings.release)
+            operations, release = survey.of_run(context.run)
             restriction = Restriction(tuple(config.sdss_ids), config.limit, config.retry_failed, config.force)
             resources = Resources(config.nodes, config.procs, config.time)
             operations.work(release).submit(pipeline, step, restriction, resources, context.log.info)
@@ -201,10 +199,10 @@ def collect_op(pipeline: Pipeline, step: Step, name: str, outputs: list[str]) ->
     )
     def collect(context: dg.OpExecutionContext, survey: Survey) -> Iterator[dg.Output[None]]:
         with plainly():
-            operations = survey.operations()
-            release = release_of_run(dict(context.run.tags), operations.settings.release)
+            operations, release = survey.of_run(context.run)
             work = operations.work(release)
             account = work.collect(pipeline, step, context.log.info)
+            context.log.info(str(account))
             metadata = account_metadata(account, work.last_batch(pipeline, step))
             if not step.is_filter:
                 metadata["dagster/row_count"] = dg.MetadataValue.int(account.results)

@@ -12,7 +12,6 @@ from astra_assets.assets.metadata import OWNERS, column_schema, product_metadata
 from astra_assets.assets.pipelines import MWM_KEYS, step_keys
 from astra_assets.checks import account_check, check_specs, file_check
 from astra_assets.declared import DeclaredProduct
-from astra_assets.jobs import release_of_run
 from astra_assets.resources import Survey, plainly
 
 GROUP = "SummarySpectrumProducts"
@@ -56,8 +55,7 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: ProductOptions, survey: Survey
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         with plainly():
-            operations = survey.operations()
-            release = release_of_run(dict(context.run.tags), operations.settings.release)
+            operations, release = survey.of_run(context.run)
             report = operations.create(
                 declared.name, release, limit=config.limit, run_id=context.run.run_id, say=context.log.info
             )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from astra_assets.models.base import snake_case
 from astra_assets.models.errors import ExpectedError
 
 if TYPE_CHECKING:
@@ -301,12 +302,6 @@ def this_version() -> BindParameter[int]:
     from sqlalchemy import Integer, bindparam
 
     return bindparam(VERSION_PARAMETER, type_=Integer())
-
-
-def snake_case(name: str) -> str:
-    """`SnowWhite` -> `snow_white`, `CORV` -> `corv`."""
-    parts = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
-    return re.sub(r"_+", "_", parts).lower()
 
 
 def reference_of(pipeline: Pipeline) -> str:
