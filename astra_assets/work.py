@@ -31,6 +31,7 @@ from astra_assets.models.errors import ExpectedError
 from astra_assets.models.version import major_minor
 from astra_assets.pipelines import PIPELINES
 from astra_assets.pipelines.base import Pipeline, Step
+from astra_assets.pipelines.options import Resources
 
 if TYPE_CHECKING:
     from astra_assets.models.database import Database
@@ -57,21 +58,6 @@ class Restriction:
     limit: int | None = None
     retry_failed: bool = False
     force: bool = False
-
-
-@dataclass(frozen=True)
-class Resources:
-    """How a batch is run, where it differs from the declaration of the step.
-
-    Attributes:
-        nodes: tasks that the batch is cut into.
-        procs: worker processes of each task.
-        time: wall time, `[days-]hours:minutes:seconds`.
-    """
-
-    nodes: int | None = None
-    procs: int | None = None
-    time: str | None = None
 
 
 @dataclass(frozen=True)
@@ -164,9 +150,7 @@ class Work:
             limit=restriction.limit,
             retry_failed=restriction.retry_failed,
             force=restriction.force,
-            procs=resources.procs,
-            nodes=resources.nodes,
-            time=resources.time,
+            resources=resources,
         )
         if isinstance(planned, NothingToDo):
             say(str(planned))
@@ -229,7 +213,7 @@ class Work:
     def preview(self, pipeline: Pipeline, step: Step, resources: Resources) -> Preview:
         """What running a step would do."""
         account = self.engine.account(pipeline, step)
-        options = self.engine.backend.options(step, resources.nodes, resources.procs, resources.time)
+        options = self.engine.backend.options(step, resources)
         elapsed = table_of(pipeline.table).c.t_elapsed
         with self.database.connect() as connection:
             mean = connection.execute(select(func.avg(elapsed))).scalar_one()

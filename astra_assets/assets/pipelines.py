@@ -17,9 +17,10 @@ from astra_assets.models.source import Source
 from astra_assets.operations import Operations
 from astra_assets.pipelines import PIPELINES
 from astra_assets.pipelines.base import Pipeline, Step
+from astra_assets.pipelines.options import Resources
 from astra_assets.releases import Release
 from astra_assets.resources import Survey, plainly
-from astra_assets.work import Resources, Restriction
+from astra_assets.work import Restriction
 
 MWM_KEYS = {
     "mwmStar": dg.AssetKey("mwmStar"),

@@ -79,7 +79,8 @@ def run(
     force: bool,
 ) -> None:
     """Run PIPELINE (on inputs of MODEL, e.g. BossCombinedSpectrum) on everything without a result, on this machine."""
-    from astra_assets.work import Resources, Restriction
+    from astra_assets.pipelines.options import Resources
+    from astra_assets.work import Restriction
 
     survey = operations()
     work = survey.work(survey.release(release))
@@ -138,7 +139,7 @@ def plan(
     """Say what `run` would do with PIPELINE, without doing it."""
     from astra_assets.cli.show import print_table
     from astra_assets.compute.states import duration
-    from astra_assets.work import Resources
+    from astra_assets.pipelines.options import Resources
 
     survey = operations()
     work = survey.work(survey.release(release))

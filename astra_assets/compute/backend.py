@@ -12,7 +12,8 @@ from typing import Protocol
 
 from astra_assets.compute.batch import Batch
 from astra_assets.compute.states import TaskState
-from astra_assets.pipelines.base import SlurmOptions, Step
+from astra_assets.pipelines.base import Step
+from astra_assets.pipelines.options import Resources, SlurmOptions
 
 
 class Backend(Protocol):
@@ -26,10 +27,10 @@ class Backend(Protocol):
     def poll_seconds(self) -> float:
         """How long to wait at most between two looks at a running batch."""
 
-    def options(self, step: Step, nodes: int | None, procs: int | None, time: str | None) -> SlurmOptions:
+    def options(self, step: Step, resources: Resources) -> SlurmOptions:
         """What a batch of this step gets: number of tasks (`nodes`), processes of each (`procs`), and the rest.
 
-        Arguments that are not None win over everything else.
+        What `resources` asks for wins over everything else.
         """
 
     def start(self, batch: Batch, tasks: Sequence[int]) -> str | None:

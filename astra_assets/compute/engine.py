@@ -37,7 +37,8 @@ from astra_assets.compute.watch import Watch
 from astra_assets.models.base import utcnow
 from astra_assets.models.database import Database
 from astra_assets.models.version import major_minor
-from astra_assets.pipelines.base import Pipeline, SlurmOptions, Step, reference_of
+from astra_assets.pipelines.base import Pipeline, Step, reference_of
+from astra_assets.pipelines.options import AS_DECLARED, Resources, SlurmOptions
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +91,7 @@ class Engine:
         limit: int | None = None,
         retry_failed: bool = False,
         force: bool = False,
-        procs: int | None = None,
-        nodes: int | None = None,
-        time: str | None = None,
+        resources: Resources = AS_DECLARED,
     ) -> Batch | NothingToDo:
         """A batch of what is unprocessed; the active one, with `attached` set, where there is one already.
 
@@ -105,7 +104,7 @@ class Engine:
             log.info("%s %s: going on with batch %s", pipeline.name, step.name, active.batch_id)
             return active
         selection = Selection(sdss_ids, limit, retry_failed, force)
-        options = self.backend.options(step, nodes, procs, time)
+        options = self.backend.options(step, resources)
         folders.clear_leftovers(self.paths.step_folder(pipeline, step))
         draft = self._draft(pipeline, step, options)
         filling = folders.planning_folder(draft.directory)

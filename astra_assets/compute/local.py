@@ -25,7 +25,8 @@ from astra_assets.compute import claims
 from astra_assets.compute.batch import Batch
 from astra_assets.compute.states import Phase, TaskState, read_status
 from astra_assets.compute.worker import THREADS
-from astra_assets.pipelines.base import SlurmOptions, Step
+from astra_assets.pipelines.base import Step
+from astra_assets.pipelines.options import Resources, SlurmOptions
 
 MOST_PROCESSES = 8
 """Worker processes of a batch unless more are asked for: a laptop should stay usable."""
@@ -59,10 +60,10 @@ class LocalBackend:
         """How long to wait at most between two looks at a running batch."""
         return 0.5
 
-    def options(self, step: Step, nodes: int | None, procs: int | None, time: str | None) -> SlurmOptions:
+    def options(self, step: Step, resources: Resources) -> SlurmOptions:
         """One task with a process for each core, whatever the step asks of a cluster."""
-        default = self.procs or min(cores(), MOST_PROCESSES)
-        return replace(step.slurm, nodes=nodes or 1, procs=procs or default, time=time or step.slurm.time)
+        here = replace(step.slurm, nodes=1, procs=self.procs or min(cores(), MOST_PROCESSES))
+        return resources.over(here)
 
     def start(self, batch: Batch, tasks: Sequence[int]) -> str | None:
         """Start a worker program for each of these tasks; returns their process ids."""

@@ -13,10 +13,11 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from astra_assets.models.base import snake_case
 from astra_assets.models.errors import ExpectedError
+from astra_assets.pipelines.options import SlurmOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,25 +89,35 @@ class Requirement:
 
 
 @dataclass(frozen=True)
-class SlurmOptions:
-    """What a step asks of a cluster. Defaults name no site.
+class ExternalProgram:
+    """A program of other people that does a step: a manifest in, a table of results out.
 
     Attributes:
-        nodes: number of tasks into which a batch is cut.
-        procs: worker processes of each task.
-        time: wall time, `[days-]hours:minutes:seconds`.
+        command: program and arguments. `{manifest}`, `{results}`, `{folder}`, `{procs}` and `{v_astra}` in an
+            argument are filled in; the first item is looked up on the search path, or as a site's
+            `[programs]` in `astra.toml` names it.
+        manifest: format of the table of inputs that the program is given.
+        results: format of the table that it writes, with `spectrum_pk` and columns of the result table.
+        columns: further columns of the manifest that the program wants.
+        progress: regular expression with a group `done`, found in the lines that the program prints as it
+            goes on.
+        protocol: `files`, or `astra` for Astra's own command line, which writes the database itself.
+        install: what a person does to get the program, as a sentence.
     """
 
-    nodes: int = 1
-    procs: int = 1
-    time: str = "24:00:00"
-    mem: str | None = None
-    gres: str | None = None
-    qos: str | None = None
-    account: str | None = None
-    partition: str | None = None
-    constraint: str | None = None
-    exclusive: bool | None = None
+    command: tuple[str, ...]
+    manifest: Literal["parquet", "fits", "csv"] = "parquet"
+    results: Literal["parquet", "fits", "ecsv", "csv"] = "parquet"
+    columns: tuple[str, ...] = ()
+    progress: str | None = None
+    protocol: Literal["files", "astra"] = "files"
+    install: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "command", tuple(self.command))
+        object.__setattr__(self, "columns", tuple(self.columns))
+        if not self.command:
+            raise PipelineDeclarationError("an external program needs a command: name the program")
 
 
 @dataclass(frozen=True)
@@ -182,6 +193,7 @@ class Step:
             compared.
         eligible: an SQL condition; rows where it is not true are not inputs of this step at all.
         slurm: what the step asks of a cluster.
+        program: an external program that does the step, in place of `function`.
     """
 
     name: str
@@ -194,22 +206,27 @@ class Step:
     tables: tuple[type[Base], ...] = ()
     stale: Callable[[ColumnElement[Any]], Condition] | None = None
     eligible: Condition | None = None
-    slurm: SlurmOptions = SlurmOptions()
+    slurm: SlurmOptions = field(default_factory=SlurmOptions)
+    program: ExternalProgram | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "requires", tuple(self.requires))
         object.__setattr__(self, "tables", tuple(self.tables))
         if not _KEY.match(self.name):
             raise PipelineDeclarationError(f"step name {self.name!r}: use lower-case letters, digits and _")
-        if self.function is None and not self.requires:
+        if self.function is not None and self.program is not None:
             raise PipelineDeclarationError(
-                f"step {self.name!r} has neither a function nor a requirement: give it one of them"
+                f"step {self.name!r} has a function and a program: leave one of them out"
+            )
+        if self.function is None and self.program is None and not self.requires:
+            raise PipelineDeclarationError(
+                f"step {self.name!r} has neither a function, a program nor a requirement: give it one of them"
             )
 
     @property
     def is_filter(self) -> bool:
         """True if the step only skips inputs and makes no results."""
-        return self.function is None
+        return self.function is None and self.program is None
 
     @property
     def level(self) -> str:

@@ -13,6 +13,7 @@ from astra_assets.compute.local import LocalBackend
 from astra_assets.compute.states import Meter, TaskStatus, duration, read_status
 from astra_assets.compute.watch import Watch
 from astra_assets.models.compute import ComputeBatch
+from astra_assets.pipelines.options import Resources
 from astra_assets_tests.compute.conftest import Directly
 from astra_assets_tests.compute.samples import FLUX
 
@@ -53,7 +54,7 @@ def planned(bench, *phases, forever=None):
     bench.visits([0, 0])
     backend = Told(*phases, forever=forever)
     engine = bench.make(backend)
-    return engine, backend, engine.plan(FLUX, VISIT, nodes=2)
+    return engine, backend, engine.plan(FLUX, VISIT, resources=Resources(nodes=2))
 
 
 def test_unknown_and_waiting_are_waited_for(bench):
@@ -126,11 +127,11 @@ def test_an_interrupt_detaches_and_leaves_the_batch_active(bench, caplog):
 
 def test_the_local_backend_is_a_backend():
     backend: Backend = LocalBackend(procs=3)
-    options = backend.options(VISIT, None, None, None)
+    options = backend.options(VISIT, Resources())
     assert (backend.name, options.nodes, options.procs) == ("local", 1, 3)
-    options = backend.options(VISIT, 4, 2, "1:00:00")
+    options = backend.options(VISIT, Resources(nodes=4, procs=2, time="1:00:00"))
     assert (options.nodes, options.procs, options.time) == (4, 2, "1:00:00")
-    assert 1 <= LocalBackend().options(VISIT, None, None, None).procs <= 8
+    assert 1 <= LocalBackend().options(VISIT, Resources()).procs <= 8
 
 
 def test_progress_tells_counts_rate_and_time_left(monkeypatch):
