@@ -6,8 +6,9 @@ Templates only: nothing here looks at the file system.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from astra_assets.models.errors import ExpectedError
 
@@ -64,13 +65,71 @@ def spec_full_path(run2d: str, fieldid: int, mjd: int, catalogid: int, spec_file
     return f"{boss_redux(run2d)}/spectra/full/{field}{suffix}/{mjd}/{name}"
 
 
-def _base_name(spec_file: str) -> str:
-    name = spec_file.strip()
+def _base_name(name: str) -> str:
+    """One part of a path. Raises PathLeavesRoot when it is more than that."""
+    name = str(name).strip()
     if name != Path(name).name or name in (".", ".."):
-        raise PathLeavesRoot(
-            f"spec_file {spec_file!r} is not a base name, expected one like spec-015000-59146-4375924413.fits"
-        )
+        raise PathLeavesRoot(f"{name!r} is not a base name: one file or folder is expected, it leads elsewhere")
     return name
+
+
+APOGEE_TELESCOPES = ("apo25m", "lco25m")
+"""Telescopes whose summary files SDSS-V's APOGEE reduction writes apart."""
+
+
+def apogee_redux(apred: str) -> str:
+    """Folder of one APOGEE reduction, relative to SAS_BASE_DIR."""
+    survey = "dr17/apogee/spectro" if apred == "dr17" else "ipl-4/spectro/apogee"
+    return f"{survey}/redux/{apred}"
+
+
+def apogee_summary_paths(kind: Literal["allVisit", "allStar"], apred: str) -> tuple[str, ...]:
+    """The summary files of the visits or the stars of one APOGEE reduction, relative to SAS_BASE_DIR.
+
+    One for each telescope; SDSS-IV's last reduction has one for all (sdss/tree, dr17.cfg and sdsswork.cfg).
+    """
+    if apred == "dr17":
+        return (f"dr17/apogee/spectro/aspcap/dr17/synspec_rev1/{kind}-dr17-synspec_rev1.fits",)
+    return tuple(
+        f"{apogee_redux(apred)}/summary/{kind}-{apred}-{telescope}.fits" for telescope in APOGEE_TELESCOPES
+    )
+
+
+def ap_visit_name(row: Mapping[str, Any]) -> str:
+    """Base name of the apVisit file of a row of apogee_visit_spectrum (or of a visit in an apStar file)."""
+    apred, plate, mjd, telescope = row["apred"], row["plate"], row["mjd"], row["telescope"]
+    if row["release"] == "dr17" and telescope == "apo1m":
+        return _base_name(f"apVisit-{apred}-{mjd}-{row['reduction']}.fits")
+    fiber = f"{int(row['fiber']):03d}"
+    if row["release"] == "dr17":
+        return _base_name(f"{row['prefix']}Visit-{apred}-{plate}-{mjd}-{fiber}.fits")
+    return _base_name(f"apVisit-{apred}-{telescope}-{plate}-{mjd}-{fiber}.fits")
+
+
+def ap_visit_path(row: Mapping[str, Any]) -> str:
+    """The apVisit file of a row of apogee_visit_spectrum, relative to SAS_BASE_DIR.
+
+    Keys are those of the table. Raises PathLeavesRoot when a part of the path leads elsewhere.
+    """
+    folder = f"{apogee_redux(row['apred'])}/visit/{_base_name(row['telescope'])}/{_base_name(row['field'])}"
+    if row["release"] == "dr17" and row["telescope"] == "apo1m":
+        return f"{folder}/{row['mjd']}/{ap_visit_name(row)}"
+    return f"{folder}/{_base_name(row['plate'])}/{row['mjd']}/{ap_visit_name(row)}"
+
+
+def ap_star_path(row: Mapping[str, Any]) -> str:
+    """The apStar file of a row of apogee_coadded_spectrum_in_ap_star, relative to SAS_BASE_DIR.
+
+    Keys are those of the table. Raises PathLeavesRoot when a part of the path leads elsewhere.
+    """
+    apred, telescope, obj = row["apred"], _base_name(row["telescope"]), row["obj"]
+    folder = f"{apogee_redux(apred)}/{_base_name(row['apstar'])}/{telescope}"
+    if row["release"] == "dr17":
+        name = _base_name(f"{row['prefix']}Star-{apred}-{obj}.fits")
+        return f"{folder}/{_base_name(row['field'])}/{name}"
+    healpix = int(row["healpix"])
+    name = _base_name(f"apStar-{apred}-{telescope}-{obj}.fits")
+    return f"{folder}/{healpix // 1000}/{healpix}/{name}"
 
 
 def group_folder(number: int) -> str:

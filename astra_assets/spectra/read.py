@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from astra_assets.models.apogee import (
+    ApogeeCoaddedSpectrumInApStar,
+    ApogeeVisitSpectrum,
+    ApogeeVisitSpectrumInApStar,
+)
 from astra_assets.models.base import Base, table_of
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
-from astra_assets.models.paths import PathLeavesRoot, inside, mwm_path, spec_full_path
+from astra_assets.models.paths import (
+    PathLeavesRoot,
+    ap_star_path,
+    ap_visit_name,
+    ap_visit_path,
+    inside,
+    mwm_path,
+    spec_full_path,
+)
 from astra_assets.spectra.airvac import air_to_vacuum
+from astra_assets.spectra.apogee import read_ap_star, read_ap_visit
 from astra_assets.spectra.base import BitPixels, Code, FloatPixels, Roots, Spectrum, SpectrumError
 from astra_assets.spectra.tables import check_file, read_table
 
@@ -141,16 +155,15 @@ def read_file(path: Path | str, air: bool = False) -> Spectrum:
 def load(model: type[Base], row: Mapping[str, Any], roots: Roots) -> Spectrum:
     """The spectrum of a database row (keys are column keys of `model`), from the file that its columns name.
 
-    A BossVisitSpectrum comes from its specFull file (observed frame), a BossCombinedSpectrum from its mwmStar
-    file (rest frame). Raises `SpectrumError`; its message names the file and the row.
+    Visits as reduced come from specFull and apVisit files (observed frame), coadds from mwmStar and apStar
+    files, visits in apStar files from those (rest frame). Raises `SpectrumError`; its message names the file
+    and the row.
     """
+    if model not in READERS:
+        expected = ", ".join(each.__name__ for each in READERS)
+        raise TypeError(f"no reader for {model.__name__}, expected one of {expected}")
     try:
-        if model is BossVisitSpectrum:
-            relative = spec_full_path(**{name: row[name] for name in SPEC_FULL_COLUMNS})
-            return read_spec_full(inside(roots.sas_base_dir, relative), row)
-        if model is BossCombinedSpectrum:
-            relative = mwm_path("star", row["v_astra"], row["sdss_id"])
-            return read_mwm_star(inside(roots.mwm_astra, relative), row["telescope"], row)
+        return READERS[model](row, roots)
     except KeyError as error:
         code: Code = "wrong_row"
         message = f"the row has no {error}, which its path is made of"
@@ -158,10 +171,39 @@ def load(model: type[Base], row: Mapping[str, Any], roots: Roots) -> Spectrum:
         code, message = "outside_root", str(error)
     except SpectrumError as error:
         code, message = error.code, error.message
-    else:
-        expected = "BossVisitSpectrum or BossCombinedSpectrum"
-        raise TypeError(f"no reader for {model.__name__}, expected {expected}")
     raise SpectrumError(code, f"{message} ({table_of(model).name}, spectrum_pk {row.get('spectrum_pk')})")
+
+
+def _load_boss_visit(row: Mapping[str, Any], roots: Roots) -> Spectrum:
+    relative = spec_full_path(**{name: row[name] for name in SPEC_FULL_COLUMNS})
+    return read_spec_full(inside(roots.sas_base_dir, relative), row)
+
+
+def _load_boss_coadd(row: Mapping[str, Any], roots: Roots) -> Spectrum:
+    relative = mwm_path("star", row["v_astra"], row["sdss_id"])
+    return read_mwm_star(inside(roots.mwm_astra, relative), row["telescope"], row)
+
+
+def _load_apogee_visit(row: Mapping[str, Any], roots: Roots) -> Spectrum:
+    return read_ap_visit(inside(roots.sas_base_dir, ap_visit_path(row)), row)
+
+
+def _load_apogee_coadd(row: Mapping[str, Any], roots: Roots) -> Spectrum:
+    return read_ap_star(inside(roots.sas_base_dir, ap_star_path(row)), row)
+
+
+def _load_visit_in_ap_star(row: Mapping[str, Any], roots: Roots) -> Spectrum:
+    return read_ap_star(inside(roots.sas_base_dir, ap_star_path(row)), row, visit=ap_visit_name(row))
+
+
+READERS: Mapping[type[Base], Callable[[Mapping[str, Any], Roots], Spectrum]] = {
+    BossVisitSpectrum: _load_boss_visit,
+    BossCombinedSpectrum: _load_boss_coadd,
+    ApogeeVisitSpectrum: _load_apogee_visit,
+    ApogeeCoaddedSpectrumInApStar: _load_apogee_coadd,
+    ApogeeVisitSpectrumInApStar: _load_visit_in_ap_star,
+}
+"""How the spectrum of a row is read, by the table of the row."""
 
 
 def _text_table(path: Path) -> list[npt.NDArray[np.float64]]:

@@ -6,6 +6,9 @@ import pytest
 
 from astra_assets.models.paths import (
     PathLeavesRoot,
+    ap_star_path,
+    ap_visit_path,
+    apogee_summary_paths,
     group_folder,
     inside,
     mwm_path,
@@ -76,3 +79,47 @@ def test_inside_refuses_what_leaves_the_root_and_names_both(tmp_path, relative):
         inside(tmp_path, relative)
     assert relative in str(caught.value)
     assert str(tmp_path) in str(caught.value)
+
+
+APOGEE_ROW = {
+    "release": "sdss5", "apred": "1.5", "apstar": "stars", "telescope": "apo25m", "obj": "2M01183798+8403419",
+    "healpix": 12345, "field": "N188", "plate": "5095", "mjd": 55844, "fiber": 28, "prefix": "ap", "reduction": "",
+}  # fmt: skip
+DR17_ROW = APOGEE_ROW | {"release": "dr17", "apred": "dr17"}
+
+
+def test_apogee_visits_and_stars_of_sdss5():
+    assert ap_visit_path(APOGEE_ROW) == (
+        "ipl-4/spectro/apogee/redux/1.5/visit/apo25m/N188/5095/55844/apVisit-1.5-apo25m-5095-55844-028.fits"
+    )
+    assert ap_star_path(APOGEE_ROW) == (
+        "ipl-4/spectro/apogee/redux/1.5/stars/apo25m/12/12345/apStar-1.5-apo25m-2M01183798+8403419.fits"
+    )
+
+
+def test_apogee_visits_and_stars_of_sdss4():
+    assert ap_visit_path(DR17_ROW | {"prefix": "as", "telescope": "lco25m"}) == (
+        "dr17/apogee/spectro/redux/dr17/visit/lco25m/N188/5095/55844/asVisit-dr17-5095-55844-028.fits"
+    )
+    assert ap_star_path(DR17_ROW) == (
+        "dr17/apogee/spectro/redux/dr17/stars/apo25m/N188/apStar-dr17-2M01183798+8403419.fits"
+    )
+    assert ap_visit_path(DR17_ROW | {"telescope": "apo1m", "reduction": "2M0118"}) == (
+        "dr17/apogee/spectro/redux/dr17/visit/apo1m/N188/55844/apVisit-dr17-55844-2M0118.fits"
+    )
+
+
+@pytest.mark.parametrize("part", ["field", "plate", "telescope"])
+def test_parts_of_apogee_paths_cannot_lead_elsewhere(part):
+    with pytest.raises(PathLeavesRoot, match="not a base name"):
+        ap_visit_path(APOGEE_ROW | {part: "../../x"})
+
+
+def test_summaries_of_apogee_reductions():
+    assert apogee_summary_paths("allVisit", "1.5") == (
+        "ipl-4/spectro/apogee/redux/1.5/summary/allVisit-1.5-apo25m.fits",
+        "ipl-4/spectro/apogee/redux/1.5/summary/allVisit-1.5-lco25m.fits",
+    )
+    assert apogee_summary_paths("allStar", "dr17") == (
+        "dr17/apogee/spectro/aspcap/dr17/synspec_rev1/allStar-dr17-synspec_rev1.fits",
+    )

@@ -1,0 +1,113 @@
+"""Reading APOGEE spectra: apVisit (and asVisit) files of one visit, apStar (and asStar) files of one star.
+
+Here: which pixels of a file belong to a row of the database. Not here: opening FITS files (`images`), which
+file a row names (`models.paths`), other frames or grids (`resample`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from astra_assets.spectra.base import BitPixels, FloatPixels, Spectrum, SpectrumError
+from astra_assets.spectra.grid import APOGEE_GRID
+from astra_assets.spectra.images import Images, read_images
+
+FLUX, ERROR, MASK, WAVELENGTH = 1, 2, 3, 4
+"""HDUs of both kinds of file; apStar files have no wavelengths, their grid is in the header."""
+
+N_CHIPS = 3
+"""Detectors, side by side along the wavelength; their images are red, green, blue."""
+
+N_COADDS = 2
+"""Coadds that come before the visits in an apStar file of several visits."""
+
+
+def read_ap_visit(path: Path | str, row: Mapping[str, Any] | None = None) -> Spectrum:
+    """One visit from an apVisit file: observed frame, vacuum, the three chips one after the other, blue first.
+
+    Pixels: 3 x 4096, or 3 x 2048 where the exposures were not dithered.
+    Raises `SpectrumError` missing_file, unreadable_file or no_flux.
+    """
+    images = read_images(path, (FLUX, ERROR, MASK, WAVELENGTH))
+    shape = images.arrays[FLUX].shape
+    if len(shape) != 2 or shape[0] != N_CHIPS:
+        raise SpectrumError("unreadable_file", f"{path}: images of shape {shape}, expected {N_CHIPS} chips")
+    # Chips and pixels run from red to blue in the file.
+    turned = {number: image[::-1, ::-1].ravel() for number, image in images.arrays.items()}
+    wavelength = turned[WAVELENGTH].astype(np.float64)
+    if not np.all(np.diff(wavelength) > 0) or not wavelength[0] > 0:
+        raise SpectrumError(
+            "unreadable_file", f"{path}: the wavelengths do not ascend from pixel to pixel and chip to chip"
+        )
+    return _spectrum(images, wavelength, turned, row)
+
+
+def read_ap_star(path: Path | str, row: Mapping[str, Any] | None = None, *, visit: str = "") -> Spectrum:
+    """One spectrum from an apStar file: rest frame, vacuum, on the common APOGEE grid of 8575 pixels.
+
+    The coadd whose visits are weighted pixel by pixel, or the `visit` that was made from the apVisit file of
+    this base name. Raises `SpectrumError` missing_file, unreadable_file, no_flux or wrong_row.
+    """
+    images = read_images(path, (FLUX, ERROR, MASK))
+    n_rows, n_pixels = images.arrays[FLUX].shape
+    if n_pixels != APOGEE_GRID.n_pixels:
+        raise SpectrumError(
+            "unreadable_file", f"{path}: {n_pixels} pixels, expected the {APOGEE_GRID.n_pixels} of the grid"
+        )
+    place = visit_place(images.header, n_rows, visit, path) if visit else 0
+    chosen = {number: image[place] for number, image in images.arrays.items()}
+    return _spectrum(images, APOGEE_GRID.wavelength, chosen, row)
+
+
+def visit_place(header: Mapping[str, Any], n_rows: int, visit: str, path: Path | str) -> int:
+    """The row of a visit in the images of an apStar file with `n_rows` rows.
+
+    `visit` is the base name of its apVisit file, which the header lists as SFILE1, SFILE2 and so on. With
+    more than two rows the first two are coadds. Raises `SpectrumError` wrong_row or unreadable_file.
+    """
+    number = next((n for n in range(1, n_rows + 1) if file_name(header, n) == visit), None)
+    if number is None:
+        listed = ", ".join(filter(None, (file_name(header, n) for n in range(1, n_rows + 1)))) or "none"
+        raise SpectrumError("wrong_row", f"{path}: has no visit {visit}; it has {listed}")
+    place = number - 1 + (N_COADDS if n_rows > N_COADDS else 0)
+    if place >= n_rows:
+        raise SpectrumError(
+            "unreadable_file", f"{path}: visit {number} of its header is not among the {n_rows} rows"
+        )
+    return place
+
+
+def file_name(header: Mapping[str, Any], number: int) -> str:
+    """Base name of the apVisit file of a visit (from 1) according to the header of an apStar file."""
+    return str(header.get(f"SFILE{number}", "")).strip()
+
+
+def _spectrum(
+    images: Images,
+    wavelength: FloatPixels,
+    pixels: Mapping[int, npt.NDArray[Any]],
+    row: Mapping[str, Any] | None,
+) -> Spectrum:
+    """A spectrum with finite numbers only; ivar is error**-2."""
+    flux, error = (pixels[number].astype(np.float64) for number in (FLUX, ERROR))
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        ivar = error**-2.0
+    usable = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0)
+    if not usable.any():
+        raise SpectrumError(
+            "no_flux",
+            f"{images.path}: none of {len(flux)} pixels is usable, expected finite flux and a finite error",
+        )
+    flags: BitPixels = pixels[MASK].astype(np.int64)
+    return Spectrum(
+        wavelength=wavelength,
+        flux=np.where(np.isfinite(flux), flux, 0.0),
+        ivar=np.where(usable, ivar, 0.0),
+        pixel_flags=flags,
+        row={} if row is None else row,
+    )
