@@ -6,7 +6,7 @@ ACTIVE := . $(BIN)/activate &&
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dr20 main ui test unit lint format docs bench clean
+.PHONY: help setup setup-dev demo dr20 main ui test unit lint format docs bench slurm-up slurm-down clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,7 +47,7 @@ test: setup-dev  ## all tests; those whose programs are missing say what to inst
 	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile
 
 unit: setup-dev  ## the tests that start no processes of ours: a minute or two
-	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile -m "not end_to_end and not processes"
+	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile -m "not end_to_end and not processes and not slurm"
 
 lint: setup-dev  ## ruff, format and types
 	$(BIN)/ruff check .
@@ -64,6 +64,13 @@ docs: setup  ## write docs/data-model.md anew from the column registry
 
 bench: setup-dev  ## speed and memory against named peers, as ratios of one run
 	$(ACTIVE) python benchmarks/run.py
+
+slurm-up:  ## start a Slurm cluster for tests here (as root; INSTALL=1 installs Slurm, ACCOUNTING=1 adds sacct)
+	@deploy/slurm-test-cluster/start-slurm.sh $(if $(INSTALL),--install) $(if $(ACCOUNTING),--accounting)
+	@echo 'type the line above, then: ASTRA_COMPUTE=slurm make dr20' >&2
+
+slurm-down:  ## end that cluster and remove it
+	@deploy/slurm-test-cluster/stop-slurm.sh --purge
 
 clean:  ## remove the environment, Dagster's own records and caches (never $ASTRA_HOME)
 	rm -rf $(VENV) .dagster build *.egg-info .mypy_cache .ruff_cache .pytest_cache

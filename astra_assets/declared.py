@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import get_args
 
 from astra_assets.models.base import PipelineResult
 from astra_assets.models.kinds import Definition
+from astra_assets.models.survey import DECLARED
 from astra_assets.pipelines import PIPELINES
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.products.rows import output_columns
-from astra_assets.products.summary import MWM_PRODUCTS, SummaryProduct, level_of, pipeline_product
+from astra_assets.products.summary import MWM_PRODUCTS, Level, SummaryProduct, level_of, pipeline_product
 from astra_assets.releases import Release
+
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""Coadds and visits."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class DeclaredProduct:
 
     product: SummaryProduct
     pipeline: Pipeline | None = None
-    level: Literal["star", "visit"] | None = None
+    level: Level | None = None
 
     @property
     def name(self) -> str:
@@ -55,23 +59,45 @@ class DeclaredProduct:
         """Names and definitions of the columns of all its tables, each once."""
         found: dict[str, Definition] = {}
         for table in self.product.tables:
-            for column in output_columns(self.product, table):
+            for column in output_columns(self.product, table, DECLARED):
                 found.setdefault(column.name, column.definition)
         return list(found.items())
 
 
 @cache
 def all_products() -> dict[str, DeclaredProduct]:
-    """Every product by name."""
+    """Every product by name: those of the survey, and those that show what steps of ours make."""
     declared = [DeclaredProduct(product) for product in MWM_PRODUCTS]
-    for pipeline in PIPELINES:
-        if not issubclass(pipeline.table, PipelineResult):
-            continue  # its table says what became of files, it has no results on spectra
+    for pipeline, table in with_results():
         levels = {level_of(step.inputs) for step in pipeline.steps if not step.is_filter}
-        for level in sorted(levels):
-            product = pipeline_product(pipeline.name, pipeline.table, level, suffix=pipeline.product)
-            declared.append(DeclaredProduct(product, pipeline, level))
+        declared += [_result_product(pipeline, table, level) for level in sorted(levels)]
     return {each.name: each for each in declared}
+
+
+@cache
+def further_products() -> dict[str, DeclaredProduct]:
+    """Products at the level that a pipeline of ours does not work at; the tables of another Astra may have rows for them."""
+    both = [_result_product(*pair, level) for pair in with_results() for level in LEVELS]
+    return {each.name: each for each in both if each.name not in all_products()}
+
+
+def with_results() -> list[tuple[Pipeline, type[PipelineResult]]]:
+    """The pipelines with results on spectra, and their tables; that of any other says what became of files."""
+    return [(each, each.table) for each in PIPELINES if issubclass(each.table, PipelineResult)]
+
+
+def _result_product(pipeline: Pipeline, table: type[PipelineResult], level: Level) -> DeclaredProduct:
+    product = pipeline_product(pipeline.name, table, level, suffix=pipeline.product)
+    return DeclaredProduct(product, pipeline, level)
+
+
+def product_named(name: str) -> DeclaredProduct | None:
+    """A product by its name, whatever the case of its letters; None when there is none.
+
+    Astra itself spells some in several ways: `astraAllStarBOSSNet` and `astraAllStarBossNet` are one.
+    """
+    known = {each.lower(): found for each, found in (further_products() | all_products()).items()}
+    return known.get(name.lower())
 
 
 def products_of(release: Release) -> dict[str, DeclaredProduct]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-from astra_assets.assets import all_assets, keys_of
+from astra_assets.assets import all_assets, keys_of, step_graphs
+from astra_assets.executors import step_executor
 from astra_assets.jobs import release_job
 from astra_assets.releases import RELEASES
 from astra_assets.resources import Survey
@@ -19,12 +20,14 @@ from astra_assets.sensors import new_spectra
 def build_defs(**overrides: str) -> dg.Definitions:
     """Definitions of the deployment; `overrides` are settings that win over environment and `astra.toml`."""
     jobs = {release.name: release_job(release, keys_of(release)) for release in RELEASES.values()}
+    survey = Survey(overrides=overrides)
     return dg.Definitions(
         assets=all_assets(),
         jobs=list(jobs.values()),
         schedules=[daily(RELEASES[name], job) for name, job in jobs.items()],
         sensors=[new_spectra(RELEASES[name], job) for name, job in jobs.items()],
-        resources={"survey": Survey(overrides=overrides)},
+        resources={"survey": survey},
+        executor=step_executor(survey, step_graphs()),
         loggers={"console": plain_console},
     )
 

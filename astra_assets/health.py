@@ -1,4 +1,4 @@
-"""What is wrong with a deployment: settings, folders, database, archive, catalogues, disk, programs.
+"""What is wrong with a deployment: settings, folders, database, archive, catalogues, disk, programs, cluster.
 
 Belongs here: the examination, which goes on after each problem. Does not belong here: mending anything.
 """
@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 
-from astra_assets.models.base import Base
-from astra_assets.models.paths import spall_path
+from astra_assets.models.base import Base, table_of
+from astra_assets.models.paths import apogee_summary_paths, spall_path
 from astra_assets.releases import RELEASES
 
 if TYPE_CHECKING:
     from astra_assets.models.database import Database
+    from astra_assets.models.survey import Shape, Survey
+    from astra_assets.pipelines.options import SlurmOptions
     from astra_assets.settings import Settings
 
 FREE_BYTES = 5e9
@@ -48,9 +49,10 @@ class Examined:
 def examine(settings: Settings, database: Database) -> Iterator[Examined]:
     """Look at everything; a problem names what to change."""
     yield from examine_folders(settings)
-    yield from examine_database(database, settings.database_schema)
+    yield from examine_database(database)
     yield from examine_archive(settings)
     yield from examine_dagster()
+    yield from examine_cluster(settings)
 
 
 def examine_folders(settings: Settings) -> Iterator[Examined]:
@@ -65,20 +67,57 @@ def examine_folders(settings: Settings) -> Iterator[Examined]:
         yield Examined(weight, f"{name}: {folder}, {free / 1e9:.0f} GB free")
 
 
-def examine_database(database: Database, schema: str | None) -> Iterator[Examined]:
-    """Does the database answer, and does it have the tables?"""
+def examine_database(database: Database) -> Iterator[Examined]:
+    """Does the database answer, which tables does it have, and how do they differ from ours?"""
     try:
-        known = set(inspect(database.engine).get_table_names(schema=schema))
+        survey = database.look()
+        writable = database.may_create_tables()
     except SQLAlchemyError as error:
         first = str(error).splitlines()[0]
         yield Examined(2, f"database: {database.location} does not answer: {first}; check ASTRA_DATABASE_URL")
         return
-    missing = sorted(table.name for table in Base.metadata.sorted_tables if table.name not in known)
+    if survey.foreign:
+        yield from examine_foreign(database, survey, writable=writable)
+    models = sorted(
+        (mapper.class_ for mapper in Base.registry.mappers), key=lambda model: table_of(model).name
+    )
+    missing = [table_of(model).name for model in models if not survey.has(model)]
     if missing:
-        text = f"{len(missing)} tables missing ({', '.join(missing[:5])}, ...); type: astra-assets init"
+        text = f"{len(missing)} tables missing ({', '.join(missing)}); type: astra-assets init"
         yield Examined(1, f"database: {database.location}: {text}")
     else:
-        yield Examined(0, f"database: {database.location}, {len(known)} tables")
+        yield Examined(0, f"database: {database.location}, {len(survey.found or ())} tables")
+    for model in models:
+        for text in table_differences(survey.shape(model)):
+            yield Examined(1, f"database: table {table_of(model).name}: {text}")
+
+
+def examine_foreign(database: Database, survey: Survey, *, writable: bool) -> Iterator[Examined]:
+    """What working with the schema of another Astra means."""
+    yield Examined(
+        1,
+        f"database: the schema {database.schema or 'public'} was made by another Astra; its tables are never altered, "
+        f"products are written from them, and tables of ours go to the schema {database.own_schema}",
+    )
+    if not writable:
+        yield Examined(
+            1,
+            f"database: this user may not create tables in the schema {database.own_schema}: products can be written, "
+            f"pipelines cannot run; ask for: CREATE SCHEMA {database.own_schema} AUTHORIZATION this_user",
+        )
+    for name in sorted(survey.hidden):
+        text = f"is in both schemas; the one in {database.own_schema} is not used"
+        yield Examined(1, f"database: table {name}: {text}")
+
+
+def table_differences(shape: Shape) -> Iterator[str]:
+    """How a table of the database differs from the one that we declare, and what follows."""
+    if shape.missing:
+        yield f"lacks {', '.join(shape.missing)}; products are written without"
+    if shape.additional:
+        yield f"has also {', '.join(shape.additional)}; products show them"
+    if shape.retyped:
+        yield f"other types: {', '.join(shape.retyped)}; products follow the database"
 
 
 def examine_archive(settings: Settings) -> Iterator[Examined]:
@@ -96,6 +135,11 @@ def examine_archive(settings: Settings) -> Iterator[Examined]:
                 0 if path.is_file() else 2,
                 f"summary file: {path}" + ("" if path.is_file() else " is missing"),
             )
+        for apred in sorted({apred for release in RELEASES.values() for apred in release.apred}):
+            paths = [settings.archive / path for path in apogee_summary_paths("allVisit", apred)]
+            there = [str(path) for path in paths if path.is_file()]
+            text = ", ".join(there) if there else " and ".join(map(str, paths)) + ": missing"
+            yield Examined(0 if there else 2, f"summary files: {text}")
         if not settings.catalogs:
             yield Examined(2, "no source catalogue: set ASTRA_CATALOGS, e.g. to a public mwmTargets file")
     for path in settings.catalogs:
@@ -115,3 +159,35 @@ def examine_dagster() -> Iterator[Examined]:
         )
     else:
         yield Examined(0, f"DAGSTER_HOME: {home}")
+
+
+def examine_cluster(settings: Settings) -> Iterator[Examined]:
+    """Can the cluster do what the steps ask of it? Only a note where steps run on this machine."""
+    from astra_assets.compute.slurm.command_line import CommandLineClient
+    from astra_assets.compute.slurm.diagnose import examine as diagnose
+    from astra_assets.pipelines import PIPELINES
+    from astra_assets.pipelines.options import AS_DECLARED
+
+    profile = settings.slurm
+    if settings.compute != "slurm" and not profile.is_set:
+        return
+    weights = {"ok": 0, "warning": 1, "error": 2 if settings.compute == "slurm" else 1}
+    for text in profile.unknown_steps(PIPELINES):
+        yield Examined(2, text)
+    asking: dict[SlurmOptions, list[str]] = {}
+    for pipeline in PIPELINES:
+        for step in pipeline.steps:
+            if not step.is_filter:
+                options = profile.options(pipeline, step, AS_DECLARED)
+                asking.setdefault(options, []).append(f"{pipeline.key}/{step.name}")
+    told: dict[tuple[str, str], list[str]] = {}
+    for options, names in asking.items():
+        for finding in diagnose(CommandLineClient(), options):
+            told.setdefault(finding, []).extend(names)
+    programs = {f"{each.key}/{step.name}" for each in PIPELINES for step in each.steps if step.program}
+    for (level, text), names in told.items():
+        # What is asked for a program that may not even be here is no reason to stop.
+        weight = min(weights[level], 1) if programs.issuperset(names) else weights[level]
+        # What concerns every step is about the cluster, not about a step.
+        whose = "" if len(names) == sum(map(len, asking.values())) else f" ({', '.join(names)})"
+        yield Examined(weight, text + whose)

@@ -21,16 +21,12 @@ RELEASE_TAG = "astra/release"
 
 
 def release_job(release: Release, keys: Iterable[dg.AssetKey]) -> AssetJob:
-    """The job of a release: its assets in one process, since the heavy work is in worker processes.
-
-    A process for each step costs seconds each, and here a step only plans, waits and collects.
-    """
+    """The job of a release: its assets, run by the executor of the code location."""
     return dg.define_asset_job(
         name=release.name,
         description=release.description,
         selection=dg.AssetSelection.assets(*keys),
         tags={RELEASE_TAG: release.name, "astra/v_astra": release.v_astra},
-        executor_def=dg.in_process_executor,
         config={"loggers": {"console": {"config": {"log_level": "INFO"}}}},
     )
 

@@ -15,7 +15,8 @@ from astra_assets.models.base import bit
 from astra_assets.models.database import Database
 from astra_assets.models.mwm import MWMSpectrumProductStatus as Status
 from astra_assets.models.version import major_minor
-from astra_assets.products.create import product_path, written_rows
+from astra_assets.products.bundle import product_path
+from astra_assets.products.headers import written_rows
 from astra_assets.products.summary import SummaryProduct
 
 

@@ -10,35 +10,36 @@ import fcntl
 import hashlib
 import importlib
 import pkgutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from sqlalchemy import func, inspect, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from astra_assets.declared import all_products, products_of
+from astra_assets.declared import products_of
 from astra_assets.models.base import Base, table_of, utcnow
+from astra_assets.models.compute import ComputeBatch, ComputeOutcome
 from astra_assets.models.database import Database
 from astra_assets.models.errors import ExpectedError
 from astra_assets.models.ingest import IngestFile
-from astra_assets.models.paths import spall_path
+from astra_assets.models.mwm import MWMSpectrumProductStatus
+from astra_assets.models.paths import apogee_summary_paths, spall_path
+from astra_assets.models.source import Source
 from astra_assets.pipelines.base import WorkContext
+from astra_assets.publishing import Publishing
 from astra_assets.releases import RELEASES, Release
-from astra_assets.settings import Settings
+from astra_assets.settings import Compute, Settings
 from astra_assets.spectra.base import Roots
 
 if TYPE_CHECKING:
-    from astra_assets.declared import DeclaredProduct
     from astra_assets.demo.survey import DemoSurvey
     from astra_assets.ingest.migrate import MigrateReport
     from astra_assets.listing import Listed
     from astra_assets.pipelines.base import Pipeline
-    from astra_assets.products.create import CreateReport
     from astra_assets.trial import Trial
     from astra_assets.work import Say, Work
 
@@ -94,12 +95,12 @@ class Operations:
     def database(self) -> Database:
         """The database; the folder of a SQLite file is made when missing."""
         self.settings.home.mkdir(parents=True, exist_ok=True)
-        return Database(self.settings.database, self.settings.database_schema)
+        return Database(self.settings.database, self.settings.database_schema, self.settings.own_schema)
 
     @property
     def tables_missing(self) -> bool:
         """True when `init` has not run on this database."""
-        return not inspect(self.database.engine).has_table("spectrum", schema=self.settings.database_schema)
+        return not self.database.look().has(Source)
 
     # --- the survey -------------------------------------------------------------------------------
 
@@ -115,7 +116,8 @@ class Operations:
         declare_tables()
         created = self.database.create_tables()
         if created:
-            say(f"created {len(created)} tables in {self.database.location}")
+            place = f", schema {self.database.own_schema}" if self.database.foreign else ""
+            say(f"created {len(created)} tables in {self.database.location}{place}")
         return created
 
     def migrate(
@@ -123,6 +125,7 @@ class Operations:
         release: Release,
         *,
         run2d: Sequence[str] = (),
+        apred: Sequence[str] = (),
         catalogs: Sequence[str | Path] = (),
         limit: int | None = None,
         say: Say,
@@ -130,21 +133,29 @@ class Operations:
         """Bring in new and changed spectra and sources.
 
         Args:
-            release: says which reductions, where `run2d` does not.
+            release: says which reductions, where neither `run2d` nor `apred` does.
             run2d: BOSS reductions.
+            apred: APOGEE reductions.
             catalogs: source catalogue files; those of the settings where none is given.
             limit: at most this many rows of each summary file.
             say: where progress is reported.
+
+        Raises:
+            OperationError: sources and spectra are in the tables of another Astra, which its own migrate fills.
         """
         from astra_assets.ingest.migrate import migrate
 
+        self.need_own_sources()
         if self.settings.is_demo:
             self.make_demo(say=say)
         files = [Path(file) for file in catalogs] or list(self.settings.catalog_files)
+        if not run2d and not apred:
+            run2d, apred = release.run2d, self._apred_of(release)
         with self.alone("migrate", say):
             return migrate(
                 self.database,
-                run2d=tuple(run2d) or release.run2d,
+                run2d=tuple(run2d),
+                apred=tuple(apred),
                 catalogs=files,
                 sas_base_dir=self.settings.archive,
                 limit=limit,
@@ -152,14 +163,20 @@ class Operations:
             )
 
     def news(self, release: Release) -> News:
-        """Which files of a release are new or have changed since they were ingested."""
+        """Which files of a release are new or have changed since they were ingested.
+
+        None has where another Astra ingests them.
+        """
         looked_for = [self.settings.archive / spall_path(run2d) for run2d in release.run2d]
+        looked_for += self._apogee_summaries(self._apred_of(release))
         looked_for += self.settings.catalog_files
         stamps = {
             str(path): f"{path.stat().st_size} {path.stat().st_mtime_ns}"
             for path in looked_for
             if path.exists()
         }
+        if self.database.foreign:
+            return News(tuple(str(path) for path in looked_for), stamps)
         known: dict[str, str] = {}
         if not self.tables_missing:
             columns = (IngestFile.c.path, IngestFile.c.size, IngestFile.c.mtime_ns)
@@ -169,6 +186,26 @@ class Operations:
                 }
         changed = {path: stamp for path, stamp in stamps.items() if known.get(path) != stamp}
         return News(tuple(str(path) for path in looked_for), stamps, changed)
+
+    def _apred_of(self, release: Release) -> tuple[str, ...]:
+        """The APOGEE reductions of a release; of those of a demo survey the ones that it was made with."""
+        if not self.settings.is_demo:
+            return release.apred
+        return tuple(
+            apred
+            for apred in release.apred
+            if any(path.exists() for path in self._apogee_summaries((apred,)))
+        )
+
+    def _apogee_summaries(self, reductions: Sequence[str]) -> list[Path]:
+        """The summary files of APOGEE reductions."""
+        kinds: tuple[Literal["allVisit", "allStar"], ...] = ("allVisit", "allStar")
+        return [
+            self.settings.archive / path
+            for apred in reductions
+            for kind in kinds
+            for path in apogee_summary_paths(kind, apred)
+        ]
 
     def row_count(self, model: type[Base]) -> int:
         """Rows of a table."""
@@ -188,90 +225,61 @@ class Operations:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def work(self, release: Release) -> Work:
-        """The pipelines of a release at work.
+    def work(self, release: Release, compute: Compute | None = None) -> Work:
+        """The pipelines of a release at work, on this machine or on a cluster; by default as the settings say.
 
         Raises:
             OperationError: there are no tables yet.
         """
         from astra_assets.work import Work
 
-        self.need_tables()
-        return Work(self.settings, self.database, self.roots, release)
+        self.need_tables(Source, ComputeBatch, ComputeOutcome)
 
-    def need_tables(self) -> None:
-        """Raise OperationError where `init` has not run."""
-        if self.tables_missing:
+        def guard(pipeline: Pipeline) -> None:
+            self.products.need_unfrozen(pipeline, release)
+
+        return Work(self.settings, self.database, self.roots, release, compute, guard=guard)
+
+    def need_tables(self, *models: type[Base]) -> None:
+        """Raise OperationError where `init` has not run; `models` are the tables that are needed."""
+        survey = self.database.look()
+        lacking = [
+            table_of(model).name for model in models or (Source, ComputeBatch) if not survey.has(model)
+        ]
+        if table_of(Source).name in lacking:
             raise OperationError(f"{self.database.location} has no tables yet; type: astra-assets migrate")
+        if lacking:
+            raise OperationError(
+                f"{self.database.location} has no table {lacking[0]} yet, which running pipelines needs; type: "
+                "astra-assets init"
+            )
+
+    def need_own_sources(self) -> None:
+        """Raise OperationError where sources and spectra are those of another Astra."""
+        if self.database.foreign:
+            raise OperationError(
+                f"the schema {self.settings.database_schema or 'public'} of {self.database.location} was made by "
+                "another Astra, whose own migrate fills its sources and spectra; nothing was inserted. To ingest "
+                "here set ASTRA_DATABASE_SCHEMA to an empty schema, or unset ASTRA_DATABASE_URL"
+            )
 
     # --- products ---------------------------------------------------------------------------------
 
-    def create(
-        self,
-        name: str,
-        release: Release,
-        *,
-        overwrite: bool = False,
-        limit: int | None = None,
-        run_id: str | None = None,
-        say: Say,
-    ) -> CreateReport:
-        """Write a summary product, unless its inputs are what they were.
+    @cached_property
+    def products(self) -> Publishing:
+        """What can be done with products."""
+        return Publishing(self.settings, lambda: self.database, self.alone, lambda: self.need_tables(Source))
 
-        Args:
-            name: name of the product.
-            release: named in the header.
-            overwrite: write also when nothing changed.
-            limit: write a sample of at most so many rows for each HDU instead.
-            run_id: named in the header.
-            say: where progress is reported.
-
-        Raises:
-            OperationError: there is no such product, or no tables yet.
-        """
-        from astra_assets.products.create import create
-        from astra_assets.products.provenance import Provenance
-
-        declared = all_products().get(name)
-        if declared is None:
-            raise OperationError(f"no product {name!r}; there are: {', '.join(all_products())}")
-        self.need_tables()
-        provenance = Provenance(release.run2d, release.apred, git_revision(), run_id)
-        with self.alone(f"create-{name}", say):
-            report = create(
-                declared.product,
-                self.database,
-                v_astra=release.v_astra,
-                mwm_astra=self.settings.products_root,
-                release=release.name,
-                provenance=provenance,
-                limit=limit,
-                force=overwrite,
+    def need_complete(self, release: Release) -> None:
+        """Raise OperationError where inputs of a step have no result and no reason yet, or are lost."""
+        open_accounts = [
+            str(account) for account, _ in self.work(release).accounts_of_steps() if not account.complete
+        ]
+        if open_accounts:
+            raise OperationError(
+                "the release is not complete:\n  " + "\n  ".join(open_accounts) + "\n"
+                "run these steps again, or pass --incomplete"
             )
-        say(report.summary)
-        return report
-
-    def picture(self, declared: DeclaredProduct, report: CreateReport) -> bytes | None:
-        """A small diagram of a product; None where it has nothing to show. Kept, so that it is drawn once."""
-        from astra_assets.fits.atomic import atomic_write
-        from astra_assets.products.pictures import draw, panels_for
-        from astra_assets.products.sample import sample_columns
-
-        kept = self.settings.home / "pictures" / f"{declared.name}-{report.fingerprint[:16]}.png"
-        if kept.is_file():
-            return kept.read_bytes()
-
-        panels = panels_for({name for name, _ in declared.columns()})
-        if not panels or not sum(report.rows):
-            return None
-        needed = {name for panel in panels for name in panel.needs}
-        rows = sample_columns(self.database, declared.product, needed, v_astra=self.release().v_astra)
-        drawn = draw(panels, rows)
-        for old in kept.parent.glob(f"{declared.name}-*.png"):
-            old.unlink(missing_ok=True)
-        with atomic_write(kept) as partial:
-            partial.write_bytes(drawn)
-        return drawn
 
     def listing(self, release: Release) -> list[Listed]:
         """The products of a release as they are on disk, and its per-source files."""
@@ -287,7 +295,7 @@ class Operations:
         """The per-source files of a release."""
         from astra_assets.listing import listed_sources
 
-        if self.tables_missing:
+        if not self.database.look().has(MWMSpectrumProductStatus):
             return []
         return listed_sources(self.database, release.v_astra, self.settings.products_root)
 
@@ -339,23 +347,10 @@ def expected_text(error: Exception) -> str | None:
         return (
             f"the database does not answer: {first}; check ASTRA_DATABASE_URL, or type: astra-assets doctor"
         )
-    return None
-
-
-@cache
-def git_revision() -> str | None:
-    """Revision of this package where it is a checkout with git at hand, else None."""
-    folder = Path(__file__).parents[1]
-    if not (folder / ".git").exists():
-        return None  # installed somewhere below another project's checkout
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
+    if isinstance(error, ProgrammingError):
+        first = str(error.orig or error).strip().splitlines()[0]
+        return (
+            f"the database refuses a statement: {first}; how its tables differ from ours, and what may be done "
+            "there, tells: astra-assets doctor"
         )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip() or None
+    return None

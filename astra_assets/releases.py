@@ -43,7 +43,7 @@ DR20 = Release(
     name="dr20",
     description="Data Release 20: the BOSS spectra of the Milky Way Mapper and their pipelines.",
     run2d=("v6_2_1",),
-    apred=("1.5",),
+    apred=(),
     v_astra="0.8.1",
     pipelines=("mwm", "snow_white", "corv"),
 )

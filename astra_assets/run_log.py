@@ -1,12 +1,14 @@
 """What a person reads in the terminal while a job runs.
 
-Belongs here: the console logger of the jobs. Does not belong here: Dagster's own event log, which keeps everything.
+Belongs here: the console logger of the jobs, and the way of our own messages into the log of a step. Does not belong here:
+Dagster's own event log, which keeps everything.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -41,6 +43,32 @@ def what_happened(meta: Mapping[str, Any]) -> str | None:
     while error is not None and error.cause is not None:
         error = error.cause
     return "failed" if error is None else f"failed: {error.message.strip()} (the traceback is in the web UI)"
+
+
+class Forwarding(logging.Handler):
+    """Passes records of our own modules on to the log of a step."""
+
+    def __init__(self, to: logging.Logger) -> None:
+        super().__init__()
+        self.to = to
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say the same in the log of the step."""
+        self.to.log(record.levelno, record.getMessage())
+
+
+@contextmanager
+def heard(to: logging.Logger) -> Iterator[None]:
+    """What our modules log inside, such as a task that is started again with more memory, is in the log of the step, too."""
+    ours = logging.getLogger("astra_assets")
+    handler, level = Forwarding(to), ours.level
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        ours.setLevel(level)
+        ours.removeHandler(handler)
 
 
 @dg.logger(

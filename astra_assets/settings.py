@@ -24,6 +24,11 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from astra_assets.models.errors import ExpectedError
+from astra_assets.models.placement import OWN_SCHEMA
+from astra_assets.profile import SlurmProfile
+
+Compute = Literal["local", "slurm"]
+"""Where pipelines run: on this machine, or on a cluster."""
 
 DATABASES = ("sqlite", "postgresql")
 """What a database URL may begin with."""
@@ -45,6 +50,9 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("astra-data"), description="folder of everything we write")
     database_url: str | None = Field(default=None, description="SQLAlchemy URL; SQLite below home by default")
     database_schema: str | None = Field(default=None, description="PostgreSQL schema of the tables")
+    own_schema: str = Field(
+        default=OWN_SCHEMA, description="schema of our tables where database_schema is that of another Astra"
+    )
     sas_base_dir: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("SAS_BASE_DIR", "sas_base_dir"),
@@ -58,7 +66,11 @@ class Settings(BaseSettings):
     catalogs: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="source catalogue files, in order; in the environment separated by ':'"
     )
-    compute: Literal["local", "slurm"] = Field(default="local", description="where pipelines run")
+    compute: Compute = Field(default="local", description="where pipelines run")
+    slurm: Annotated[SlurmProfile, NoDecode] = Field(
+        default=SlurmProfile(),
+        description="what the site asks of its cluster: the table [slurm] of astra.toml",
+    )
     release: str = Field(default="main", description="release whose v_astra this deployment serves")
     procs: int | None = Field(
         default=None, ge=1, description="worker processes of a local batch; all cores by default"
@@ -123,14 +135,6 @@ class Settings(BaseSettings):
                 "ASTRA_DATABASE_SCHEMA needs PostgreSQL: set ASTRA_DATABASE_URL, or unset the schema"
             )
         return self
-
-    @field_validator("compute", mode="after")
-    @classmethod
-    def available_backend(cls, value: str) -> str:
-        """Only what this version can do is accepted."""
-        if value == "slurm":
-            raise ValueError("this version runs pipelines on this machine only; set ASTRA_COMPUTE=local")
-        return value
 
     @classmethod
     def settings_customise_sources(
@@ -226,5 +230,8 @@ def load_settings(**overrides: Any) -> Settings:
 
 def problem_name(problem: Mapping[str, Any]) -> str:
     """Name of the variable that a person would set to mend the problem."""
+    if problem["loc"][:1] == ("slurm",):
+        *tables, name = map(str, problem["loc"])
+        return f"{name} in [{'.'.join(tables)}] of astra.toml" if tables else "[slurm] of astra.toml"
     name = ".".join(str(part) for part in problem["loc"]) or "settings"
     return name if name.isupper() else f"ASTRA_{name.upper()} (or {name} in astra.toml)"

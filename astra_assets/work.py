@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,14 @@ from astra_assets.compute import (
     Progress,
     Sparingly,
 )
-from astra_assets.compute.batch import read_batch
+from astra_assets.compute.batch import BrokenBatchError, read_batch
+from astra_assets.compute.slurm.backend import SlurmBackend
+from astra_assets.compute.slurm.client import SlurmError
+from astra_assets.compute.slurm.command_line import CommandLineClient
+from astra_assets.compute.slurm.queue import SharedQueue
+from astra_assets.compute.slurm.rules import Rules
+from astra_assets.compute.states import Meter, Phase, read_status
+from astra_assets.compute.usage import Usage, usage_of
 from astra_assets.models.base import table_of
 from astra_assets.models.compute import ComputeBatch
 from astra_assets.models.errors import ExpectedError
@@ -32,11 +39,13 @@ from astra_assets.models.version import major_minor
 from astra_assets.pipelines import PIPELINES
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.options import Resources
+from astra_assets.settings import SettingsError
+from astra_assets.standing import LastBatch, Preview, Standing
 
 if TYPE_CHECKING:
     from astra_assets.models.database import Database
     from astra_assets.releases import Release
-    from astra_assets.settings import Settings
+    from astra_assets.settings import Compute, Settings
     from astra_assets.spectra.base import Roots
 
 Say = Callable[[str], None]
@@ -61,48 +70,24 @@ class Restriction:
 
 
 @dataclass(frozen=True)
-class LastBatch:
-    """What the UI shows of the batch that a step ran last.
+class NotAvailable:
+    """A step that cannot run here; it is left out, and nothing else fails for that reason.
 
     Attributes:
-        batch_id, state, directory: of the batch.
-        inputs: inputs of the batch.
-        seconds: from start to end; None while it runs.
+        pipeline, step: names.
+        reason: why, and what to do, as a sentence.
     """
 
-    batch_id: str
-    state: str
-    directory: str
-    inputs: int
-    seconds: float | None
+    pipeline: str
+    step: str
+    reason: str
 
-    @property
-    def rate(self) -> float | None:
-        """Inputs per second."""
-        return self.inputs / self.seconds if self.seconds else None
+    def __str__(self) -> str:
+        return f"{self.pipeline} {self.step} is skipped: {self.reason}"
 
 
-@dataclass(frozen=True)
-class Preview:
-    """What a run would do.
-
-    Attributes:
-        account: how the step stands.
-        tasks: tasks that the batch would be cut into, with `procs` processes each.
-        seconds_each: mean time of one result so far; None before the first result.
-    """
-
-    account: Account
-    tasks: int
-    procs: int
-    seconds_each: float | None
-
-    @property
-    def seconds(self) -> float | None:
-        """Expected wall time; None before the first result."""
-        if self.seconds_each is None:
-            return None
-        return self.account.backlog * self.seconds_each / (self.tasks * self.procs)
+def everything_goes(pipeline: Pipeline) -> None:
+    """The guard of a deployment whose files may all be written."""
 
 
 @cache
@@ -111,27 +96,78 @@ def local_backend(procs: int | None) -> LocalBackend:
     return LocalBackend(procs)
 
 
+def mean_seconds(database: Database, pipeline: Pipeline) -> float | None:
+    """Mean time of one result of a pipeline; None before the first one."""
+    elapsed = table_of(pipeline.table).c.t_elapsed
+    with database.connect() as connection:
+        mean = connection.execute(select(func.avg(elapsed))).scalar_one()
+    return None if mean is None else float(mean)
+
+
+def has_partition(client: CommandLineClient, name: str) -> bool:
+    """True if the cluster has a partition of this name; False where that cannot be told."""
+    try:
+        return name in client.show(["sinfo", "--noheader", "--format=%R"]).split()
+    except SlurmError:
+        return False
+
+
 class Work:
     """The pipelines of a release at work."""
 
-    def __init__(self, settings: Settings, database: Database, roots: Roots, release: Release) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        roots: Roots,
+        release: Release,
+        compute: Compute | None = None,
+        *,
+        guard: Callable[[Pipeline], None] = everything_goes,
+    ) -> None:
         self.settings = settings
+        self.guard = guard
         self.database = database
         self.roots = roots
         self.release = release
+        self.compute = compute or settings.compute
 
     @cached_property
     def engine(self) -> Engine:
-        """The engine for the release's version."""
+        """The engine for the release's version: new batches run where they are to, others go on where they were begun."""
         settings = self.settings
+        unknown = list(settings.slurm.unknown_steps(PIPELINES))
+        if unknown and self.compute == "slurm":
+            raise SettingsError("These settings cannot be used:\n  " + "\n  ".join(unknown))
+        here = local_backend(settings.procs)
+        backend, other = (self._slurm, here) if self.compute == "slurm" else (here, self._slurm)
         return Engine(
             database=self.database,
             paths=EnginePaths(settings.home, self.roots),
             v_astra=self.release.v_astra,
             settings=settings.pipeline_settings,
-            backend=local_backend(settings.procs),
+            backend=backend,
+            others=(other,),
             max_attempts=settings.max_attempts,
         )
+
+    @cached_property
+    def slurm_client(self) -> CommandLineClient:
+        """How the cluster is asked."""
+        return CommandLineClient()
+
+    @cached_property
+    def _slurm(self) -> SlurmBackend:
+        """The cluster; asking it for nothing costs nothing."""
+        profile, client = self.settings.slurm, self.slurm_client
+        queue = SharedQueue(client, self.settings.home / "slurm", profile.poll_seconds)
+        usual = Rules()
+        rules = Rules(
+            poll_seconds=min(profile.poll_seconds, usual.poll_seconds),
+            memory_cap_mb=profile.memory_cap_mb or usual.memory_cap_mb,
+        )
+        is_partition = cache(partial(has_partition, client))
+        return SlurmBackend(client, queue, partial(profile.options, is_partition=is_partition), rules)
 
     def steps(self) -> Iterator[tuple[Pipeline, Step]]:
         """Every step of the release's pipelines, in the order in which they run."""
@@ -139,10 +175,21 @@ class Work:
             if pipeline.key in self.release.pipelines:
                 yield from ((pipeline, step) for step in pipeline.steps)
 
+    def unavailable(self, pipeline: Pipeline, step: Step) -> str | None:
+        """Why a step cannot run here, as a sentence; None where it can."""
+        if step.program is None:
+            return None
+        return f"{pipeline.name} is done by a program of other people ({step.program.command[0]}), which this version cannot run"
+
     def submit(
         self, pipeline: Pipeline, step: Step, restriction: Restriction, resources: Resources, say: Say
-    ) -> Batch | NothingToDo:
-        """Plan a batch and start it, or attach to the active one; does not wait."""
+    ) -> Batch | NothingToDo | NotAvailable:
+        """Plan a batch and start it, or attach to the active one; does not wait. A step that is not available is left out."""
+        reason = self.unavailable(pipeline, step)
+        if reason is not None:
+            left_out = NotAvailable(pipeline.name, step.name, reason)
+            say(str(left_out))
+            return left_out
         planned = self.engine.plan(
             pipeline,
             step,
@@ -155,13 +202,26 @@ class Work:
         if isinstance(planned, NothingToDo):
             say(str(planned))
             return planned
-        attached = "going on with" if planned.attached else "started"
+        self._need_allowed(pipeline, planned)
+        attached = "attached to" if planned.attached else "started"
         say(
             f"{pipeline.name} {step.name}: {attached} batch {planned.batch_id}: {planned.n_inputs:,} inputs, "
             f"{len(planned.tasks)} tasks of {planned.procs} processes, {planned.directory}"
         )
         self.engine.start(planned)
+        jobs = self.jobs(pipeline, step)
+        if jobs and planned.attached:
+            say(f"{pipeline.name} {step.name}: on the cluster as job {', '.join(jobs)}")
         return planned
+
+    def _need_allowed(self, pipeline: Pipeline, planned: Batch) -> None:
+        """Raise what `guard` raises; a batch that was planned for nothing is cancelled."""
+        try:
+            self.guard(pipeline)
+        except ExpectedError:
+            if not planned.attached:
+                self.engine.cancel(planned)
+            raise
 
     def collect(
         self, pipeline: Pipeline, step: Step, say: Say, progress: Callable[[Progress], object] | None = None
@@ -171,6 +231,40 @@ class Work:
         if batch is None:
             return self.engine.account(pipeline, step)
         return self.engine.collect(batch, progress or Sparingly(say))
+
+    def batch_id(self, pipeline: Pipeline, step: Step) -> str:
+        """Id of the active batch of a step; empty where there is none."""
+        batch = self.engine.active(pipeline, step)
+        return "" if batch is None else batch.batch_id
+
+    def jobs(self, pipeline: Pipeline, step: Step) -> tuple[str, ...]:
+        """What the cluster calls the jobs of the active batch of a step; empty where none runs on a cluster."""
+        batch = self.engine.active(pipeline, step)
+        return () if batch is None or batch.backend != "slurm" else usage_of(batch).job_ids
+
+    def stop(self, pipeline: Pipeline, step: Step) -> str | None:
+        """End the jobs of a step on the cluster, and keep what they have made: the next run goes on after it.
+
+        Returns what was done; None where the step has nothing on a cluster.
+
+        Raises:
+            SlurmError: they cannot be ended now.
+        """
+        batch = self.engine.active(pipeline, step)
+        if batch is None or batch.backend != self._slurm.name:
+            return None
+        jobs = self._slurm.stop(batch)
+        return (
+            f"{pipeline.name} {step.name}: job {', '.join(jobs) or '(none yet)'} is cancelled. What it has made is kept: running "
+            f"the step again goes on after it, astra-assets cancel {batch.batch_id} gives it up"
+        )
+
+    def usage(self, last: LastBatch) -> Usage | None:
+        """What a batch has used; None where its folder is there no longer."""
+        try:
+            return usage_of(read_batch(last.directory))
+        except BrokenBatchError:
+            return None
 
     def cancel(self, batch_id: str) -> str:
         """End a batch without collecting it; its inputs are unprocessed again. Returns what was done.
@@ -208,13 +302,41 @@ class Work:
         if row is None:
             return None
         seconds = (row.finished - row.started).total_seconds() if row.finished and row.started else None
-        return LastBatch(row.batch_id, row.state, row.directory, row.n_inputs, seconds)
+        return LastBatch(row.batch_id, row.state, row.backend, Path(row.directory), row.n_inputs, seconds)
 
-    def preview(self, pipeline: Pipeline, step: Step, resources: Resources) -> Preview:
+    def standing(self, pipeline: Pipeline, step: Step) -> Standing:
+        """How a step stands now; asks neither workers nor the cluster, only the database and the folder of the batch."""
+        account = self.engine.account(pipeline, step)
+        unavailable = self.unavailable(pipeline, step) or ""
+        batch = self.engine.active(pipeline, step)
+        if batch is None:
+            return Standing(account, unavailable=unavailable)
+        statuses = [read_status(batch.task_folder(task)) for task in range(len(batch.tasks))]
+        running = sum(status is not None and status.phase == Phase.RUNNING.value for status in statuses)
+        meter = Meter(f"{batch.pipeline} {batch.step}", batch.n_inputs, len(batch.tasks))
+        return Standing(account, batch, meter.read(statuses, running), usage_of(batch).job_ids, unavailable)
+
+    def preview(
+        self, pipeline: Pipeline, step: Step, resources: Resources, limit: int | None = None
+    ) -> Preview:
         """What running a step would do."""
         account = self.engine.account(pipeline, step)
-        options = self.engine.backend.options(step, resources)
-        elapsed = table_of(pipeline.table).c.t_elapsed
-        with self.database.connect() as connection:
-            mean = connection.execute(select(func.avg(elapsed))).scalar_one()
-        return Preview(account, min(options.nodes, max(account.backlog, 1)), options.procs, mean)
+        active = self.engine.active(pipeline, step)
+        return Preview(
+            account,
+            inputs=min(account.backlog, limit or account.backlog),
+            options=self.engine.backend.options(pipeline, step, resources),
+            seconds_each=mean_seconds(self.database, pipeline),
+            bytes_each=self._bytes_each(pipeline, step),
+            on_cluster=self.compute == "slurm",
+            attached="" if active is None else active.batch_id,
+            unavailable=self.unavailable(pipeline, step) or "",
+        )
+
+    def _bytes_each(self, pipeline: Pipeline, step: Step) -> float:
+        """Of the last batch of the step, or eight bytes for each column of its result table before the first one."""
+        last = self.last_batch(pipeline, step)
+        files = [path for path in last.directory.rglob("*") if path.is_file()] if last else []
+        if last is None or not files:
+            return 8.0 * len(table_of(pipeline.table).columns)
+        return sum(path.stat().st_size for path in files) / max(last.inputs, 1)

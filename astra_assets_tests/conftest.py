@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+# a cluster of its own for each module that asks for it
+from astra_assets_tests.slurm_cluster import slurm, slurm_cluster  # noqa: F401
+
 NO_SKIP = "ASTRA_TESTS_FAIL_ON_SKIP"
 PROJECT = Path(__file__).resolve().parents[1]
 SERVER_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql*/bin")

@@ -15,7 +15,18 @@ RUN = Path(__file__).resolve().parents[1] / "benchmarks" / "run.py"
 
 
 def bench(*options):
-    command = [sys.executable, RUN, "--rows", "200", "--repeats", "1", "--no-postgresql", *options]
+    command = [
+        sys.executable,
+        RUN,
+        "--rows",
+        "200",
+        "--fits-rows",
+        "200",
+        "--repeats",
+        "1",
+        "--no-postgresql",
+        *options,
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -26,9 +37,10 @@ def test_results_name_ours_and_peers(tmp_path):
     assert {row["name"] for row in results} == {
         "fits-sqlite-200",
         "fits-sqlite-gz-200",
+        "fits-sqlite-parquet-200",
         "fits-sqlite-create-200",
     }
-    assert {row["peer"] for row in results} >= {"rows into lists", "Arrow scan"}
+    assert {row["peer"] for row in results} >= {"rows into lists", "ADBC scan"}
     for row in results:
         assert list(row) == ["name", "ours_s", "peer", "peer_s", "ratio", "peak_mib"]
         assert row["ratio"] == pytest.approx(row["peer_s"] / row["ours_s"], rel=0.05)
@@ -41,3 +53,15 @@ def test_an_unknown_name_is_refused(tmp_path):
     assert done.returncode == 2
     assert "fits-sqlite" in done.stderr
     assert not (tmp_path / "results.json").exists()
+
+
+@pytest.mark.slurm
+def test_an_array_on_a_cluster_is_measured_against_sbatch(tmp_path):
+    done = bench("--only", "slurm-array", "--tasks", "2", "--output", tmp_path / "results.json")
+    assert done.returncode == 0, done.stderr
+    without = [line for line in done.stdout.splitlines() if line.startswith("without Slurm")]
+    if without:
+        pytest.skip(without[0])
+    (row,) = json.loads((tmp_path / "results.json").read_text())
+    assert (row["name"], row["peer"]) == ("slurm-array-2", "sbatch, squeue")
+    assert row["ours_s"] > 1

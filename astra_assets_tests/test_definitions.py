@@ -9,7 +9,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from astra_assets.assets import keys_of
 from astra_assets.definitions import build_defs, defs
+from astra_assets.pipelines import PIPELINES
+from astra_assets.releases import RELEASES
 
 SNAPSHOT = Path(__file__).parent / "data" / "graph.json"
 UPDATE = "ASTRA_UPDATE_SNAPSHOT"
@@ -44,7 +47,10 @@ def test_the_graph_is_the_reviewed_one():
 
 def test_groups_are_those_of_the_survey():
     groups = {node["group"] for node in graph_of(defs).values()}
-    assert groups == {"Initialisation", "SummarySpectrumProducts", "SpectrumProducts", "SnowWhite", "CORV"}
+    own = {"Initialisation", "SummarySpectrumProducts", "SpectrumProducts"}
+    boss = {"SnowWhite", "CORV", "BOSSNet", "LineForest", "Slam", "MDwarfType"}
+    apogee = {"ApogeeNet", "ASPCAP", "AstroNN", "AstroNN_Dist", "ThePayne"}
+    assert groups == own | boss | apogee
 
 
 def test_every_asset_says_what_it_is_and_who_answers_for_it():
@@ -71,8 +77,11 @@ def test_a_job_has_its_schedule_at_noon_and_its_sensor_both_stopped(name):
 @pytest.mark.parametrize("name", ["main", "dr20"])
 def test_a_job_materialises_everything_that_its_release_declares(name):
     job = defs.resolve_job_def(name)
-    selected = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
-    assert selected == set(graph_of(defs))
+    selected = set(job.asset_layer.executable_asset_keys)
+    assert selected == set(keys_of(RELEASES[name]))
+    groups = {pipeline.group for pipeline in PIPELINES if pipeline.key not in RELEASES[name].pipelines}
+    graph = defs.resolve_asset_graph()
+    assert not groups & {graph.get(key).group_name for key in selected}
 
 
 def test_the_real_dependencies_decide_the_order():
@@ -89,6 +98,11 @@ def test_the_real_dependencies_decide_the_order():
     assert "snow_white/star_filter" in upstream("snow_white/star")
     assert "corv/visit" in upstream("astraAllVisitCorv")
     assert "mwmAllStar" not in upstream("snow_white/star"), "a summary is no input of a pipeline"
+    assert "apogeenet/star" in upstream("aspcap/star")
+    assert "apogeenet/visit" not in upstream("aspcap/star"), "the initial guess is that of the coadd"
+    assert "astronn/star" in upstream("astronn_dist/star")
+    assert "slam/star_filter" in upstream("slam/star")
+    assert not upstream("line_forest/visit") & {"boss_combined_spectrum", "line_forest/star"}
 
 
 def test_definitions_take_settings_that_win_over_the_environment(tmp_path):

@@ -10,15 +10,18 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "astra_assets"
 
-NOUNS = {"definitions", "assets", "jobs", "schedules", "sensors", "checks", "resources", "run_log"}
+NOUNS = {"definitions", "assets", "jobs", "schedules", "sensors", "checks", "resources", "run_log", "executors", "termination"}
 EVERYTHING_BELOW = {
     "operations",
+    "publishing",
     "trial",
     "declared",
     "listing",
     "work",
     "explain",
     "health",
+    "profile",
+    "standing",
     "settings",
     "releases",
     "models",
@@ -32,10 +35,12 @@ EVERYTHING_BELOW = {
 ALLOWED = {
     **{noun: NOUNS | EVERYTHING_BELOW | {"demo"} for noun in NOUNS},
     "cli": EVERYTHING_BELOW | {"demo"},
+    "publishing": {"declared", "products", "fits", "pipelines", "models", "settings", "releases"},
     "listing": {"products", "models"},
-    "work": {"compute", "pipelines", "spectra", "models", "settings", "releases"},
+    "work": {"standing", "compute", "pipelines", "spectra", "models", "settings", "releases"},
+    "standing": {"compute", "pipelines"},
     "explain": {"compute", "models"},
-    "health": {"models", "releases", "settings"},
+    "health": {"compute", "pipelines", "models", "releases", "settings"},
     "declared": {"pipelines", "products", "models", "releases"},
     "trial": {"pipelines", "spectra", "models"},
     "operations": EVERYTHING_BELOW | {"demo"},
@@ -56,7 +61,8 @@ ALLOWED = {
     "spectra": {"fits", "models"},
     "ingest": {"models"},
     "fits": {"models"},
-    "settings": {"models"},
+    "profile": {"compute", "pipelines", "models"},
+    "settings": {"profile", "models"},
     "releases": {"models"},
     "models": set(),
 }

@@ -11,6 +11,7 @@ import pytest
 from astra_assets.models.compute import ComputeBatch, ComputeOutcome
 from astra_assets.models.errors import ExpectedError
 from astra_assets.operations import OperationError, Operations, all_tables, expected_text, find_pipeline
+from astra_assets.publishing import PublishingError
 from astra_assets.releases import DR20
 from astra_assets.settings import load_settings
 
@@ -49,12 +50,12 @@ def test_verbs_that_need_tables_say_what_to_type(survey):
     with pytest.raises(OperationError, match="has no tables yet; type: astra-assets migrate"):
         survey.work(DR20)
     with pytest.raises(OperationError, match="has no tables yet"):
-        survey.create("mwmTargets", DR20, say=print)
+        survey.products.create("mwmTargets", DR20, say=print)
 
 
 def test_unknown_names_are_answered_with_the_known_ones(survey):
-    with pytest.raises(OperationError, match="no product 'mwmAll'; there are: mwmTargets"):
-        survey.create("mwmAll", DR20, say=print)
+    with pytest.raises(PublishingError, match="no product 'mwmAll'; there are: mwmTargets"):
+        survey.products.create("mwmAll", DR20, say=print)
     with pytest.raises(OperationError, match="no release 'dr99'; choose one of: main, dr20"):
         survey.release("dr99")
     with pytest.raises(OperationError, match=r"there is no pipeline 'rocket'; there are: .*corv"):

@@ -1,7 +1,7 @@
 """One measurement: `child.py MODULE:FUNCTION ARGUMENTS` calls a function of this folder and prints what it took.
 
 ARGUMENTS and the answer are JSON: seconds by name as the function returns them, and the peak memory of the
-process in MiB.
+process, and of those that it keeps, in MiB.
 """
 
 from __future__ import annotations
@@ -14,15 +14,20 @@ from pathlib import Path
 
 
 def peak_mib() -> float:
-    """The most memory that this process had resident."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # On Linux ru_maxrss also counts the process that started this one.
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return found / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    """The most memory that this process had resident, plus that of each process it has started and not ended."""
+    if not Path("/proc/self/status").exists():
+        found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return found / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    # Not ru_maxrss, which on Linux also counts the process that started this one.
+    own = _high_water_mib("self")
+    import psutil
+
+    return own + sum(_high_water_mib(str(child.pid)) for child in psutil.Process().children(recursive=True))
+
+
+def _high_water_mib(process: str) -> float:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 def main() -> None:

@@ -5,6 +5,8 @@ What it is measured against is in `peers.py`.
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,42 +16,53 @@ from astra_assets.fits.atomic import atomic_write
 from astra_assets.fits.writer import FitsWriter
 from astra_assets.models.database import Database
 from astra_assets.pipelines.corv import CORV
-from astra_assets.products.create import BATCH_ROWS, create, product_path
+from astra_assets.products.bundle import product_path
+from astra_assets.products.copying import RowSink, copy_rows
+from astra_assets.products.create import create
+from astra_assets.products.parquet import ParquetTwin
 from astra_assets.products.rows import fits_columns, measure
-from astra_assets.products.stream import read_ahead
+from astra_assets.products.write import BATCH_ROWS
 
 
-def stream(url: str, folder: str, suffix: str) -> dict[str, float]:
+def stream(url: str, folder: str, suffix: str, twin: bool = False) -> dict[str, float]:
     """Count and measure, then query, convert and write at once; flushed to disk, renamed.
 
-    `suffix` is `.fits` or `.fits.gz`.
+    `suffix` is `.fits` or `.fits.gz`; with `twin` a Parquet file of the same rows as well, in the same pass.
     """
     database = opened(url)
-    path = Path(folder) / f"ours{suffix}"
-    took = seconds(lambda: _stream(database, path))
-    path.unlink()
+    paths = [Path(folder) / f"ours{suffix}"]
+    if twin:
+        paths.append(Path(folder) / "ours.parquet")
+    took = seconds(lambda: _stream(database, *paths))
+    for path in paths:
+        path.unlink()
     return {"ours": took}
 
 
-def _stream(database: Database, path: Path) -> None:
-    columns = fits_columns(PRODUCT, TABLE, measure(database, PRODUCT, TABLE, v_astra=V_ASTRA))
+def _stream(database: Database, path: Path, twin: Path | None = None) -> None:
+    survey = database.look()
+    measured = measure(database, PRODUCT, TABLE, survey, v_astra=V_ASTRA)
+    columns = fits_columns(PRODUCT, TABLE, survey, measured)
     batches = database.arrow_batches(rows_query(database), batch_rows=BATCH_ROWS)
-    with (
-        atomic_write(path) as partial,
-        FitsWriter(partial, created=datetime.now(UTC), compress=path.suffix == ".gz") as out,
-    ):
+    with contextlib.ExitStack() as stack:
+        sinks: list[RowSink] = []
+        if twin is not None:
+            partial = stack.enter_context(atomic_write(twin))
+            sinks.append(stack.enter_context(ParquetTwin(partial, columns, name="benchmark", description="")))
+        partial = stack.enter_context(atomic_write(path))
+        compress = path.suffix == ".gz"
+        out = stack.enter_context(FitsWriter(partial, created=datetime.now(UTC), compress=compress))
         out.primary()
-        with out.table(columns, key="spectrum_pk") as writer, read_ahead(batches) as ahead:
-            for batch in ahead:
-                writer.write(batch)
+        sinks.insert(0, stack.enter_context(out.table(columns, key="spectrum_pk")))
+        copy_rows(batches, sinks)
 
 
 def whole(url: str, folder: str) -> dict[str, float]:
-    """As `astra-assets create` does it: fingerprint of the inputs, .fits.gz, verification, SHA-256."""
+    """As `astra-assets create` does it: all files of a product, verified, with their checksums."""
     database = opened(url)
     root = Path(folder)
     took = seconds(lambda: create(PRODUCT, database, v_astra=V_ASTRA, mwm_astra=root, release="main"))
-    product_path(PRODUCT, v_astra=V_ASTRA, mwm_astra=root).unlink()
+    shutil.rmtree(product_path(PRODUCT, v_astra=V_ASTRA, mwm_astra=root).parent)
     return {"ours": took}
 
 
@@ -90,5 +103,34 @@ def spectra(folder: str) -> dict[str, float]:
     def work() -> None:
         for path in paths:
             read_spec_full(path)
+
+    return {"ours": seconds(work)}
+
+
+def ingest_all_visit(path: str, folder: str) -> dict[str, float]:
+    """An allVisit file into an empty SQLite database."""
+    from astra_assets.ingest.apogee import SummaryFile, ingest_summary
+    from astra_assets.ingest.apogee_columns import ALL_VISIT
+
+    target = Path(folder) / "ingest.db"
+    database = Database(f"sqlite:///{target}")
+    database.create_tables()
+    took = seconds(lambda: ingest_summary(database, SummaryFile(ALL_VISIT, Path(path), "1.5")))
+    for made in target.parent.glob(f"{target.name}*"):
+        made.unlink()
+    return {"ours": took}
+
+
+def apogee(folder: str, kind: str) -> dict[str, float]:
+    """All apVisit or apStar files of a folder as spectra, checked and in double precision."""
+    from astra_assets.spectra.apogee import read_ap_star, read_ap_visit
+
+    read = {"apVisit": read_ap_visit, "apStar": read_ap_star}[kind]
+    paths = sorted(Path(folder).glob(f"{kind}-*.fits"))
+    read(paths[0])
+
+    def work() -> None:
+        for path in paths:
+            read(path)
 
     return {"ours": seconds(work)}

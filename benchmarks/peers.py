@@ -17,25 +17,42 @@ from astropy.io import fits
 from common import PRODUCT, STEP, TABLE, engine, opened, rows_query, seconds
 from sqlalchemy import Select, func, select
 
+from astra_assets.models import arrow
 from astra_assets.models.database import Database
 from astra_assets.models.kinds import DATETIME_WIDTH, Kind
 from astra_assets.pipelines.corv import CORV
-from astra_assets.products.create import BATCH_ROWS
 from astra_assets.products.rows import OutputColumn, output_columns
+from astra_assets.products.write import BATCH_ROWS
 
 if TYPE_CHECKING:
     from astra_assets.compute import Engine
 
 
 def scan(url: str) -> dict[str, float]:
-    """The rows that are written, as Arrow batches that nobody looks at."""
+    """The rows that are written, as Arrow batches of the ADBC driver that nobody looks at."""
     database = opened(url)
+    query = rows_query(database)
+    if database.dialect == "postgresql":
+        return {"scan": seconds(lambda: _exhaust(arrow.driver_batches(database.engine, query)))}
+    # Nothing else of this process has the file open, so that a second SQLite library does no harm.
+    from adbc_driver_sqlite import dbapi
 
-    def work() -> None:
-        for _ in database.arrow_batches(rows_query(database), batch_rows=BATCH_ROWS):
-            pass
+    statement = str(query.compile(database.engine, compile_kwargs={"literal_binds": True}))
+    path = str(database.engine.url.database)
+    return {"scan": seconds(lambda: _scan_sqlite(dbapi, path, statement))}
 
-    return {"scan": seconds(work)}
+
+def _scan_sqlite(dbapi: Any, path: str, statement: str) -> None:
+    with dbapi.connect(f"file:{path}?mode=ro") as connection, connection.cursor() as cursor:
+        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH_ROWS)})
+        cursor.execute(statement)
+        with cursor.fetch_record_batch() as reader:
+            _exhaust(reader)
+
+
+def _exhaust(items: Iterable[object]) -> None:
+    for _ in items:
+        pass
 
 
 def driver(url: str) -> dict[str, float]:
@@ -57,13 +74,11 @@ def driver(url: str) -> dict[str, float]:
 
 def _copy(connection: Any, statement: str) -> None:
     with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-        for _ in copy:
-            pass
+        _exhaust(copy)
 
 
 def _fetch(connection: Any, statement: str) -> None:
-    for _ in connection.execute(statement):
-        pass
+    _exhaust(connection.execute(statement))
 
 
 def lists(url: str, folder: str) -> dict[str, float]:
@@ -77,7 +92,7 @@ def lists(url: str, folder: str) -> dict[str, float]:
 
 
 def _write_lists(database: Database, path: Path) -> None:
-    columns = output_columns(PRODUCT, TABLE)
+    columns = output_columns(PRODUCT, TABLE, database.survey)
     with database.connect() as connection:
         result = connection.execution_options(stream_results=True).execute(rows_query(database))
         data = _collect(columns, (dict(row) for row in result.mappings()))
@@ -170,3 +185,16 @@ def _read_bare(path: Path) -> list[Any]:
     with fits.open(path) as hdus:
         data = hdus[1].data
         return [np.array(data[name], np.float64) for name in ("LOGLAM", "FLUX", "IVAR")]
+
+
+def bare_images(folder: str, kind: str) -> dict[str, float]:
+    """All apVisit or apStar files of a folder with astropy: flux and error in double precision, not checked."""
+    paths = sorted(Path(folder).glob(f"{kind}-*.fits"))
+
+    def work() -> None:
+        for path in paths:
+            with fits.open(path) as hdus:
+                for number in (1, 2):
+                    np.array(hdus[number].data, np.float64)
+
+    return {"astropy": seconds(work)}

@@ -20,9 +20,20 @@ from pathlib import Path
 
 import groups
 import postgresql
+import slurm
 from harness import Result, Task, run
 
-GROUPS = ("fits-sqlite", "plan-sqlite", "fits-postgresql", "plan-postgresql", "ingest-spall", "read-specfull")
+GROUPS = (
+    "fits-sqlite",
+    "plan-sqlite",
+    "fits-postgresql",
+    "plan-postgresql",
+    "ingest-spall",
+    "read-specfull",
+    "ingest-allvisit",
+    "read-apogee",
+    "slurm-array",
+)
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
@@ -31,7 +42,11 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         description="Speed and memory against named peers, as ratios of one run."
     )
     parser.add_argument("--rows", type=int, default=20_000, help="rows of the tables (default: 20000)")
+    parser.add_argument(
+        "--fits-rows", type=int, default=100_000, help="rows of the product that is written (default: 100000)"
+    )
     parser.add_argument("--repeats", type=int, default=2, help="runs, of which the best counts (default: 2)")
+    parser.add_argument("--tasks", type=int, default=200, help="tasks of the Slurm array (default: 200)")
     parser.add_argument(
         "--only", action="append", metavar="NAME", help=f"what starts with NAME; of {', '.join(GROUPS)}"
     )
@@ -48,9 +63,10 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         help="where results go (default: results.json beside this file)",
     )
     options = parser.parse_args(given)
-    for name in ("rows", "repeats"):
+    for name in ("rows", "fits_rows", "repeats", "tasks"):
         if getattr(options, name) < 1:
-            parser.error(f"--{name} must be at least 1, found {getattr(options, name)}")
+            option = name.replace("_", "-")
+            parser.error(f"--{option} must be at least 1, found {getattr(options, name)}")
     for name in options.only or ():
         if not any(group.startswith(name) for group in GROUPS):
             parser.error(f"--only {name}: nothing starts so; there are {', '.join(GROUPS)}")
@@ -67,6 +83,9 @@ def wanted(options: argparse.Namespace) -> set[str]:
         if lacking or options.postgresql is False:
             print(f"without PostgreSQL: {lacking or 'as asked for'}")
             chosen = {name for name in chosen if not name.endswith("postgresql")}
+    if "slurm-array" in chosen and slurm.missing():
+        print(f"without Slurm: {slurm.missing()}")
+        chosen.remove("slurm-array")
     return chosen
 
 
@@ -80,23 +99,41 @@ def database(kind: str, folder: Path) -> Iterator[str]:
         yield f"sqlite:///{folder / 'astra.db'}"
 
 
-def measure(chosen: set[str], rows: int, repeats: int, show: Callable[[list[Result]], None]) -> None:
+def measure(chosen: set[str], options: argparse.Namespace, show: Callable[[list[Result]], None]) -> None:
     """Measure group after group and hand over the results of each."""
+    rows, repeats = options.rows, options.repeats
+    tables = (
+        ("fits", "fill_product", groups.fits, options.fits_rows),
+        ("plan", "fill_inputs", groups.plan, rows),
+    )
     for kind in ("sqlite", "postgresql"):
-        if not {f"fits-{kind}", f"plan-{kind}"} & chosen:
-            continue
-        with tempfile.TemporaryDirectory(prefix="astra-bench-") as name, database(kind, Path(name)) as url:
-            started = time.monotonic()
-            run(Task("synthetic:fill", {"url": url, "rows": rows}))
-            print(f"({kind}: tables of {rows:,} rows made in {time.monotonic() - started:.1f} s)", flush=True)
-            if f"fits-{kind}" in chosen:
-                show(groups.fits(kind, url, Path(name), rows, repeats))
-            if f"plan-{kind}" in chosen:
-                show(groups.plan(kind, url, Path(name), rows, repeats))
-    for group, work in (("ingest-spall", groups.ingest_spall), ("read-specfull", groups.read_spectra)):
+        for group, fill, timed, count in tables:
+            if f"{group}-{kind}" not in chosen:
+                continue
+            with (
+                tempfile.TemporaryDirectory(prefix="astra-bench-") as name,
+                database(kind, Path(name)) as url,
+            ):
+                started = time.monotonic()
+                run(Task(f"synthetic:{fill}", {"url": url, "rows": count}))
+                print(
+                    f"({kind}: tables of {count:,} rows made in {time.monotonic() - started:.1f} s)",
+                    flush=True,
+                )
+                show(timed(kind, url, Path(name), count, repeats))
+    files = {
+        "ingest-spall": groups.ingest_spall,
+        "read-specfull": groups.read_spectra,
+        "ingest-allvisit": groups.ingest_all_visit,
+        "read-apogee": groups.read_apogee,
+    }
+    for group, work in files.items():
         if group in chosen:
             with tempfile.TemporaryDirectory(prefix="astra-bench-") as name:
                 show(work(Path(name), rows, repeats))
+    if "slurm-array" in chosen:
+        with tempfile.TemporaryDirectory(prefix="astra-bench-") as name:
+            show(slurm.array(Path(name), options.tasks))
 
 
 def main() -> None:
@@ -117,7 +154,7 @@ def main() -> None:
                 flush=True,
             )
 
-    measure(chosen, options.rows, options.repeats, show)
+    measure(chosen, options, show)
     options.output.write_text(json.dumps([asdict(row) for row in results], indent=1) + "\n")
     print(f"\nwritten: {options.output}")
 

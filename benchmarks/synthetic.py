@@ -31,7 +31,7 @@ CHUNK_ROWS = 20_000
 VISITS_PER_SOURCE = 3
 
 PRODUCT_VERSION = 8001
-"""Version of the Corv results, so that 0.8.1 has a product to write."""
+"""Version of the results of visits, so that 0.8.1 has a product to write."""
 
 PLAN_VERSION = 9000
 """Version of the SnowWhite results, so that every visit is unprocessed by the Corv of 0.9.0."""
@@ -44,8 +44,24 @@ START_US = 1_767_225_600_000_000
 Integers = npt.NDArray[np.int64]
 
 
-def fill(url: str, rows: int) -> dict[str, float]:
-    """Create all tables in an empty database and fill them: `rows` visits and as many results of Corv."""
+def fill_product(url: str, rows: int) -> dict[str, float]:
+    """Create all tables in an empty database and fill those of a product: `rows` visits and results of SnowWhite."""
+    database = Database(url)
+    database.create_tables()
+    with database.begin() as connection:
+        keys = database.reserve_spectrum_pks(connection, rows)
+    for numbers in _chunks(-(-rows // VISITS_PER_SOURCE)):
+        _insert(database, Source, numbers, **_sources(numbers))
+    for numbers in _chunks(rows):
+        given = {"spectrum_pk": keys[numbers], "source_pk": 1 + numbers // VISITS_PER_SOURCE}
+        _insert(database, BossVisitSpectrum, numbers, **given, catalogid=10**10 + numbers)
+        _insert(database, SnowWhite, numbers, **given, v_astra=np.full(len(numbers), PRODUCT_VERSION))
+    _settle(database)
+    return {}
+
+
+def fill_inputs(url: str, rows: int) -> dict[str, float]:
+    """Create all tables in an empty database and fill them with what is planned: `rows` unprocessed visits."""
     database = Database(url)
     database.create_tables()
     sources = -(-rows // VISITS_PER_SOURCE)
@@ -65,6 +81,15 @@ def fill(url: str, rows: int) -> dict[str, float]:
         version = np.full(len(numbers), PLAN_VERSION)
         _insert(database, SnowWhite, numbers, **keys, v_astra=version, classification=classes)
     _settle(database)
+    return {}
+
+
+def fill_sources(url: str, rows: int) -> dict[str, float]:
+    """Create all tables in an empty database and fill in sources alone."""
+    database = Database(url)
+    database.create_tables()
+    for numbers in _chunks(rows):
+        _insert(database, Source, numbers, **_sources(numbers))
     return {}
 
 

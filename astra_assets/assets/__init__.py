@@ -10,10 +10,11 @@ from functools import cache
 import dagster as dg
 
 from astra_assets.assets.ingest import TABLE_KEYS, ingested_tables
-from astra_assets.assets.pipelines import step_asset, step_keys
+from astra_assets.assets.pipelines import graph_name, step_asset, step_keys
 from astra_assets.assets.summary import product_asset
 from astra_assets.declared import all_products, products_of
 from astra_assets.pipelines import PIPELINES
+from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.releases import Release
 
 
@@ -23,6 +24,11 @@ def all_assets() -> tuple[dg.AssetsDefinition, ...]:
     steps = [step_asset(pipeline, step) for pipeline in PIPELINES for step in pipeline.steps]
     products = [product_asset(declared) for declared in all_products().values()]
     return (ingested_tables, *steps, *products)
+
+
+def step_graphs() -> dict[str, tuple[Pipeline, Step]]:
+    """The steps of all pipelines by the name of their graph of ops."""
+    return {graph_name(pipeline, step): (pipeline, step) for pipeline in PIPELINES for step in pipeline.steps}
 
 
 def keys_of(release: Release) -> list[dg.AssetKey]:

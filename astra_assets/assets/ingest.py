@@ -10,14 +10,57 @@ import dagster as dg
 from pydantic import Field
 
 from astra_assets.assets.metadata import OWNERS, table_metadata
+from astra_assets.models.apogee import (
+    ApogeeCoaddedSpectrumInApStar,
+    ApogeeVisitSpectrum,
+    ApogeeVisitSpectrumInApStar,
+)
+from astra_assets.models.base import Base, table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.resources import Survey, plainly
 
 GROUP = "Initialisation"
 SOURCE = dg.AssetKey("source")
-BOSS_VISITS = dg.AssetKey("boss_visit_spectrum")
-TABLE_KEYS = (SOURCE, BOSS_VISITS)
+TABLES: tuple[tuple[type[Base], tuple[type[Base], ...], str], ...] = (
+    (
+        Source,
+        (),
+        "Astronomical objects: identifiers, cartons, astrometry and photometry from the catalogue files.",
+    ),
+    (
+        BossVisitSpectrum,
+        (Source,),
+        "One object in one BOSS night: rows of spAll, linked to sources, with the header keys of specFull.",
+    ),
+    (
+        ApogeeVisitSpectrum,
+        (Source,),
+        "One object in one APOGEE night: rows of allVisit, linked to sources, with header keys of apVisit.",
+    ),
+    (
+        ApogeeCoaddedSpectrumInApStar,
+        (Source,),
+        "One object with one telescope, as APOGEE's reduction adds up its visits: rows of allStar, linked to sources.",
+    ),
+    (
+        ApogeeVisitSpectrumInApStar,
+        (ApogeeVisitSpectrum, ApogeeCoaddedSpectrumInApStar),
+        "The visits inside apStar files, from their headers: resampled, in the rest frame.",
+    ),
+)
+"""The tables that ingestion fills, those that they are linked to, and what they hold."""
+
+
+def table_key(model: type[Base]) -> dg.AssetKey:
+    """The asset of a table is called like the table."""
+    return dg.AssetKey(table_of(model).name)
+
+
+TABLE_KEYS = tuple(table_key(model) for model, _, _ in TABLES)
+BOSS_VISITS = table_key(BossVisitSpectrum)
+APOGEE_COADDS = table_key(ApogeeCoaddedSpectrumInApStar)
+APOGEE_VISITS_IN_COADDS = table_key(ApogeeVisitSpectrumInApStar)
 
 
 class MigrateOptions(dg.Config):
@@ -31,36 +74,38 @@ class MigrateOptions(dg.Config):
     group_name=GROUP,
     specs=[
         dg.AssetSpec(
-            SOURCE,
-            description="Astronomical objects: identifiers, cartons, astrometry and photometry from the catalogue files.",
+            table_key(model),
+            deps=[table_key(parent) for parent in parents],
+            description=description,
             kinds={"table"},
             code_version="1",
             owners=OWNERS,
-            metadata=table_metadata(Source),
-        ),
-        dg.AssetSpec(
-            BOSS_VISITS,
-            deps=[SOURCE],
-            description="One object in one BOSS night: rows of spAll, linked to sources, with the header keys of specFull.",
-            kinds={"table"},
-            code_version="1",
-            owners=OWNERS,
-            metadata=table_metadata(BossVisitSpectrum),
-        ),
+            metadata=table_metadata(model),
+        )
+        for model, parents, description in TABLES
     ],
 )
 def ingested_tables(
     context: dg.AssetExecutionContext, config: MigrateOptions, survey: Survey
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Create missing tables, then bring in new and changed spectra and sources; unchanged rows are not touched."""
+    """Create missing tables, then bring in new and changed spectra and sources; unchanged rows are not touched.
+
+    Tables of another Astra are left to its own ingestion.
+    """
     with plainly():
         operations, release = survey.of_run(context.run)
         created = operations.init(context.log.info)
-        report = operations.migrate(release, limit=config.limit, say=context.log.info)
-        shared: dict[str, Any] = {
-            "summary": dg.MetadataValue.md(f"```\n{report.table()}\n```"),
-            "tables created": len(created),
-        }
-        for key, model in ((SOURCE, Source), (BOSS_VISITS, BossVisitSpectrum)):
+        if operations.database.foreign:
+            summary = (
+                "Nothing was ingested: the tables belong to another Astra, whose own migrate fills them."
+            )
+            context.log.info(summary)
+        else:
+            report = operations.migrate(release, limit=config.limit, say=context.log.info)
+            summary = f"```\n{report.table()}\n```"
+        shared: dict[str, Any] = {"summary": dg.MetadataValue.md(summary), "tables created": len(created)}
+        for model, _, _ in TABLES:
             rows = operations.row_count(model)
-            yield dg.MaterializeResult(asset_key=key, metadata={**shared, "dagster/row_count": rows})
+            yield dg.MaterializeResult(
+                asset_key=table_key(model), metadata={**shared, "dagster/row_count": rows}
+            )

@@ -6,20 +6,28 @@ Belongs here: turning our reports and our column registry into Dagster metadata.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from astra_assets.explain import log_tail, telling_log
 from astra_assets.models.base import Base, layout, table_of
 from astra_assets.models.columns import info
 from astra_assets.models.kinds import Definition
 
 if TYPE_CHECKING:
     from astra_assets.compute import Account
+    from astra_assets.compute.usage import Usage
+    from astra_assets.pipelines.base import Pipeline, Step
     from astra_assets.products.create import CreateReport
-    from astra_assets.work import LastBatch
+    from astra_assets.products.diff import Diff
+    from astra_assets.standing import LastBatch
+    from astra_assets.work import Work
 
+MOST_TEXT = 20_000
+"""Characters of a comparison that Dagster's records keep."""
 OWNERS = ["team:mwm"]
 """Who answers for the assets, in Dagster's spelling."""
 
@@ -49,8 +57,28 @@ def _table_column(name: str, definition: Definition) -> dg.TableColumn:
     )
 
 
-def account_metadata(account: Account, last: LastBatch | None) -> dict[str, dg.MetadataValue]:
-    """How a step stands, its reasons, and the batch that it ran last."""
+def step_metadata(
+    work: Work, pipeline: Pipeline, step: Step, account: Account
+) -> dict[str, dg.MetadataValue]:
+    """How a step stands, its reasons, and what the batch that it ran last has used."""
+    shown = account_metadata(account)
+    if not step.is_filter:
+        shown["dagster/row_count"] = dg.MetadataValue.int(account.results)
+    reason = work.unavailable(pipeline, step)
+    if reason is not None:
+        shown["skipped step"] = dg.MetadataValue.text(reason)
+    last = work.last_batch(pipeline, step)
+    if last is not None:
+        shown |= batch_metadata(last, work.usage(last))
+        log = telling_log(last.directory)
+        if log is not None:
+            shown["log"] = dg.MetadataValue.path(log)
+            shown["end of the log"] = dg.MetadataValue.md(f"```\n{log_tail(log)}\n```")
+    return shown
+
+
+def account_metadata(account: Account) -> dict[str, dg.MetadataValue]:
+    """How a step stands, and the reasons of what has no result."""
     reasons = [f"| {code} | skipped | {count:,} |" for code, count in sorted(account.skipped_by_code.items())]
     reasons += [f"| {code} | failed | {count:,} |" for code, count in sorted(account.failed_by_code.items())]
     shown: dict[str, dg.MetadataValue] = {
@@ -64,16 +92,41 @@ def account_metadata(account: Account, last: LastBatch | None) -> dict[str, dg.M
     if reasons:
         table = "\n".join(["| reason | | inputs |", "| --- | --- | --- |", *reasons])
         shown["reasons"] = dg.MetadataValue.md(table)
-    if last is not None:
-        shown["last batch"] = dg.MetadataValue.text(f"{last.batch_id} ({last.state}, {last.inputs:,} inputs)")
-        shown["batch folder"] = dg.MetadataValue.path(last.directory)
-        if last.rate is not None:
-            shown["inputs per second"] = dg.MetadataValue.float(last.rate)
     return shown
 
 
-def product_metadata(report: CreateReport, picture: bytes | None) -> dict[str, dg.MetadataValue]:
-    """Rows, path, checksum and picture of a product."""
+def batch_metadata(last: LastBatch, usage: Usage | None) -> dict[str, dg.MetadataValue]:
+    """Where a batch is and what it has used; memory is in MB, efficiency the part of the processors' time that was used."""
+    shown: dict[str, dg.MetadataValue] = {
+        "last batch": dg.MetadataValue.text(
+            f"{last.batch_id} ({last.state}, {last.inputs:,} inputs, {last.backend})"
+        ),
+        "batch folder": dg.MetadataValue.path(last.directory),
+    }
+    if usage is None:
+        return shown
+    if usage.job_ids:
+        shown["job ids"] = dg.MetadataValue.text(", ".join(usage.job_ids))
+    numbers = {
+        "node hours": usage.node_hours,
+        "inputs per hour": usage.rate_per_hour,
+        "efficiency": usage.efficiency,
+        "peak memory [MB]": usage.peak_memory_mb,
+        "memory asked for [MB]": usage.memory_asked_mb,
+    }
+    shown |= {
+        name: dg.MetadataValue.float(float(value)) for name, value in numbers.items() if value is not None
+    }
+    return shown | {
+        "tasks": dg.MetadataValue.int(usage.tasks),
+        "retries": dg.MetadataValue.int(usage.retries),
+    }
+
+
+def product_metadata(
+    report: CreateReport, picture: bytes | None, preview: str | None
+) -> dict[str, dg.MetadataValue]:
+    """Rows, files, checksum, first rows and picture of a product, and what moved since the version before."""
     shown: dict[str, dg.MetadataValue] = {
         "dagster/row_count": dg.MetadataValue.int(sum(report.rows)),
         "dagster/uri": dg.MetadataValue.text(report.path.as_uri()),
@@ -85,8 +138,34 @@ def product_metadata(report: CreateReport, picture: bytes | None) -> dict[str, d
             report.reason if not report.written else f"written: {report.reason}"
         ),
         "seconds": dg.MetadataValue.float(report.elapsed_s),
+        "files": dg.MetadataValue.md(file_table(report.files)),
     }
+    if report.limit is not None:
+        shown["sample"] = dg.MetadataValue.text(
+            f"at most {report.limit:,} rows of each table: not the product"
+        )
+    if preview is not None:
+        shown["first rows"] = dg.MetadataValue.md(preview)
+    if report.diff is not None:
+        shown["since the version before"] = dg.MetadataValue.md(difference_text(report.diff))
     if picture is not None:
         encoded = base64.b64encode(picture).decode()
         shown["picture"] = dg.MetadataValue.md(f"![{report.product}](data:image/png;base64,{encoded})")
     return shown
+
+
+def file_table(files: Sequence[Path]) -> str:
+    """Names and sizes of files, as Markdown."""
+    lines = ["| file | size |", "| --- | --- |"]
+    lines += [f"| {path.name} | {path.stat().st_size / 1e6:.2f} MB |" for path in files if path.exists()]
+    return "\n".join(lines)
+
+
+def difference_text(diff: Diff) -> str:
+    """A comparison, as far as it fits beside an asset: the whole is kept out of Dagster's records."""
+    from astra_assets.products import diff_report
+
+    whole = diff_report.report(diff)
+    if len(whole) <= MOST_TEXT:
+        return whole
+    return "\n".join([*diff_report.summary_lines(diff), "", *diff_report.warning_lines(diff.warnings)])

@@ -9,17 +9,22 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
-from astra_assets.assets.ingest import BOSS_VISITS, SOURCE
-from astra_assets.assets.metadata import OWNERS, account_metadata, layout_schema, table_metadata
+from astra_assets.assets.ingest import APOGEE_COADDS, APOGEE_VISITS_IN_COADDS, BOSS_VISITS, SOURCE
+from astra_assets.assets.metadata import OWNERS, layout_schema, step_metadata, table_metadata
+from astra_assets.compute import Sparingly
+from astra_assets.executors import HEAVY
+from astra_assets.models.apogee import ApogeeCoaddedSpectrumInApStar, ApogeeVisitSpectrumInApStar
 from astra_assets.models.base import Base
 from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpectrum, BossVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.operations import Operations
 from astra_assets.pipelines import PIPELINES
 from astra_assets.pipelines.base import Pipeline, Step
-from astra_assets.pipelines.options import Resources
+from astra_assets.profile import Asked
 from astra_assets.releases import Release
 from astra_assets.resources import Survey, plainly
+from astra_assets.run_log import heard
+from astra_assets.termination import COLLECT, SUBMIT, while_run_lives
 from astra_assets.work import Restriction
 
 MWM_KEYS = {
@@ -33,6 +38,8 @@ MADE_BY: dict[type[Base], tuple[dg.AssetKey, ...]] = {
     Source: (SOURCE, BOSS_VISITS),
     BossVisitSpectrum: (BOSS_VISITS,),
     BossCombinedSpectrum: (MWM_KEYS["boss_combined_spectrum"],),
+    ApogeeCoaddedSpectrumInApStar: (APOGEE_COADDS,),
+    ApogeeVisitSpectrumInApStar: (APOGEE_VISITS_IN_COADDS,),
 }
 """The assets whose rows a step over this input model reads."""
 
@@ -46,12 +53,8 @@ DESCRIPTIONS = {
 }
 
 
-WALL_TIME = r"^(\d+-)?\d{1,3}:\d{2}:\d{2}$"
-"""`[days-]hours:minutes:seconds`, as Slurm reads it."""
-
-
-class StepOptions(dg.Config):
-    """Launchpad options of a pipeline step."""
+class StepOptions(Asked, dg.Config):
+    """Launchpad options of a pipeline step: on which inputs it works, and what is asked of the place where it runs."""
 
     limit: int | None = Field(
         default=None, ge=1, description="At most this many inputs; the rest is a backlog."
@@ -59,11 +62,11 @@ class StepOptions(dg.Config):
     sdss_ids: list[int] = Field(default=[], description="Only these objects.")
     retry_failed: bool = Field(default=False, description="Also what failed as often as is allowed.")
     force: bool = Field(default=False, description="Also what has a result.")
-    nodes: int | None = Field(default=None, ge=1, description="Tasks that the batch is cut into.")
-    procs: int | None = Field(default=None, ge=1, description="Worker processes of each task.")
-    time: str | None = Field(
-        default=None, pattern=WALL_TIME, description="Wall time, [days-]hours:minutes:seconds."
-    )
+
+
+def graph_name(pipeline: Pipeline, step: Step) -> str:
+    """Name of the graph of ops of a step, the prefix of its keys in run configuration."""
+    return f"{pipeline.key}__{step.name}"
 
 
 def step_keys(pipeline: Pipeline, step: Step) -> dict[str, dg.AssetKey]:
@@ -79,13 +82,19 @@ def upstream_of(pipeline: Pipeline, step: Step) -> list[dg.AssetKey]:
             keys += step_keys(pipeline, earlier).values()
     for other in PIPELINES:
         if other.name in pipeline.after:
-            keys += step_keys(other, other.steps[-1]).values()
+            keys += step_keys(other, step_read(other, step)).values()
     return keys
+
+
+def step_read(other: Pipeline, step: Step) -> Step:
+    """The step of another pipeline whose results a step reads: the last one on the same spectra, else its last one."""
+    same = [each for each in other.steps if each.inputs is step.inputs and not each.is_filter]
+    return same[-1] if same else other.steps[-1]
 
 
 def step_asset(pipeline: Pipeline, step: Step) -> dg.AssetsDefinition:
     """The asset of one step."""
-    name = f"{pipeline.key}__{step.name}"
+    name = graph_name(pipeline, step)
     upstream = {"__".join(key.path): key for key in upstream_of(pipeline, step)}
     keys = step_keys(pipeline, step)
     submit, collect = (
@@ -95,16 +104,16 @@ def step_asset(pipeline: Pipeline, step: Step) -> dg.AssetsDefinition:
 
     @dg.config_mapping
     def options(val: StepOptions) -> dict[str, object]:
-        return {"submit": {"config": val.model_dump()}}
+        return {SUBMIT: {"config": val.model_dump()}}
 
     graph = dg.GraphDefinition(
         name=name,
         description=describe(pipeline, step),
         node_defs=[submit, collect],
         dependencies={
-            dg.NodeInvocation(submit.name, alias="submit"): {},
-            dg.NodeInvocation(collect.name, alias="collect"): {
-                "submitted": dg.DependencyDefinition("submit", "result")
+            dg.NodeInvocation(submit.name, alias=SUBMIT): {},
+            dg.NodeInvocation(collect.name, alias=COLLECT): {
+                "submitted": dg.DependencyDefinition(SUBMIT, "result")
             },
         },
         input_mappings=[input_mapping(item) for item in upstream],
@@ -177,14 +186,14 @@ def submit_op(pipeline: Pipeline, step: Step, name: str, upstream: list[str]) ->
         description="Find unprocessed inputs, record skips, plan a batch and start it; attach to one that is running.",
         ins={item: dg.In(dg.Nothing) for item in upstream},
         out=dg.Out(dg.Nothing),
-        tags={"dagster/priority": "10"},  # every submission goes out before the first wait
+        tags={**HEAVY, "dagster/priority": "10"},  # every submission goes out before the first wait
     )
     def submit(context: dg.OpExecutionContext, config: StepOptions, survey: Survey) -> None:
-        with plainly():
+        with plainly(), heard(context.log):
             operations, release = survey.of_run(context.run)
             restriction = Restriction(tuple(config.sdss_ids), config.limit, config.retry_failed, config.force)
-            resources = Resources(config.nodes, config.procs, config.time)
-            operations.work(release).submit(pipeline, step, restriction, resources, context.log.info)
+            work = operations.work(release)
+            work.submit(pipeline, step, restriction, config.resources, context.log.info)
 
     return submit
 
@@ -199,14 +208,13 @@ def collect_op(pipeline: Pipeline, step: Step, name: str, outputs: list[str]) ->
         out={item: dg.Out(dg.Nothing) for item in outputs},
     )
     def collect(context: dg.OpExecutionContext, survey: Survey) -> Iterator[dg.Output[None]]:
-        with plainly():
+        with plainly(), heard(context.log):
             operations, release = survey.of_run(context.run)
             work = operations.work(release)
-            account = work.collect(pipeline, step, context.log.info)
+            progress = while_run_lives(context, work, Sparingly(context.log.info))
+            account = work.collect(pipeline, step, context.log.info, progress)
             context.log.info(str(account))
-            metadata = account_metadata(account, work.last_batch(pipeline, step))
-            if not step.is_filter:
-                metadata["dagster/row_count"] = dg.MetadataValue.int(account.results)
+            metadata = step_metadata(work, pipeline, step, account)
             for item in outputs:
                 rows = rows_metadata(operations, release, item)
                 yield dg.Output(None, output_name=item, metadata=metadata | rows)

@@ -1,8 +1,11 @@
-"""Summary products as assets: one FITS file each.
+"""Summary products as assets: a FITS file each, and what stands beside it.
 
 Belongs here: the factory that turns the declaration of a product into an asset with its checks. Does not belong here:
 which rows and columns it has, and how it is written (`products`).
 """
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -10,9 +13,12 @@ from pydantic import Field
 from astra_assets.assets.ingest import BOSS_VISITS, SOURCE
 from astra_assets.assets.metadata import OWNERS, column_schema, product_metadata
 from astra_assets.assets.pipelines import MWM_KEYS, step_keys
-from astra_assets.checks import account_check, check_specs, file_check
+from astra_assets.checks import account_check, check_specs, content_checks, drift_check, failed_check
 from astra_assets.declared import DeclaredProduct
+from astra_assets.executors import HEAVY
+from astra_assets.products.findings import VerificationError
 from astra_assets.resources import Survey, plainly
+from astra_assets.work import Work
 
 GROUP = "SummarySpectrumProducts"
 SURVEY_WIDE = {
@@ -24,9 +30,20 @@ SURVEY_WIDE = {
 
 
 class ProductOptions(dg.Config):
-    """Launchpad options of a product."""
+    """Launchpad options of a product: those of `astra-assets create`."""
 
-    limit: int | None = Field(default=None, ge=1, description="At most this many rows.")
+    limit: int | None = Field(
+        default=None, ge=1, description="A sample of at most this many rows, as a file of its own."
+    )
+    overwrite: bool = Field(default=False, description="Write also when nothing has changed.")
+    plain: bool = Field(default=False, description="Also a copy without gzip, kept up to date from then on.")
+    tiles: bool = Field(
+        default=False,
+        description="Also a copy with tile-compressed tables (.fits.fz), kept up to date from then on.",
+    )
+    accept_empty: list[str] = Field(
+        default=[], description="Columns that may have lost all their values since the version before."
+    )
 
 
 def upstream_of(declared: DeclaredProduct) -> tuple[dg.AssetKey, ...]:
@@ -45,27 +62,49 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
         deps=upstream_of(declared),
         group_name=declared.pipeline.group if declared.pipeline else GROUP,
         description=declared.description,
-        kinds={"fits"},
+        kinds={"fits", "parquet"},
         owners=OWNERS,
         code_version="1",
         metadata={"dagster/column_schema": column_schema(declared.columns())},
         check_specs=check_specs(declared, key),
+        op_tags=HEAVY,
     )
     def product(
         context: dg.AssetExecutionContext, config: ProductOptions, survey: Survey
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
         with plainly():
             operations, release = survey.of_run(context.run)
-            report = operations.create(
-                declared.name, release, limit=config.limit, run_id=context.run.run_id, say=context.log.info
-            )
-            checks = [file_check(report, key)]
+            products = operations.products
+            try:
+                report = products.create(
+                    declared.name,
+                    release,
+                    overwrite=config.overwrite,
+                    limit=config.limit,
+                    formats=[name for name in ("plain", "tiles") if getattr(config, name)],
+                    accept_empty=config.accept_empty,
+                    run_id=context.run.run_id,
+                    say=context.log.info,
+                )
+            except VerificationError as error:
+                yield failed_check(error, key)
+                raise
+            checks = [*content_checks(report, key), drift_check(report, key)]
             if declared.steps():
-                engine = operations.work(release).engine
-                accounts = [engine.account(pipeline, step) for pipeline, step in declared.steps()]
-                checks.append(account_check(accounts, context.run.run_config, key))
-            return dg.MaterializeResult(
-                metadata=product_metadata(report, operations.picture(declared, report)), check_results=checks
+                checks.append(_account(operations.work(release), declared, context.run.run_config, key))
+            shown = product_metadata(
+                report,
+                products.picture(declared, report, release.v_astra),
+                products.preview(declared, report),
             )
+            yield dg.MaterializeResult(metadata=shown, check_results=checks)
 
     return product
+
+
+def _account(
+    work: Work, declared: DeclaredProduct, run_config: Mapping[str, Any], key: dg.AssetKey
+) -> dg.AssetCheckResult:
+    accounts = [work.engine.account(pipeline, step) for pipeline, step in declared.steps()]
+    missing = [work.unavailable(pipeline, step) for pipeline, step in declared.steps()]
+    return account_check(accounts, run_config, key, [reason for reason in missing if reason is not None])

@@ -14,7 +14,8 @@ from astra_assets import __version__
 from astra_assets.cli.attempt import attempt
 from astra_assets.cli.data import create, demo, init, migrate, products
 from astra_assets.cli.inspect import datamodel, doctor, status, why
-from astra_assets.cli.work import cancel, plan, run
+from astra_assets.cli.release import diff, freeze, verify
+from astra_assets.cli.work import cancel, plan, run, srun
 from astra_assets.operations import expected_text
 
 
@@ -31,8 +32,12 @@ for verb in (
     init,
     migrate,
     run,
+    srun,
     create,
     products,
+    verify,
+    diff,
+    freeze,
     demo,
     plan,
     cancel,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import click
 
-from astra_assets.declared import products_of
 from astra_assets.operations import Operations
 from astra_assets.settings import load_settings
 
@@ -41,14 +40,18 @@ def init() -> None:
 @click.command()
 @click.option("--run2d", multiple=True, help="BOSS reduction to ingest, e.g. v6_2_1; repeat for several.")
 @click.option(
+    "--apred", multiple=True, help="APOGEE reduction to ingest, e.g. 1.5 or dr17; repeat for several."
+)
+@click.option(
     "--catalog", "catalogs", multiple=True, type=click.Path(), help="Source catalogue file keyed by sdss_id."
 )
 @click.argument("further", nargs=-1, type=click.Path(), metavar="[CATALOG]...")
 @click.option("--limit", type=click.IntRange(min=1), help="At most this many rows of each summary file.")
-@click.option("--release", help="Release whose reductions are meant, where --run2d is not given.")
+@click.option("--release", help="Release whose reductions are meant, where none is given.")
 def migrate(
     *,
     run2d: tuple[str, ...],
+    apred: tuple[str, ...],
     catalogs: tuple[str, ...],
     further: tuple[str, ...],
     limit: int | None,
@@ -56,9 +59,12 @@ def migrate(
 ) -> None:
     """Bring in new and changed spectra and sources; unchanged rows are not touched."""
     survey = operations()
+    survey.need_own_sources()
     survey.init(say)
     files = [*catalogs, *further]
-    report = survey.migrate(survey.release(release), run2d=run2d, catalogs=files, limit=limit, say=say)
+    report = survey.migrate(
+        survey.release(release), run2d=run2d, apred=apred, catalogs=files, limit=limit, say=say
+    )
     click.echo(report.table())
 
 
@@ -66,16 +72,53 @@ def migrate(
 @click.argument("names", nargs=-1, required=True, metavar="PRODUCT...")
 @click.option("--overwrite/--no-overwrite", default=False, help="Write also what has not changed.")
 @click.option("--limit", type=click.IntRange(min=1), help="Write a sample of at most this many rows per HDU.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(["gz", "plain", "tiles"]),
+    default=("gz",),
+    help="plain: also a copy without gzip; tiles: one with tile-compressed tables (.fits.fz, for funpack). They are "
+    "kept up to date from then on.",
+)
+@click.option(
+    "--accept-empty",
+    multiple=True,
+    metavar="COLUMN",
+    help="A column that may have lost all its values since the version before; `all` for any.",
+)
 @click.option("--release", help="Release that is named in the header.")
-def create(names: tuple[str, ...], overwrite: bool, limit: int | None, release: str | None) -> None:
+def create(
+    *,
+    names: tuple[str, ...],
+    overwrite: bool,
+    limit: int | None,
+    formats: tuple[str, ...],
+    accept_empty: tuple[str, ...],
+    release: str | None,
+) -> None:
     """Write summary products, e.g. mwmTargets astraAllStarSnowWhite; `all` for every one.
 
-    A product whose inputs are what they were is left alone.
+    Beside each come Parquet files, a sample and a page about its columns. What was made from the same inputs is left
+    alone. The first product that cannot be written ends the command; those before it are done.
     """
     survey = operations()
     chosen = survey.release(release)
-    for name in products_of(chosen) if names == ("all",) else names:
-        report = survey.create(name, chosen, overwrite=overwrite, limit=limit, say=say)
+    wanted = (
+        survey.products.available(chosen, say)
+        if names == ("all",)
+        else [survey.products.declared(n).name for n in names]
+    )
+    for name in wanted:
+        report = survey.products.create(
+            name,
+            chosen,
+            overwrite=overwrite,
+            limit=limit,
+            formats=formats,
+            accept_empty=accept_empty,
+            say=say,
+        )
         click.echo(report.path)
 
 

@@ -8,58 +8,74 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
-from astra_assets.cli.data import operations
+from astra_assets.cli.data import operations, say
 from astra_assets.cli.show import print_table
 from astra_assets.operations import OperationError
+
+if TYPE_CHECKING:
+    from astra_assets.standing import Standing
 
 
 @click.command()
 @click.option("--release", help="Release whose pipelines are listed.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
 def status(release: str | None, as_json: bool) -> None:
-    """Account for every step: inputs = results + failed + skipped + backlog.
+    """Account for every step: inputs = results + failed + skipped + backlog, and how far its batch is.
 
-    The exit code is 0 when every account is complete, 1 when there is a backlog and 3 when one does not balance.
+    The exit code is 0 when every account is complete, 1 when there is a backlog, 2 when that cannot be told (no tables yet, the
+    database does not answer) and 3 when an account does not balance. The backlog of a step whose program is not here does not
+    count.
     """
     survey = operations()
     work = survey.work(survey.release(release))
-    rows = [
-        (account, work.engine.active(pipeline, step))
-        for account, (pipeline, step) in work.accounts_of_steps()
-    ]
+    found = [work.standing(pipeline, step) for pipeline, step in work.steps()]
     if as_json:
-        content = [
-            {
-                **asdict(account),
-                "balanced": account.balanced,
-                "active_batch": batch.batch_id if batch else None,
-            }
-            for account, batch in rows
-        ]
-        click.echo(json.dumps(content, indent=1))
+        click.echo(json.dumps([standing_as_dict(standing) for standing in found], indent=1))
     else:
-        columns = ["step", "inputs", "results", "failed", "skipped", "backlog", "active batch", "reasons"]
-        print_table(
-            columns,
-            [
-                [
-                    f"{account.pipeline} {account.step}",
-                    *(f"{n:,}" for n in (account.inputs, account.results, account.failed, account.skipped)),
-                    f"{account.backlog:,}" + ("" if account.balanced else " DOES NOT BALANCE"),
-                    batch.batch_id if batch else "-",
-                    ", ".join(f"{code}: {count:,}" for code, count in account.by_code.items()),
-                ]
-                for account, batch in rows
-            ],
-            numbers={1, 2, 3, 4, 5},
-        )
-    if not all(account.balanced for account, _ in rows):
+        columns = ["step", "inputs", "results", "failed", "skipped", "backlog", "active batch", "done", "tasks running", "jobs",
+                   "reasons"]  # fmt: skip
+        print_table(columns, [standing_row(standing) for standing in found], numbers={1, 2, 3, 4, 5, 7, 8})
+        for standing in found:
+            if standing.unavailable:
+                say(
+                    f"{standing.account.pipeline} {standing.account.step} cannot run here: {standing.unavailable}"
+                )
+    if not all(standing.account.balanced for standing in found):
         sys.exit(3)
-    if any(account.backlog for account, _ in rows):
+    if any(standing.unfinished for standing in found):
         sys.exit(1)
+
+
+def standing_row(standing: Standing) -> list[str]:
+    """One line of the table of accounts."""
+    account, progress = standing.account, standing.progress
+    return [
+        f"{account.pipeline} {account.step}",
+        *(f"{n:,}" for n in (account.inputs, account.results, account.failed, account.skipped)),
+        f"{account.backlog:,}" + ("" if account.balanced else " DOES NOT BALANCE"),
+        standing.batch.batch_id if standing.batch else "-",
+        f"{progress.finished:,}/{progress.inputs:,}" if progress else "-",
+        f"{progress.running}/{progress.tasks}" if progress else "-",
+        ", ".join(standing.jobs) or "-",
+        ", ".join(f"{code}: {count:,}" for code, count in account.by_code.items()),
+    ]
+
+
+def standing_as_dict(standing: Standing) -> dict[str, object]:
+    """The same for programs."""
+    progress = standing.progress
+    return {
+        **asdict(standing.account),
+        "balanced": standing.account.balanced,
+        "active_batch": standing.batch.batch_id if standing.batch else None,
+        "progress": asdict(progress) if progress else None,
+        "jobs": list(standing.jobs),
+        "unavailable": standing.unavailable or None,
+    }
 
 
 @click.command()
@@ -74,7 +90,8 @@ def why(what: str) -> None:
     names = {pipeline.key: pipeline.name for pipeline in PIPELINES} | {
         each.name: each.name for each in PIPELINES
     }
-    found = explain(survey.database, names.get(what, what), list(names.values()))
+    client = survey.work(survey.release()).slurm_client
+    found = explain(survey.database, names.get(what, what), list(names.values()), client)
     if not found:
         raise OperationError(
             f"nothing is recorded about {what!r}: no batch, no skip and no failure; astra-assets status shows the accounts"
@@ -90,7 +107,7 @@ def why(what: str) -> None:
 
 @click.command()
 def doctor() -> None:
-    """List everything that is wrong with settings, folders, database and programs at once."""
+    """List everything that is wrong with settings, folders, database, cluster and programs at once."""
     from astra_assets.health import examine
 
     survey = operations()

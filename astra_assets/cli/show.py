@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from astra_assets.compute import Progress
 
 WIDEST = 1000
 """Columns of text that a line of a table may have."""
@@ -24,3 +30,38 @@ def print_table(
     # a table is as wide as its content, also where the terminal is not: a path that is cut is no path
     console = Console(width=max(Console().width, WIDEST), soft_wrap=True)
     console.print(table, no_wrap=True, crop=False)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[Progress], None] | None]:
+    """A bar on a terminal; None elsewhere, so that a log gets a line now and then."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn(label),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rest]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None, rest="")
+
+        def show(progress: Progress) -> None:
+            rest = f"{progress.failed} failed, {progress.skipped} skipped, {progress.running} of {progress.tasks} tasks running"
+            bar.update(task, total=progress.inputs, completed=progress.finished, rest=rest)
+
+        yield show
+
+
+def size(n_bytes: float) -> str:
+    """A number of bytes as people read it."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "bytes" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"

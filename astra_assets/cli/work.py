@@ -1,166 +1,178 @@
-"""Verbs about work: run and plan.
+"""Verbs about work: run, srun, plan and cancel.
 
-Belongs here: their arguments and what they print. Does not belong here: how work is planned and run (`work`).
+Belongs here: what they do in which order, and what they print. Does not belong here: which steps are meant and what is asked for
+(`steps`), how work is planned and run (`work`).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from astra_assets.cli.data import operations, say
-from astra_assets.operations import OperationError, find_pipeline
+from astra_assets.cli.show import print_table, progress_bar, size
+from astra_assets.cli.steps import HERE, asked, chosen, named_steps, resources, restrictions
+from astra_assets.operations import OperationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
-    from astra_assets.compute import Progress
     from astra_assets.pipelines.base import Pipeline, Step
-
-
-def step_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that `run` and `plan` share."""
-    options = [
-        click.argument("pipeline"),
-        click.argument("model", required=False),
-        click.option("--step", "step_name", help="Only this step of the pipeline, e.g. star."),
-        click.option("--procs", type=click.IntRange(min=1), help="Worker processes.  [default: all cores]"),
-        click.option("--nodes", type=click.IntRange(min=1), help="Tasks that the batch is cut into."),
-        click.option("--time", help="Wall time, e.g. 48:00:00."),
-        click.option("--release", help="Release that the results are for."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def chosen_steps(name: str, model: str | None, step_name: str | None) -> tuple[Pipeline, list[Step]]:
-    """The steps of a pipeline that were asked for, in order.
-
-    Raises:
-        OperationError: the pipeline has no such step, or none on that model.
-    """
-    pipeline = find_pipeline(name)
-    steps = [
-        step
-        for step in pipeline.steps
-        if step_name in (None, step.name) and model in (None, step.inputs.__name__)
-    ]
-    if not steps:
-        known = ", ".join(f"{step.name} ({step.inputs.__name__})" for step in pipeline.steps)
-        raise OperationError(f"{pipeline.name} has no step like that; it has: {known}")
-    return pipeline, steps
+    from astra_assets.settings import Compute
+    from astra_assets.standing import Preview
+    from astra_assets.work import Work
 
 
 @click.command()
-@step_options
-@click.option(
-    "--sdss-ids", type=int, multiple=True, metavar="ID", help="Only this object; repeat for several."
-)
-@click.option("--limit", type=click.IntRange(min=1), help="At most this many inputs; the rest is a backlog.")
-@click.option("--retry-failed", is_flag=True, help="Also what failed as often as is allowed.")
-@click.option("--force", is_flag=True, help="Also what has a result.")
-def run(
+@named_steps
+@restrictions
+@resources(HERE)
+def run(**options: Any) -> None:
+    """Run PIPELINE (on inputs of MODEL, e.g. BossCombinedSpectrum) on everything without a result, on this machine."""
+    run_steps("local", **options)
+
+
+@click.command()
+@named_steps
+@restrictions
+@resources()
+def srun(**options: Any) -> None:
+    """Run PIPELINE (on inputs of MODEL, e.g. BossCombinedSpectrum) on everything without a result, on the Slurm cluster.
+
+    Every step is one array job, each task of which has a node. What is not asked for here is as astra.toml says in [slurm],
+    else as the pipeline declares it. When this program ends, in whatever way but by Ctrl-C and `y`, the job goes on, and the
+    same command attaches to it.
+    """
+    run_steps("slurm", **options)
+
+
+def run_steps(
+    compute: Compute,
     *,
     pipeline: str,
-    model: str | None,
+    words: tuple[str, ...],
     step_name: str | None,
-    procs: int | None,
-    nodes: int | None,
-    time: str | None,
     release: str | None,
     sdss_ids: tuple[int, ...],
     limit: int | None,
     retry_failed: bool,
     force: bool,
+    **asked_for: Any,
 ) -> None:
-    """Run PIPELINE (on inputs of MODEL, e.g. BossCombinedSpectrum) on everything without a result, on this machine."""
-    from astra_assets.pipelines.options import Resources
+    """Run steps one after the other; those that do not need each other wait for the cluster together."""
+    from astra_assets.compute import Batch
     from astra_assets.work import Restriction
 
     survey = operations()
-    work = survey.work(survey.release(release))
-    chosen, steps = chosen_steps(pipeline, model, step_name)
-    restriction = Restriction(sdss_ids, limit, retry_failed, force)
-    for step in steps:
-        work.submit(chosen, step, restriction, Resources(nodes, procs, time), say)
-        with progress_bar(f"{chosen.name} {step.name}") as progress:
-            account = work.collect(chosen, step, say, progress)
+    work = survey.work(survey.release(release), compute)
+    chosen_pipeline, steps, objects = chosen(pipeline, words, step_name)
+    restriction = Restriction((*objects, *sdss_ids), limit, retry_failed, force)
+    wanted = asked(asked_for)
+    waiting: list[Step] = []
+    try:
+        for step in steps:
+            if any(earlier.inputs is step.inputs for earlier in waiting) or (waiting and compute == "local"):
+                collect(work, chosen_pipeline, waiting)
+            submitted = work.submit(chosen_pipeline, step, restriction, wanted, say)
+            waiting.append(step)
+            if not isinstance(submitted, Batch):
+                collect(work, chosen_pipeline, [waiting.pop()])
+        collect(work, chosen_pipeline, waiting)
+    except KeyboardInterrupt:
+        ask_to_stop(work, chosen_pipeline, waiting)
+        raise
+
+
+def collect(work: Work, pipeline: Pipeline, waiting: list[Step]) -> None:
+    """Wait for the batches of these steps and print their accounts; none is left in the list."""
+    while waiting:
+        step = waiting[0]
+        with progress_bar(f"{pipeline.name} {step.name}") as progress:
+            account = work.collect(pipeline, step, say, progress)
         click.echo(account)
         if not account.balanced:
             raise OperationError(
                 f"{account}; please report this with the output of: astra-assets status --json"
             )
+        del waiting[0]
 
 
-@contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[Progress], None] | None]:
-    """A bar on a terminal; None elsewhere, so that a log gets a line now and then."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn(label),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rest]}"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None, rest="")
-
-        def show(progress: Progress) -> None:
-            rest = f"{progress.failed} failed, {progress.skipped} skipped"
-            bar.update(task, total=progress.inputs, completed=progress.finished, rest=rest)
-
-        yield show
+def ask_to_stop(work: Work, pipeline: Pipeline, steps: Sequence[Step]) -> None:
+    """After Ctrl-C: whether jobs on the cluster are to end; where nobody can be asked they go on."""
+    for step in steps:
+        jobs = work.jobs(pipeline, step)
+        if not jobs:
+            continue
+        name = f"job {', '.join(jobs)} of {pipeline.name} {step.name}"
+        if sys.stdin.isatty() and click.confirm(f"Cancel {name} on the cluster?", err=True):
+            say(work.stop(pipeline, step) or f"{name} has ended already")
+        else:
+            say(
+                f"{name} goes on. The same command attaches to it; astra-assets cancel "
+                f"{work.batch_id(pipeline, step)} ends it"
+            )
 
 
 @click.command()
-@step_options
+@named_steps
+@click.option("--limit", type=click.IntRange(min=1), help="At most this many inputs.")
+@click.option(
+    "--compute", type=click.Choice(["local", "slurm"]), help="Where to run.  [default: ASTRA_COMPUTE]"
+)
+@resources()
 def plan(
     *,
     pipeline: str,
-    model: str | None,
+    words: tuple[str, ...],
     step_name: str | None,
-    procs: int | None,
-    nodes: int | None,
-    time: str | None,
     release: str | None,
+    limit: int | None,
+    compute: Compute | None,
+    **asked_for: Any,
 ) -> None:
-    """Say what `run` would do with PIPELINE, without doing it."""
-    from astra_assets.cli.show import print_table
-    from astra_assets.compute.states import duration
-    from astra_assets.pipelines.options import Resources
+    """Say what `run` or `srun` would do with PIPELINE, without doing it.
 
+    Node hours follow from how long results took so far, disk space from the last batch.
+    """
     survey = operations()
-    work = survey.work(survey.release(release))
-    chosen, steps = chosen_steps(pipeline, model, step_name)
-    rows = []
-    for step in steps:
-        preview = work.preview(chosen, step, Resources(nodes, procs, time))
-        each = -(-preview.account.backlog // preview.tasks)
-        expected = "unknown: no result yet" if preview.seconds is None else duration(preview.seconds)
-        rows.append(
-            [step.name, f"{preview.account.backlog:,}", preview.tasks, f"{each:,}", preview.procs, expected]
-        )
-    columns = ["step", "inputs to look at", "tasks", "inputs per task", "processes per task", "expected time"]
-    print_table(columns, rows, numbers={1, 2, 3, 4})
+    work = survey.work(survey.release(release), compute)
+    chosen_pipeline, steps, objects = chosen(pipeline, words, step_name)
+    if objects:
+        raise click.UsageError("plan is about everything without a result: leave the SDSS_IDs out")
+    wanted = asked(asked_for)
+    previews = [work.preview(chosen_pipeline, step, wanted, limit) for step in steps]
+    columns = ["step", "inputs to look at", "tasks", "inputs per task", "processes per task", "expected time",
+               "node hours", "disk"]  # fmt: skip
+    print_table(columns, [preview_row(preview) for preview in previews], numbers={1, 2, 3, 4, 6, 7})
+    for preview in previews:
+        for note in preview.notes:
+            say(f"{preview.account.pipeline} {preview.account.step}: {note}")
+
+
+def preview_row(preview: Preview) -> list[object]:
+    """One line of what would be done."""
+    from astra_assets.compute.states import duration
+
+    unknown = preview.seconds is None or preview.node_hours is None
+    return [
+        preview.account.step,
+        f"{preview.inputs:,}",
+        preview.tasks,
+        f"{preview.inputs_per_task:,}",
+        preview.options.procs,
+        "unknown: no result yet" if preview.seconds is None else duration(preview.seconds),
+        "-" if unknown else f"{preview.node_hours:,.2f}",
+        size(preview.disk),
+    ]
 
 
 @click.command()
 @click.argument("batch_id")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def cancel(batch_id: str, yes: bool) -> None:
-    """End the batch BATCH_ID without collecting it; what its workers made is not used."""
+    """End the batch BATCH_ID without collecting it, its jobs on a cluster too; what its workers made is not used."""
     survey = operations()
     work = survey.work(survey.release())
     if not yes:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from astra_assets.compute.batch import Batch
 from astra_assets.compute.states import TaskState
-from astra_assets.pipelines.base import Step
+from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.options import Resources, SlurmOptions
 
 
@@ -27,16 +27,25 @@ class Backend(Protocol):
     def poll_seconds(self) -> float:
         """How long to wait at most between two looks at a running batch."""
 
-    def options(self, step: Step, resources: Resources) -> SlurmOptions:
+    def options(self, pipeline: Pipeline, step: Step, resources: Resources) -> SlurmOptions:
         """What a batch of this step gets: number of tasks (`nodes`), processes of each (`procs`), and the rest.
 
         What `resources` asks for wins over everything else.
         """
 
     def start(self, batch: Batch, tasks: Sequence[int]) -> str | None:
-        """Start these tasks, none of which runs; returns what the backend calls the job.
+        """Start these tasks, none of which runs; returns what the backend calls the job, None while it cannot tell.
 
         Called again for tasks that stopped: they go on after the parts that exist.
+
+        Raises:
+            BatchError: the backend does not accept the batch as it is asked for.
+        """
+
+    def resume(self, batch: Batch) -> None:
+        """A new run goes on with a batch: what ended an earlier run with an error is not an error any more.
+
+        Tasks that were `BROKEN` when an earlier run was told so are `STOPPED` from now on.
         """
 
     def poll(self, batch: Batch) -> Mapping[int, TaskState]:
@@ -47,3 +56,6 @@ class Backend(Protocol):
 
     def cancel(self, batch: Batch) -> None:
         """End all tasks of the batch; returns when none can write any more."""
+
+    def abandon(self, batch_id: str, job: str | None) -> None:
+        """End what may still run for a batch whose folder is gone; `job` is what `start` returned for it last."""

@@ -11,10 +11,11 @@ $ASTRA_HOME/batches/<pipeline key>-<step>/<batch id>/
     tasks/<n>/in-hand.txt           what each worker process is at
     tasks/<n>/deaths.json           which inputs were in hand when processes died, and how often
     logs/task-<n>.log               what the processes of a task say
+    jobs/<n>.json                   what was submitted to a cluster, and how its tasks ended
 ```
 
-A batch never changes once it is planned. Not here: how it is planned (`plan`), run (`worker`) and collected
-(`collect`).
+A batch never changes once it is planned, but for what a cluster is asked for (`slurm`). Not here: how it is
+planned (`plan`), run (`worker`) and collected (`collect`).
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Limits:
         restarts: how often a task that died is started again without having finished a single input more.
     """
 
-    chunk_rows: int = 50_000
+    chunk_rows: int = 20_000
     row_group: int = 5_000
     flush_rows: int = 1_000
     flush_seconds: float = 20.0
@@ -137,6 +138,11 @@ class Batch:
     def log_file(self, task: int) -> Path:
         """What the processes of one task print."""
         return self.directory / "logs" / f"task-{task}.log"
+
+    @property
+    def jobs_folder(self) -> Path:
+        """Where is written down what was submitted to a cluster."""
+        return self.directory / "jobs"
 
     def context(self) -> WorkContext:
         """What `setup` and the function of the step are told."""

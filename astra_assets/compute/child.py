@@ -45,7 +45,8 @@ class Broken:
 class Finished:
     """What became of one input: a row, or a state (`failed`, `skipped`) with code and message.
 
-    `trace` is the traceback of an unexpected exception, for the log; `peak_memory` is of the process, in MB.
+    `trace` is the traceback of an unexpected exception, for the log; `peak_memory` is of the process, in MB,
+    `cpu_seconds` what it has used so far.
     """
 
     row: dict[str, Any] | None
@@ -54,6 +55,7 @@ class Finished:
     message: str = ""
     trace: str = ""
     peak_memory: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 def serve(connection: Connection[Any, Any], directory: Path) -> None:
@@ -113,7 +115,7 @@ class Work:
             return _reason("failed", type(error).__name__, str(error) or repr(error), trace)
         if "t_elapsed" in values and values["t_elapsed"] is None:
             values["t_elapsed"] = time.perf_counter() - started
-        return Finished(values, peak_memory=peak_memory())
+        return Finished(values, peak_memory=peak_memory(), cpu_seconds=time.process_time())
 
     def _call(self, row: dict[str, Any]) -> Any:
         function = self.step.function
@@ -132,7 +134,7 @@ def peak_memory() -> float:
 
 
 def _reason(state: str, code: str, message: str, trace: str = "") -> Finished:
-    return Finished(None, state, code, message[:MESSAGE_LENGTH], trace, peak_memory())
+    return Finished(None, state, code, message[:MESSAGE_LENGTH], trace, peak_memory(), time.process_time())
 
 
 def _ignore_signals() -> None:

@@ -6,6 +6,7 @@ batch (`engine`).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -43,7 +44,7 @@ class Parts:
         keys: keys of all inputs, ascending; `attempts` and `earlier` are the columns of the manifest beside
             them.
         files: parts by kind.
-        seen: True for each input that is in a part.
+        seen: True for each input that is in a part, `made` for each that is in a part of results.
     """
 
     keys: np.ndarray[Any, Any]
@@ -51,9 +52,11 @@ class Parts:
     earlier: np.ndarray[Any, Any]
     files: dict[str, list[Path]] = field(default_factory=lambda: {RESULTS: [], FAILURES: []})
     seen: np.ndarray[Any, Any] = field(init=False)
+    made: np.ndarray[Any, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         self.seen = np.zeros(len(self.keys), dtype=bool)
+        self.made = np.zeros(len(self.keys), dtype=bool)
 
     def places(self, keys: pa.ChunkedArray) -> np.ndarray[Any, Any]:
         """Places of these keys in the manifest; -1 for keys that are not in it."""
@@ -75,29 +78,37 @@ class Collected:
 def check_parts(batch: Batch, shape: ResultShape) -> Parts:
     """Read the keys of all parts and compare them with the manifest.
 
+    An input may be in a part of results and in one of failures: two copies of a task lived at once, and one gave
+    it up while the other made it. It has its result then.
+
     Raises:
         PartError: a part cannot be read, has other columns than its batch, or an input that is not in the
-            manifest or in another part already.
+            manifest or in another part of its kind already.
     """
     manifest = pq.read_table(batch.manifest, columns=[shape.key_name, ATTEMPTS, EARLIER])
     columns = (manifest[name].to_numpy() for name in (shape.key_name, ATTEMPTS, EARLIER))
     parts = Parts(*columns)
     schemas = {RESULTS: shape.schema, FAILURES: failure_schema(shape.key_name)}
-    for task in range(len(batch.tasks)):
-        for kind, schema in schemas.items():
-            for path in part_files(batch.task_folder(task), kind):
-                try:
-                    _check_part(path, schema, parts, shape.key_name)
-                except PartError as error:
-                    advice = (
-                        f"Cancel the batch (astra-assets cancel {batch.batch_id}) and run the step again."
-                    )
-                    raise PartError(f"{error}. {advice}") from error
-                parts.files[kind].append(path)
+    for kind, schema in schemas.items():
+        of_kind = np.zeros(len(parts.keys), dtype=bool)
+        for path in itertools.chain(
+            *(part_files(batch.task_folder(task), kind) for task in range(len(batch.tasks)))
+        ):
+            try:
+                _check_part(path, schema, parts, shape.key_name, of_kind)
+            except PartError as error:
+                advice = f"Cancel the batch (astra-assets cancel {batch.batch_id}) and run the step again."
+                raise PartError(f"{error}. {advice}") from error
+            parts.files[kind].append(path)
+        parts.seen |= of_kind
+        if kind == RESULTS:
+            parts.made = of_kind
     return parts
 
 
-def _check_part(path: Path, schema: pa.Schema, parts: Parts, key_name: str) -> None:
+def _check_part(
+    path: Path, schema: pa.Schema, parts: Parts, key_name: str, of_kind: np.ndarray[Any, Any]
+) -> None:
     try:
         found = pq.read_schema(path)
         if not found.equals(schema):
@@ -109,12 +120,12 @@ def _check_part(path: Path, schema: pa.Schema, parts: Parts, key_name: str) -> N
     if (places < 0).any():
         stranger = keys[int(np.argmax(places < 0))].as_py()
         raise PartError(f"{path}: {key_name} {stranger} is not an input of this batch")
-    known = parts.seen[places]
+    known = of_kind[places]
     unique, counts = np.unique(places, return_counts=True)
     if known.any() or (counts > 1).any():
         twice = places[known][0] if known.any() else unique[counts > 1][0]
         raise PartError(f"{path}: {key_name} {parts.keys[twice]} is in the parts of this batch twice")
-    parts.seen[places] = True
+    of_kind[places] = True
 
 
 def _difference(found: pa.Schema, wanted: pa.Schema) -> str:
@@ -144,13 +155,18 @@ class Collector:
             self._forget_settled(connection)
             self._forget_replaced(connection)
             for path in parts.files[FAILURES]:
-                self._write_failures(connection, pq.read_table(path), parts)
+                self._write_failures(connection, self._failures(path, parts), parts)
         return counts
+
+    def _failures(self, path: Path, parts: Parts) -> pa.Table:
+        """The rows of a part of failures whose inputs have no result in another part."""
+        rows = pq.read_table(path)
+        return rows.filter(pa.array(~parts.made[parts.places(rows[self.inputs.key_name])]))
 
     def _counts(self, parts: Parts) -> Collected:
         results = sum(pq.read_metadata(path).num_rows for path in parts.files[RESULTS])
-        states = [pq.read_table(path, columns=["state"])["state"] for path in parts.files[FAILURES]]
-        failed = sum(pc.sum(pc.equal(each, "failed")).as_py() for each in states)
+        states = [self._failures(path, parts)["state"] for path in parts.files[FAILURES]]
+        failed = sum(pc.sum(pc.equal(each, "failed")).as_py() or 0 for each in states)
         return Collected(results, failed, sum(len(each) for each in states) - failed)
 
     def _close(self, connection: Connection, counts: Collected) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
@@ -31,9 +32,10 @@ PRELOAD = (
 
 @dataclass(frozen=True)
 class Died:
-    """A worker process ended by itself; `reason` is its signal or exit status."""
+    """A worker process ended by itself; `reason` is its signal or exit status, `killed` True for signal 9."""
 
     reason: str
+    killed: bool = False
 
 
 Answer = Ready | Broken | Finished | Died
@@ -75,6 +77,7 @@ class Crew:
         self.directory, self.size = directory, size
         self.members: list[Member] = []
         self.memory: dict[int, float] = {}
+        self.cpu: dict[int | None, float] = {}
         self._context = multiprocessing.get_context("forkserver")
 
     @property
@@ -86,6 +89,11 @@ class Crew:
     def busy(self) -> list[Member]:
         """Members that have a row in hand."""
         return [member for member in self.members if member.row is not None]
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the members."""
+        return [member.process.pid for member in self.members if member.process.pid is not None]
 
     def fill(self, wanted: int) -> None:
         """Start processes until there are `wanted`, or as many as the crew may have."""
@@ -119,7 +127,8 @@ class Crew:
             if isinstance(answer, Ready):
                 member.ready = True
             elif isinstance(answer, Finished):
-                self.memory[member.slot] = answer.peak_memory
+                self.memory[member.slot] = max(answer.peak_memory, self.memory.get(member.slot, 0.0))
+                self.cpu[member.process.pid] = answer.cpu_seconds
             yield member, answer
 
     def _bury(self, member: Member) -> Died:
@@ -127,7 +136,9 @@ class Crew:
         self.members.remove(member)
         member.connection.close()
         code = member.process.exitcode
-        return Died(f"signal {-code}" if code is not None and code < 0 else f"exit status {code}")
+        if code is not None and code < 0:
+            return Died(f"signal {-code}", killed=-code == signal.SIGKILL)
+        return Died(f"exit status {code}")
 
     def dismiss(self) -> None:
         """End all processes at once, whatever they have in hand."""

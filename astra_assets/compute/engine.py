@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ class Engine:
         paths: folders of the deployment.
         v_astra: version of the products, such as `0.8.1`.
         settings: further settings that workers are told.
-        backend: where batches run.
+        backend: where new batches run.
+        others: further backends; a batch goes on where it was planned for.
         max_attempts: failures after which an input is left alone.
         limits: sizes and intervals.
         pipelines: where the pipelines are looked up that others name in `after`, before the registered ones.
@@ -66,6 +68,7 @@ class Engine:
     max_attempts: int = 2
     limits: Limits = field(default_factory=Limits)
     pipelines: tuple[Pipeline, ...] = ()
+    others: tuple[Backend, ...] = ()
 
     def run(
         self,
@@ -101,10 +104,9 @@ class Engine:
         """
         active = self.active(pipeline, step)
         if active is not None:
-            log.info("%s %s: going on with batch %s", pipeline.name, step.name, active.batch_id)
-            return active
+            return self._attached(active, resources)
         selection = Selection(sdss_ids, limit, retry_failed, force)
-        options = self.backend.options(step, resources)
+        options = self.backend.options(pipeline, step, resources)
         folders.clear_leftovers(self.paths.step_folder(pipeline, step))
         draft = self._draft(pipeline, step, options)
         filling = folders.planning_folder(draft.directory)
@@ -131,8 +133,19 @@ class Engine:
         return replace(found, attached=found.batch_id != batch.batch_id)
 
     def start(self, batch: Batch) -> None:
-        """Start the tasks of a batch that neither run nor are done; returns at once."""
-        job = Watch(self.backend, batch).start_stopped()
+        """Start the tasks of a batch that neither run nor are done; returns at once.
+
+        Raises:
+            BatchError: they are not accepted as they are asked for; the message says what to change. A batch
+                that has not made anything yet is cancelled then.
+        """
+        watch = Watch(self.backend_of(batch), batch)
+        try:
+            watch.backend.resume(batch)
+            job = watch.start_stopped()
+        except BatchError:
+            self._cancel_if_empty(watch)
+            raise
         if job is not None:
             self._ledger.started(batch.batch_id, job)
 
@@ -146,17 +159,16 @@ class Engine:
             BatchError: a task cannot go on, or a part is not what it should be; the message says what to do.
         """
         pipeline, step = batch.declaration()
-        watch = Watch(self.backend, batch)
+        watch = Watch(self.backend_of(batch), batch, partial(self._ledger.started, batch.batch_id))
         try:
             watch.wait(progress or Sparingly(log.info))
             parts = self._checked_parts(batch, ResultShape(pipeline, step, batch.context()))
         except BaseException as error:
-            kept = self.backend.detach(batch)
+            kept = watch.backend.detach(batch)
             if not isinstance(error, Exception):
                 log.warning("%s %s, batch %s: %s", batch.pipeline, batch.step, batch.batch_id, kept)
-            elif isinstance(error, BatchError) and not watch.has_parts():
-                # Nothing is lost, and whoever has mended the cause may want other settings.
-                self.cancel(batch)
+            elif isinstance(error, BatchError):
+                self._cancel_if_empty(watch)
             raise
         collected = Collector(self.database, batch, self.inputs(pipeline, step)).collect(parts)
         if collected is None:
@@ -187,18 +199,56 @@ class Engine:
                 "%s %s: batch %s is given up and its inputs are planned again: %s; %s",
                 pipeline.name, step.name, entry.batch_id, error, where,
             )  # fmt: skip
+            for backend in (self.backend, *self.others):
+                if backend.name == entry.backend:
+                    backend.abandon(entry.batch_id, entry.job)
             self._ledger.cancelled(entry.batch_id)
             return None
 
     def cancel(self, batch: Batch) -> None:
         """End a batch without collecting it. What its workers made is not used; its inputs are unprocessed again."""
-        self.backend.cancel(batch)
+        self.backend_of(batch).cancel(batch)
         self._ledger.cancelled(batch.batch_id)
+
+    def backend_of(self, batch: Batch) -> Backend:
+        """The backend that a batch was planned for, whichever is used for new ones.
+
+        Raises:
+            BatchError: this engine has no such backend.
+        """
+        for backend in (self.backend, *self.others):
+            if backend.name == batch.backend:
+                return backend
+        raise BatchError(
+            f"batch {batch.batch_id} of {batch.pipeline} {batch.step} was planned for {batch.backend!r}, which is not "
+            f"available here. Run the step where it is (ASTRA_COMPUTE={batch.backend}): it goes on there."
+        )
 
     def inputs(self, pipeline: Pipeline, step: Step) -> StepInputs:
         """The inputs of a step in the version of this engine."""
         after = tuple(self._pipeline(name).table for name in pipeline.after)
         return StepInputs(pipeline, step, major_minor(self.v_astra), self.max_attempts, after)
+
+    def _attached(self, batch: Batch, resources: Resources) -> Batch:
+        """The active batch. What is asked of a cluster anew holds for tasks that are started from now on."""
+        label = f"{batch.pipeline} {batch.step}: going on with batch {batch.batch_id}"
+        where = (
+            "" if batch.backend == self.backend.name else f", on {batch.backend}, for which it was planned"
+        )
+        log.info("%s%s", label, where)
+        # Into how many tasks it is cut and with how many processes each runs is fixed with the batch.
+        asked = replace(resources, nodes=None, procs=None).over(batch.slurm)
+        if asked == batch.slurm:
+            return batch
+        log.info("%s: %s; for tasks that are started from now on", label, asked)
+        changed = replace(batch, slurm=asked)
+        changed.write()
+        return changed
+
+    def _cancel_if_empty(self, watch: Watch) -> None:
+        """Cancel a batch that has made nothing: whoever has mended the cause of an error may want other settings."""
+        if not watch.has_parts():
+            self.cancel(watch.batch)
 
     @property
     def _ledger(self) -> Ledger:

@@ -18,9 +18,13 @@ _WIDTH = 21
 
 
 class InHand:
-    """The inputs in hand, one slot for each worker process, and the number of deaths by input."""
+    """The inputs in hand, one slot for each worker process, and the number of deaths by input.
 
-    def __init__(self, folder: Path) -> None:
+    With `spare` what was in hand when the process before was killed is not blamed for that (the task was short
+    of memory), only done last and alone.
+    """
+
+    def __init__(self, folder: Path, *, spare: bool = False) -> None:
         self.path = folder / "in-hand.txt"
         self.deaths_path = folder / "deaths.json"
         self.deaths = {int(key): int(count) for key, count in (read_json(self.deaths_path) or {}).items()}
@@ -29,17 +33,17 @@ class InHand:
         left = [key for key in map(int, re.findall(r"\d+", text)) if key]
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
         if left:
-            self.blame(left)
+            self.blame(left, 0 if spare else 1)
 
     def put(self, slot: int, key: int) -> None:
         """Worker process number `slot` takes up an input; 0 for none."""
         # One write at a fixed place without flushing: the kernel keeps it when the process is killed.
         os.pwrite(self._descriptor, f"{key:>{_WIDTH - 1}}\n".encode("ascii"), slot * _WIDTH)
 
-    def blame(self, keys: list[int]) -> None:
-        """Processes died with these inputs in hand."""
+    def blame(self, keys: list[int], deaths: int = 1) -> None:
+        """Processes died with these inputs in hand; `deaths` is how much that counts for each."""
         for key in keys:
-            self.deaths[key] = self.deaths.get(key, 0) + 1
+            self.deaths[key] = self.deaths.get(key, 0) + deaths
         write_json(self.deaths_path, {str(key): count for key, count in self.deaths.items()})
 
     def clear(self) -> None:

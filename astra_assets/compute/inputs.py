@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
 from sqlalchemy import (
     Alias,
     BigInteger,
     Column,
     ColumnElement,
     FromClause,
-    Integer,
     Select,
     String,
     Table,
@@ -61,9 +61,14 @@ EARLIER = "earlier_result"
 NO_RESULT, OUTDATED_RESULT, CURRENT_RESULT = 0, 1, 2
 
 RECORDED = "recorded_outcome"
-"""Column of the query: 1 where there is an outcome of one of the deciding steps, whether it still holds or not."""
+"""1 where there is an outcome of one of the deciding steps, whether it still holds or not; not in the manifest."""
 
 _NEED = "need_"
+
+_HISTORY = f"{_NEED}history"
+"""Column of the query that has all three of them in one number, since each column costs time with each row."""
+
+_EARLIER_STEP, _RECORDED_STEP, _ATTEMPTS_STEP = 1, 4, 8
 
 
 @dataclass(frozen=True)
@@ -140,12 +145,17 @@ class StepInputs:
         later = self.pipeline.steps[self.pipeline.steps.index(self.step) + 1 :] if self.step.is_filter else ()
         return (*before, self.step, *(step for step in later if step.inputs is self.step.inputs))
 
-    def unprocessed(self, selection: Selection) -> Select[Any]:
+    def unprocessed(self, selection: Selection, keys: tuple[int, int | None] | None = None) -> Select[Any]:
         """Rows of the manifest, in the order of their keys, with the columns that requirements need.
 
-        The limit of the selection is applied only where nothing is left out by requirements afterwards.
+        With `keys` only inputs from the first key up to the second, which is not included (None: no end). The
+        limit of the selection is applied only where nothing is left out by requirements afterwards.
         """
         query = select(*self._columns().values()).select_from(self._joined()).where(*self._eligible())
+        if keys is not None:
+            first, end = keys
+            query = query.where(self.key >= first)
+            query = query if end is None else query.where(self.key < end)
         if selection.sdss_ids is not None:
             query = query.where(_one_of(table_of(Source).c.sdss_id, selection.sdss_ids))
         if not selection.force:
@@ -184,14 +194,28 @@ class StepInputs:
     @property
     def manifest_columns(self) -> tuple[str, ...]:
         """Names of the columns that stay in the manifest, before `gather`."""
-        return (*self._kept_columns(), ATTEMPTS, EARLIER)
+        return (*self._kept_columns(), *self.step.lookups, ATTEMPTS, EARLIER)
 
     def needed_as(self, step: Step, name: str) -> str:
         """Name in the query of a column that a requirement of `step` needs."""
-        shared = name in self._kept_columns() and (
-            step is self.step or name not in {*step.columns, *self.step.columns}
-        )
+        own = {*step.columns, *step.lookups, *self.step.columns, *self.step.lookups}
+        kept = name in self._kept_columns() or name in self.step.lookups
+        shared = kept and (step is self.step or name not in own)
         return name if shared else f"{_NEED}{step.name}_{name}"
+
+    def lookups(self, selection: Selection) -> dict[str, Select[Any]]:
+        """The queries of what is looked up by source, by the name of the column that it becomes."""
+        found = dict(self.step.lookups)
+        for step, number in self.requirements:
+            for name in step.requires[number].needs:
+                if name in step.lookups:
+                    found[self.needed_as(step, name)] = step.lookups[name]
+        if selection.sdss_ids is not None:
+            chosen = select(Source.pk).where(_one_of(table_of(Source).c.sdss_id, selection.sdss_ids))
+            found = {
+                name: query.where(query.selected_columns[0].in_(chosen)) for name, query in found.items()
+            }
+        return {name: query.params(**self.parameters) for name, query in found.items()}
 
     @property
     def is_current(self) -> ColumnElement[bool]:
@@ -210,15 +234,11 @@ class StepInputs:
 
     def _columns(self) -> dict[str, ColumnElement[Any]]:
         columns = self._kept_columns()
-        own = self.outcomes[self.step.name]
-        failed_before = and_(self._holds(self.step.name), own.c.state == "failed")
-        columns[ATTEMPTS] = type_coerce(case((failed_before, own.c.attempts), else_=0), Integer)
-        columns[EARLIER] = type_coerce(self._earlier(), Integer)
-        recorded = or_(*(alias.c.pk.is_not(None) for alias in self.outcomes.values()))
-        columns[RECORDED] = type_coerce(case((recorded, 1), else_=0), Integer)
+        columns[_HISTORY] = type_coerce(self._history(), BigInteger)
         for step, number in self.requirements:
             for name in step.requires[number].needs:
-                columns.setdefault(self.needed_as(step, name), self._needed(step, name))
+                if name not in step.lookups:
+                    columns.setdefault(self.needed_as(step, name), self._needed(step, name))
         return {name: column.label(name) for name, column in columns.items()}
 
     def _kept_columns(self) -> dict[str, ColumnElement[Any]]:
@@ -231,9 +251,15 @@ class StepInputs:
         columns["sdss_id"] = source.c.sdss_id
         return columns | dict(self.step.columns)
 
-    def _earlier(self) -> ColumnElement[int]:
+    def _history(self) -> ColumnElement[int]:
+        """ATTEMPTS, EARLIER and RECORDED in one number."""
+        own = self.outcomes[self.step.name]
+        failed_before = and_(self._holds(self.step.name), own.c.state == "failed")
+        attempts = case((failed_before, own.c.attempts), else_=0)
+        recorded = or_(*(alias.c.pk.is_not(None) for alias in self.outcomes.values()))
         missing = self.results.c[self.key_name].is_(None)
-        return case((missing, NO_RESULT), (self.is_current, CURRENT_RESULT), else_=OUTDATED_RESULT)
+        earlier = case((missing, NO_RESULT), (self.is_current, CURRENT_RESULT), else_=OUTDATED_RESULT)
+        return attempts * _ATTEMPTS_STEP + case((recorded, _RECORDED_STEP), else_=0) + earlier * _EARLIER_STEP
 
     def _needed(self, step: Step, name: str) -> ColumnElement[Any]:
         if name == self.key_name:
@@ -296,6 +322,19 @@ class StepInputs:
         exhausted: ColumnElement[bool] = outcome.c.attempts >= self.max_attempts
         failed = false() if selection.retry_failed else and_(outcome.c.state == "failed", exhausted)
         return and_(self._holds(step), or_(outcome.c.state == "skipped", failed))
+
+
+def with_history(rows: pa.Table) -> pa.Table:
+    """Rows of `StepInputs.unprocessed` with the columns ATTEMPTS, EARLIER and RECORDED."""
+    history = rows[_HISTORY].to_numpy()
+    columns = {
+        ATTEMPTS: history // _ATTEMPTS_STEP,
+        EARLIER: history % _RECORDED_STEP // _EARLIER_STEP,
+        RECORDED: history % _ATTEMPTS_STEP // _RECORDED_STEP,
+    }
+    for name, values in columns.items():
+        rows = rows.append_column(name, pa.array(values))
+    return rows
 
 
 def _one_of(column: Column[Any], values: Sequence[int]) -> ColumnElement[bool]:

@@ -28,6 +28,7 @@ class Entry:
     batch_id: str
     directory: Path
     job: str | None
+    backend: str
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Ledger:
     def active(self, pipeline: str, step: str) -> Entry | None:
         """The active batch of a step."""
         table = table_of(ComputeBatch)
-        query = select(table.c.batch_id, table.c.directory, table.c.job).where(
+        query = select(table.c.batch_id, table.c.directory, table.c.job, table.c.backend).where(
             table.c.pipeline == pipeline,
             table.c.step == step,
             table.c.v_astra_major_minor == self.major_minor,
@@ -48,7 +49,7 @@ class Ledger:
         )
         with self.database.connect() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else Entry(row.batch_id, Path(row.directory), row.job)
+        return None if row is None else Entry(row.batch_id, Path(row.directory), row.job, row.backend)
 
     def earliest_active(self, pipelines: Sequence[str]) -> datetime | None:
         """When the oldest active batch of these pipelines was planned; None where none is active."""

@@ -25,7 +25,7 @@ from astra_assets.compute import claims
 from astra_assets.compute.batch import Batch
 from astra_assets.compute.states import Phase, TaskState, read_status
 from astra_assets.compute.worker import THREADS
-from astra_assets.pipelines.base import Step
+from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.options import Resources, SlurmOptions
 
 MOST_PROCESSES = 8
@@ -60,7 +60,7 @@ class LocalBackend:
         """How long to wait at most between two looks at a running batch."""
         return 0.5
 
-    def options(self, step: Step, resources: Resources) -> SlurmOptions:
+    def options(self, _pipeline: Pipeline, step: Step, resources: Resources) -> SlurmOptions:
         """One task with a process for each core, whatever the step asks of a cluster."""
         here = replace(step.slurm, nodes=1, procs=self.procs or min(cores(), MOST_PROCESSES))
         return resources.over(here)
@@ -83,18 +83,21 @@ class LocalBackend:
                 )
         return " ".join(str(self._workers[batch.batch_id, task].pid) for task in tasks) or None
 
+    def resume(self, batch: Batch) -> None:
+        """Nothing to do: a task is broken only for the process that started its worker, until it detaches."""
+
     def poll(self, batch: Batch) -> Mapping[int, TaskState]:
         """How every task is."""
         return {task: self._state(batch, task) for task in range(len(batch.tasks))}
 
     def detach(self, batch: Batch) -> str:
         """Stop the workers that this process started, after they have written what they have."""
-        self._end(self._own(batch))
+        self._end(self._own(batch.batch_id))
         return "its workers were stopped and what they had is kept; run the same again to go on"
 
     def cancel(self, batch: Batch) -> None:
         """End all workers of the batch that live on this machine."""
-        self._end(self._own(batch))
+        self._end(self._own(batch.batch_id))
         for task in range(len(batch.tasks)):
             pid = claims.living_owner(batch.task_folder(task))
             with contextlib.suppress(psutil.Error):
@@ -102,6 +105,11 @@ class LocalBackend:
                     process = psutil.Process(pid)
                     process.terminate()
                     process.wait(GRACE_SECONDS)
+
+    def abandon(self, batch_id: str, job: str | None) -> None:
+        """Stop the workers that this process started; those of others end without their folder."""
+        del job
+        self._end(self._own(batch_id))
 
     def _state(self, batch: Batch, task: int) -> TaskState:
         folder = batch.task_folder(task)
@@ -129,9 +137,9 @@ class LocalBackend:
         code = worker.returncode
         return f"the worker ended by signal {-code}" if code < 0 else f"the worker ended with status {code}"
 
-    def _own(self, batch: Batch) -> list[subprocess.Popen[bytes]]:
+    def _own(self, batch_id: str) -> list[subprocess.Popen[bytes]]:
         """The workers of a batch that this process started; they are its own no longer."""
-        mine = [key for key in self._workers if key[0] == batch.batch_id]
+        mine = [key for key in self._workers if key[0] == batch_id]
         return [self._workers.pop(key) for key in mine]
 
     def _end(self, workers: Sequence[subprocess.Popen[bytes]]) -> None:

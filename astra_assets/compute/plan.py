@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,8 +24,10 @@ import pyarrow.parquet as pq
 
 from astra_assets.compute import outcomes
 from astra_assets.compute.batch import Limits
-from astra_assets.compute.inputs import EARLIER, NO_RESULT, RECORDED, Selection, StepInputs
+from astra_assets.compute.inputs import EARLIER, NO_RESULT, RECORDED, Selection, StepInputs, with_history
+from astra_assets.compute.lookups import Lookup
 from astra_assets.compute.parts import describe
+from astra_assets.compute.reading import READERS, unprocessed_inputs
 from astra_assets.compute.rows import ResultShape
 from astra_assets.models.database import Database
 from astra_assets.pipelines.base import PipelineDeclarationError, Requirement, WorkContext
@@ -78,7 +81,11 @@ class Manifest:
             return
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(self.path, rows.schema.with_metadata(dict(self.metadata)))
+            schema = rows.schema.with_metadata(dict(self.metadata))
+            # Texts repeat, numbers hardly do; and nobody asks for rows by their values.
+            self._writer = pq.ParquetWriter(
+                self.path, schema, use_dictionary=_texts(schema), write_statistics=False
+            )
         try:
             self._pending.append(rows.cast(self._writer.schema))
         except (pa.ArrowException, ValueError) as error:
@@ -102,6 +109,10 @@ class Manifest:
         whole = rows.num_rows if len_at_least == 1 else rows.num_rows // self.row_group * self.row_group
         self._writer.write_table(rows.slice(0, whole), row_group_size=self.row_group)
         self._pending = [rows.slice(whole)] if whole < rows.num_rows else []
+
+
+def _texts(schema: pa.Schema) -> list[str]:
+    return [field.name for field in schema if pa.types.is_string(field.type)]
 
 
 @dataclass(frozen=True)
@@ -134,20 +145,21 @@ class Planner:
         target = Manifest(manifest, self.limits.row_group, describe(shape.schema, shape.key_name))
         seen = skipped = 0
         said = time.monotonic()
-        for chunk in self._chunks(selection):
-            passed = self._sift(chunk)
-            seen += chunk.num_rows
-            skipped += chunk.num_rows - passed.num_rows
-            if selection.limit is not None:
-                passed = passed.slice(0, selection.limit - target.rows)
-            if not inputs.step.is_filter:
-                for rows in self._gathered(passed.select(inputs.manifest_columns)):
-                    target.add(rows)
-            if time.monotonic() - said > REPORT_SECONDS:
-                log.info("%s: %d inputs looked at, %d skipped", self._label, seen, skipped)
-                said = time.monotonic()
-            if selection.limit is not None and target.rows >= selection.limit:
-                break
+        with closing(self._chunks(selection)) as chunks:
+            for chunk in chunks:
+                passed = self._sift(chunk)
+                seen += chunk.num_rows
+                skipped += chunk.num_rows - passed.num_rows
+                if selection.limit is not None:
+                    passed = passed.slice(0, selection.limit - target.rows)
+                if not inputs.step.is_filter:
+                    for rows in self._gathered(passed.select(inputs.manifest_columns)):
+                        target.add(rows)
+                if time.monotonic() - said > REPORT_SECONDS:
+                    log.info("%s: %d inputs looked at, %d skipped", self._label, seen, skipped)
+                    said = time.monotonic()
+                if selection.limit is not None and target.rows >= selection.limit:
+                    break
         target.close()
         return Planned(target.rows, skipped)
 
@@ -155,23 +167,40 @@ class Planner:
     def _label(self) -> str:
         return f"{self.inputs.pipeline.name} {self.inputs.step.name}"
 
-    def _chunks(self, selection: Selection) -> Iterator[pa.Table]:
-        query = self.inputs.unprocessed(selection)
-        with closing(self.database.arrow_batches(query, batch_rows=self.limits.chunk_rows)) as batches:  # type: ignore[type-var]
-            for batch in batches:
-                yield pa.Table.from_batches([batch])
+    def _chunks(self, selection: Selection) -> Generator[pa.Table]:
+        """The unprocessed inputs with all columns, while the database is at the next ones."""
+        with ThreadPoolExecutor(READERS, "planning") as readers:
+            lookups = {
+                name: readers.submit(Lookup.read, self.database, query)
+                for name, query in self.inputs.lookups(selection).items()
+            }
+            found = unprocessed_inputs(self.database, self.inputs, selection, self.limits.chunk_rows, readers)
+            with closing(found):
+                for rows in found:
+                    chunk = with_history(rows)
+                    for name, lookup in lookups.items():
+                        chunk = chunk.append_column(name, lookup.result().of(chunk["source_pk"]))
+                    yield chunk
 
     def _sift(self, chunk: pa.Table) -> pa.Table:
         """The rows that fulfil all requirements; the others are recorded as skipped."""
         inputs = self.inputs
         verdict = np.full(chunk.num_rows, -1)
         requirements = inputs.requirements
+        arrays: dict[str, np.ndarray[Any, Any]] = {}
         for place, (step, number) in enumerate(requirements):
             requirement = step.requires[number]
-            columns = {name: chunk[inputs.needed_as(step, name)].to_numpy() for name in requirement.needs}
+            names = {name: inputs.needed_as(step, name) for name in requirement.needs}
+            for name in names.values():
+                if name not in arrays:
+                    arrays[name] = chunk[name].to_numpy()
+            columns = {name: arrays[found] for name, found in names.items()}
             fulfilled = self._test(requirement, columns, chunk.num_rows)
             verdict[(verdict < 0) & ~fulfilled] = place
         passed = verdict < 0
+        if passed.all():
+            self._withdraw_skips(chunk)
+            return chunk
         reasons = [requirements[place] for place in verdict[~passed]]
         self._record_skips(
             chunk.filter(pa.array(~passed)), [(step.name, step.requires[n]) for step, n in reasons]

@@ -31,12 +31,30 @@ class Phase(enum.Enum):
     """Cannot be told now; not a failure."""
 
 
+class Cause(enum.Enum):
+    """Why a task stopped before its last input, where something follows from that."""
+
+    OTHER = "other"
+    TIME = "time"
+    """The time that the cluster gave it is nearly over."""
+    MEMORY = "memory"
+    """It was short of memory."""
+
+
 @dataclass(frozen=True)
 class TaskState:
-    """What a backend says about one task; `message` tells why, where it is not obvious."""
+    """What a backend says about one task.
+
+    Attributes:
+        phase: where the task is.
+        message: why, where it is not obvious.
+        changed: True where a stopped task is started again under other conditions (more memory), so that this is
+            not yet another try of the same.
+    """
 
     phase: Phase
     message: str = ""
+    changed: bool = False
 
 
 @dataclass
@@ -48,10 +66,15 @@ class TaskStatus:
         inputs: rows of the manifest that belong to the task.
         done: inputs with a result, written to parts; `failed` and `skipped` likewise.
         host: name of the machine, `pid` of the process that supervises the task, `token` of its claim.
-        started: seconds since 1970 at which this process began, `heartbeat` when it last wrote.
+        started: seconds since 1970 at which this process began, `heartbeat` when it last wrote, `ended` when it
+            ended in order (0 before), all by the clock of its machine.
         peak_memory: largest sum over the worker processes of their peak resident memory, in MB.
         died: worker processes that ended by a signal.
-        message: why the task cannot go on, where it cannot.
+        message: why the task cannot go on, or why it stopped.
+        job: what the cluster calls the task, such as `123_4`, on which `node`; empty on this machine.
+        runs: processes that have run the task so far, this one included.
+        wall_seconds: how long all of them ran together; `cpu_seconds` what they and their worker processes
+            used.
     """
 
     phase: str
@@ -67,6 +90,12 @@ class TaskStatus:
     peak_memory: float = 0.0
     died: int = 0
     message: str = ""
+    ended: float = 0.0
+    job: str = ""
+    node: str = ""
+    runs: int = 1
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
     @property
     def finished(self) -> int:
@@ -103,6 +132,7 @@ class Progress:
             skipped.
         running: tasks that run, of `tasks`.
         rate: inputs per second since watching began; None while it cannot be told.
+        waiting: why tasks wait, as most of them say; empty where none waits or that is not known.
     """
 
     label: str
@@ -113,6 +143,7 @@ class Progress:
     running: int
     tasks: int
     rate: float | None = None
+    waiting: str = ""
 
     @property
     def finished(self) -> int:
@@ -128,6 +159,8 @@ class Progress:
         text = f"{self.label}: {self.finished} of {self.inputs}, {self.failed} failed, {self.skipped} skipped"
         if self.finished < self.inputs:
             text += f", {self.running} of {self.tasks} tasks running"
+            if self.waiting:
+                text += f", waiting: {self.waiting}"
         if self.rate:
             text += f", {self.rate:.3g}/s"
         if self.seconds_left:
@@ -143,7 +176,7 @@ class Meter:
         self.began = time.monotonic()
         self.finished_then: int | None = None
 
-    def read(self, statuses: Iterable[TaskStatus | None], running: int) -> Progress:
+    def read(self, statuses: Iterable[TaskStatus | None], running: int, waiting: str = "") -> Progress:
         """Progress according to these statuses."""
         known = [status for status in statuses if status is not None]
         finished = sum(status.finished for status in known)
@@ -160,6 +193,7 @@ class Meter:
             running=running,
             tasks=self.tasks,
             rate=gained / elapsed if gained > 0 and elapsed > 0 else None,
+            waiting=waiting,
         )
 
 

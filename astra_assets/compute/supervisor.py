@@ -14,6 +14,7 @@ import socket
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,10 +22,12 @@ from typing import Any
 from astra_assets.compute import claims
 from astra_assets.compute.batch import Batch, read_batch
 from astra_assets.compute.child import Broken, Finished, Ready, peak_memory
+from astra_assets.compute.conditions import Conditions
 from astra_assets.compute.crew import Crew, Died, Member
 from astra_assets.compute.in_hand import InHand
+from astra_assets.compute.memory import LOOK_SECONDS, MemoryWatch
 from astra_assets.compute.parts import FAILURES, RESULTS, TaskParts, described, manifest_rows
-from astra_assets.compute.states import Phase, TaskStatus
+from astra_assets.compute.states import Cause, Phase, TaskStatus, read_status
 
 WORKER_DIED = "WorkerDied"
 """Code of an input that several worker processes died of."""
@@ -49,33 +52,45 @@ class _BrokenError(Exception):
     """The pipeline cannot be set up in the worker processes."""
 
 
-def run_task(directory: Path, task: int, parent: int | None = None) -> Phase:
-    """Run a task until it is done or must stop; returns how it ended.
+class _ShortOfMemoryError(Exception):
+    """A worker process was killed for its memory, and the task can have more."""
 
-    `parent` is the process whose end ends this one, too.
-    """
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run of a task ended; `cause` tells why it stopped, where something is to follow from it."""
+
+    phase: Phase
+    cause: Cause = Cause.OTHER
+
+
+def run_task(directory: Path, task: int, conditions: Conditions) -> Ended:
+    """Run a task until it is done or must stop."""
     batch = read_batch(directory)
     folder = batch.task_folder(task)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        claim = claims.take(folder)
+        claim = claims.take(folder, conditions.rank)
     except claims.TaskTakenError as error:
         log.warning("%s; this one ends", error)
-        return Phase.STOPPED
-    return Supervisor(batch, task, claim, parent).run()
+        return Ended(Phase.STOPPED)
+    return Supervisor(batch, task, claim, conditions).run()
 
 
 class Supervisor:
     """One run of one task."""
 
-    def __init__(self, batch: Batch, task: int, claim: claims.Claim, parent: int | None) -> None:
-        self.batch, self.claim, self.parent = batch, claim, parent
+    def __init__(self, batch: Batch, task: int, claim: claims.Claim, conditions: Conditions) -> None:
+        self.batch, self.claim, self.conditions = batch, claim, conditions
         self.first, self.last = batch.tasks[task]
         self.folder = batch.task_folder(task)
         schema, self.key_name = described(batch.manifest)
         self.parts = TaskParts(self.folder, self.key_name, schema)
-        self.in_hand = InHand(self.folder)
+        self.in_hand = InHand(self.folder, spare=conditions.spare)
         self.crew = Crew(batch.directory, batch.procs)
+        self.memory = MemoryWatch(conditions.memory_mb)
+        self.began = self.looked = time.monotonic()
+        self.earlier = read_status(self.folder) or TaskStatus("", 0, runs=0)
         self.status = TaskStatus(
             Phase.RUNNING.value,
             inputs=self.last - self.first,
@@ -83,8 +98,11 @@ class Supervisor:
             pid=os.getpid(),
             token=claim.token,
             started=time.time(),
+            job=conditions.job,
+            node=conditions.node,
+            runs=self.earlier.runs + 1,
         )
-        self.stop_reason = ""
+        self.stop_reason, self.cause = "", Cause.OTHER
         self.results: list[dict[str, Any]] = []
         self.failures: list[dict[str, Any]] = []
         self.late: deque[dict[str, Any]] = deque()
@@ -94,9 +112,9 @@ class Supervisor:
         self.flushed = self.beaten = time.monotonic()
         self.flush_pause = min(FIRST_FLUSH, batch.limits.flush_seconds)
 
-    def run(self) -> Phase:
+    def run(self) -> Ended:
         """Work until the last input, a request to stop, or the loss of the claim."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             signal.signal(number, self._on_signal)
         try:
             self.parts.look()
@@ -108,16 +126,22 @@ class Supervisor:
             log.error("%s", error)  # noqa: TRY400 - the traceback that counts is in the message
         except _ClaimLostError:
             log.warning("another process runs this task now; this one ends without writing anything more")
-            return Phase.STOPPED
+            return Ended(Phase.STOPPED)
+        except _ShortOfMemoryError as error:
+            phase, self.cause, self.stop_reason = Phase.STOPPED, Cause.MEMORY, str(error)
+            log.warning("%s", error)
         finally:
             self.crew.dismiss()
-            if self.claim.holds():
+            # What was in hand when memory ran short is done last and alone by the process that follows.
+            if self.cause is not Cause.MEMORY and self.claim.holds():
                 self.in_hand.clear()
         if self.claim.holds():
             self.status.phase = phase.value
+            self.status.message = self.status.message or self.stop_reason
+            self.status.ended = time.time()
             self._write_status()
         log.info("%s: %s%s", phase.value, self._counts(), f", {self.stop_reason}" if self.stop_reason else "")
-        return phase
+        return Ended(phase, self.cause)
 
     def _work(self) -> Phase:
         rows = self._rows()
@@ -196,6 +220,11 @@ class Supervisor:
 
     def _on_death(self, member: Member, died: Died) -> None:
         self.status.died += 1
+        if died.killed and self.conditions.more_memory and self.memory.killed():
+            self._flush()
+            raise _ShortOfMemoryError(
+                f"a worker process was killed for its memory; the task used {self.memory.most_mb:.0f} MB before"
+            )
         self.in_hand.put(member.slot, 0)
         if member.row is None:
             self.failed_set_ups += 1
@@ -219,8 +248,12 @@ class Supervisor:
     def _tick(self) -> None:
         now = time.monotonic()
         limits = self.batch.limits
-        if self.parent is not None and os.getppid() != self.parent:
-            self.stop_reason = f"process {self.parent}, which started this one, is gone"
+        parent = self.conditions.parent
+        if parent is not None and os.getppid() != parent:
+            self.stop_reason = f"process {parent}, which started this one, is gone"
+        if self.memory.limit_mb is not None and now - self.looked >= LOOK_SECONDS:
+            self.looked = now
+            self.memory.look([os.getpid(), *self.crew.pids])
         full = len(self.results) + len(self.failures) >= limits.flush_rows
         if full or now - self.flushed >= self.flush_pause:
             self._flush()
@@ -256,11 +289,22 @@ class Supervisor:
             counts["failed"],
             counts["skipped"],
         )
-        self.status.peak_memory = round(peak_memory() + sum(self.crew.memory.values()), 1)
+        self.status.peak_memory = round(
+            max(
+                peak_memory() + sum(self.crew.memory.values()), self.memory.most_mb, self.earlier.peak_memory
+            ),
+            1,
+        )
+        wall, cpu = time.monotonic() - self.began, time.process_time() + sum(self.crew.cpu.values())
+        self.status.wall_seconds = round(self.earlier.wall_seconds + wall, 3)
+        self.status.cpu_seconds = round(self.earlier.cpu_seconds + cpu, 3)
         self.status.write(self.folder)
 
     def _counts(self) -> str:
         return ", ".join(itertools.starmap("{1} {0}".format, self.parts.counts.items()))
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        self.stop_reason = self.stop_reason or f"stopped by {signal.Signals(number).name}"
+        if number == signal.SIGUSR1:
+            self.stop_reason, self.cause = self.stop_reason or "the time limit is near", Cause.TIME
+        else:
+            self.stop_reason = self.stop_reason or f"stopped by {signal.Signals(number).name}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -27,10 +28,11 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Watch:
-    """One process that watches one batch."""
+    """One process that watches one batch; `started` is told what the backend calls a job that is started meanwhile."""
 
     backend: Backend
     batch: Batch
+    started: Callable[[str], object] = lambda _: None
     _finished: dict[int, int] = field(default_factory=dict, init=False)
     _restarts: dict[int, int] = field(default_factory=dict, init=False)
 
@@ -53,13 +55,16 @@ class Watch:
             BatchError: a task cannot go on.
         """
         batch = self.batch
+        self.backend.resume(batch)
         meter = Meter(f"{batch.pipeline} {batch.step}", batch.n_inputs, len(batch.tasks))
         pause = FIRST_PAUSE
         while True:
             states = self.backend.poll(batch)
             running = sum(state.phase is Phase.RUNNING for state in states.values())
             statuses = (read_status(batch.task_folder(task)) for task in range(len(batch.tasks)))
-            progress(meter.read(statuses, running))
+            reasons = Counter(state.message for state in states.values() if state.phase is Phase.WAITING)
+            waiting = reasons.most_common(1)[0][0] if reasons else ""
+            progress(meter.read(statuses, running, waiting))
             for task, state in states.items():
                 if state.phase is Phase.BROKEN:
                     raise BatchError(
@@ -67,7 +72,9 @@ class Watch:
                     )
             if all(state.phase is Phase.DONE for state in states.values()):
                 return
-            self.start_stopped(states)
+            job = self.start_stopped(states)
+            if job is not None:
+                self.started(job)
             time.sleep(pause)
             pause = min(pause * 1.5, self.backend.poll_seconds)
 
@@ -80,7 +87,7 @@ class Watch:
         status = read_status(self.batch.task_folder(task))
         finished = 0 if status is None else status.finished
         first = task not in self._finished
-        if first or finished > self._finished[task]:
+        if first or state.changed or finished > self._finished[task]:
             self._restarts[task] = 0
         else:
             self._restarts[task] += 1

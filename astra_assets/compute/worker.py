@@ -1,4 +1,4 @@
-"""The program that runs one task: `python -m astra_assets.compute.worker BATCH_DIR TASK`.
+"""The program that runs one task: `python -m astra_assets.compute.worker [--submission N] BATCH_DIR TASK`.
 
 Only what must happen before anything numerical is imported belongs here: one thread for each numerical
 library, signals, logging. The work itself is in `supervisor` and `child`. Ends with status 0 when every
@@ -29,6 +29,12 @@ EXIT_STOPPED = 75
 EXIT_BROKEN = 70
 """Exit status of a task that cannot go on (EX_SOFTWARE)."""
 
+EXIT_TIME = 79
+"""Exit status of a task that ended because the time of its job was nearly over."""
+
+EXIT_MEMORY = 80
+"""Exit status of a task that ended because it was short of memory and can have more."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a task; returns the exit status."""
@@ -38,6 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("directory", type=Path, help="folder of the batch")
     parser.add_argument("task", type=int, help="number of the task, from 0")
     parser.add_argument("--parent", type=int, help="process whose end ends this one, too")
+    parser.add_argument(
+        "--submission", type=int, help="number of the submission to a cluster that this is part of"
+    )
     options = parser.parse_args(arguments)
     for name in THREADS:
         os.environ[name] = "1"
@@ -48,11 +57,18 @@ def main(arguments: list[str] | None = None) -> int:
 
     # First, since it takes its time to import things while this process does the same.
     start_server(options.directory)
-    from astra_assets.compute.states import Phase
+    from astra_assets.compute.conditions import Conditions, on_cluster
+    from astra_assets.compute.states import Cause, Phase
     from astra_assets.compute.supervisor import run_task
 
-    phase = run_task(options.directory, options.task, options.parent)
-    return {Phase.DONE: 0, Phase.BROKEN: EXIT_BROKEN}.get(phase, EXIT_STOPPED)
+    if options.submission is None:
+        conditions = Conditions(parent=options.parent)
+    else:
+        conditions = on_cluster(options.directory, options.submission, options.task, os.environ)
+    ended = run_task(options.directory, options.task, conditions)
+    if ended.phase is Phase.STOPPED:
+        return {Cause.TIME: EXIT_TIME, Cause.MEMORY: EXIT_MEMORY}.get(ended.cause, EXIT_STOPPED)
+    return EXIT_BROKEN if ended.phase is Phase.BROKEN else 0
 
 
 if __name__ == "__main__":

@@ -29,19 +29,27 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
     Raises FileNotFoundError when the block ends without having written the temporary file.
     """
     final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(final)
-    partial = final.with_name(f"{PARTIAL_PREFIX}{_host()}-{os.getpid()}-{secrets.token_hex(4)}-{final.name}")
+    partial = partial_path(final)
     try:
         yield partial
         if sync:
-            _flush(partial)
+            flush(partial)
         partial.replace(final)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
     if sync:
-        _flush(final.parent)
+        flush(final.parent)
+
+
+def partial_path(final: Path) -> Path:
+    """A path beside `final`, in a folder that is there, to write what is to be renamed to `final`.
+
+    What killed processes left behind for `final` on this machine is removed.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(final)
+    return final.with_name(f"{PARTIAL_PREFIX}{_host()}-{os.getpid()}-{secrets.token_hex(4)}-{final.name}")
 
 
 def remove_leftovers(final: Path) -> list[Path]:
@@ -77,7 +85,7 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Flush a file or a folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

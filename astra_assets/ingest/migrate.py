@@ -10,10 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from astra_assets.ingest.ap_star_headers import read_ap_star_headers
+from astra_assets.ingest.ap_visit_headers import read_ap_visit_headers
+from astra_assets.ingest.apogee import has_spectra, ingest_summary, summary_files
+from astra_assets.ingest.apogee_links import link_apogee
 from astra_assets.ingest.catalog import ingest_catalogs
 from astra_assets.ingest.derived import count_visits, derive_missing
+from astra_assets.ingest.header_files import HeaderReport
 from astra_assets.ingest.ledger import Ledger
-from astra_assets.ingest.links import link_spectra
+from astra_assets.ingest.links import LinkReport, link_spectra
 from astra_assets.ingest.report import IngestError, IngestReport, Say, silent
 from astra_assets.ingest.spall import ingest_spall
 from astra_assets.ingest.spec_headers import read_spec_headers
@@ -106,6 +111,22 @@ class MigrateReport:
         self.details += report.notes
         self.sample([str(refusal) for refusal in report.refused], report.n_refused, "rows refused")
 
+    def add_links(self, step: str, links: LinkReport) -> None:
+        """Add the line of linking spectra to sources."""
+        remark = f"{links.unlinked:,} spectra without source, {links.ambiguous:,} ambiguous"
+        self.steps.append(StepReport(step, added=links.linked, updated=links.relinked, remark=remark))
+
+    def add_headers(self, step: str, headers: HeaderReport, *, remark: str = "") -> None:
+        """Add the line of reading headers and those that could not be read."""
+        self.steps.append(
+            StepReport(
+                step, headers.read + headers.n_problems, updated=headers.updated,
+                unchanged=headers.read - headers.updated, refused=headers.n_problems, remark=remark,
+            )
+        )  # fmt: skip
+        messages = [problem.message for problem in headers.problems]
+        self.sample(messages, headers.n_problems, "headers not readable")
+
     def sample(self, texts: Sequence[str], total: int, what: str) -> None:
         """Add the first of some texts to the details, and how many more there are."""
         self.details += texts[:MAX_SHOWN]
@@ -124,7 +145,8 @@ class MigrateError(IngestError):
 def migrate(
     database: Database,
     *,
-    run2d: Sequence[str],
+    run2d: Sequence[str] = (),
+    apred: Sequence[str] = (),
     catalogs: Sequence[Path],
     sas_base_dir: Path,
     limit: int | None = None,
@@ -135,79 +157,130 @@ def migrate(
     Args:
         database: where to; its tables exist.
         run2d: BOSS reductions, whose spAll file is where `models.paths.spall_path` says.
+        apred: APOGEE reductions, whose summary files are where `models.paths.apogee_summary_paths` says.
         catalogs: catalogue files; what a later one says goes before what an earlier one says.
         sas_base_dir: the root of the reductions.
-        limit: read only this many rows of each spAll file.
+        limit: read only this many rows of each summary file.
         progress: told what is done.
 
     Raises:
         MigrateError: files could not be used. The others were, and all steps were done.
     """
-    say = progress or silent
-    report = MigrateReport()
-    ledger = Ledger(database)
-    read_any = _files(
-        database, run2d, catalogs, Path(sas_base_dir), ledger, limit=limit, say=say, report=report
-    )
-    say("linking spectra to sources")
-    links = link_spectra(database, again=read_any)
-    remark = f"{links.unlinked:,} spectra without source, {links.ambiguous:,} ambiguous"
-    report.steps.append(StepReport("links", added=links.linked, updated=links.relinked, remark=remark))
-    headers = read_spec_headers(database, Path(sas_base_dir), progress=say)
-    report.steps.append(
-        StepReport(
-            "specFull headers", headers.read + headers.n_problems, updated=headers.updated,
-            unchanged=headers.read - headers.updated, refused=headers.n_problems,
+    return _Migration(database, Path(sas_base_dir), limit, progress or silent).run(run2d, apred, catalogs)
+
+
+class _Migration:
+    """One run of `migrate`."""
+
+    def __init__(self, database: Database, sas_base_dir: Path, limit: int | None, say: Say) -> None:
+        self.database = database
+        self.sas_base_dir = sas_base_dir
+        self.limit = limit
+        self.say = say
+        self.report = MigrateReport()
+        self.ledger = Ledger(database)
+
+    def run(self, run2d: Sequence[str], apred: Sequence[str], catalogs: Sequence[Path]) -> MigrateReport:
+        """All steps in order."""
+        report = self.report
+        read_any = self._catalogs(catalogs)
+        read_any = self._spall(run2d) or read_any
+        read_apogee = self._apogee(apred)
+        read_any = read_any or read_apogee or bool(report.errors)
+        changed = self._boss(again=read_any)
+        changed = self._apogee_spectra(again=read_any) or changed
+        report.steps.append(StepReport("derived columns", updated=derive_missing(self.database)))
+        if read_any or changed:
+            self.say("counting visits")
+            report.steps.append(StepReport("visit counts", updated=count_visits(self.database)))
+        self.ledger.enter()
+        if report.errors:
+            raise MigrateError(report)
+        return report
+
+    def _error(self, error: IngestError | str) -> None:
+        self.report.errors.append(str(error))
+        self.say(f"ERROR: {error}")
+
+    def _catalogs(self, catalogs: Sequence[Path]) -> bool:
+        """Read the catalogues; returns whether one was read."""
+        files = ingest_catalogs(
+            self.database, catalogs, progress=self.say, ledger=self.ledger, on_error=self._error
         )
-    )  # fmt: skip
-    report.sample(
-        [problem.message for problem in headers.problems], headers.n_problems, "headers not readable"
-    )
-    report.steps.append(StepReport("derived columns", updated=derive_missing(database)))
-    if read_any or links.changed or headers.updated:
-        say("counting visits")
-        report.steps.append(StepReport("visit counts", updated=count_visits(database)))
-    ledger.enter()
-    if report.errors:
-        raise MigrateError(report)
-    return report
+        for found in files:
+            self.report.add_file(f"catalog {Path(found.path).name}", found)
+        return any(not found.skipped for found in files)
 
+    def _spall(self, run2d: Sequence[str]) -> bool:
+        """Read the summary files of BOSS; returns whether one was read."""
+        read = False
+        for name in run2d:
+            try:
+                found = ingest_spall(
+                    self.database,
+                    self.sas_base_dir / spall_path(name),
+                    run2d=name,
+                    sas_base_dir=self.sas_base_dir,
+                    limit=self.limit,
+                    progress=self.say,
+                    ledger=self.ledger,
+                )
+            except IngestError as error:
+                self._error(error)
+                continue
+            read = read or not found.skipped
+            self.report.add_file(f"spAll {name}", found)
+        return read
 
-def _files(
-    database: Database,
-    run2d: Sequence[str],
-    catalogs: Sequence[Path],
-    sas_base_dir: Path,
-    ledger: Ledger,
-    *,
-    limit: int | None,
-    say: Say,
-    report: MigrateReport,
-) -> bool:
-    """Read the catalogues and summary files; returns whether one was read, be it in part."""
+    def _apogee(self, apred: Sequence[str]) -> bool:
+        """Read the summary files of APOGEE; returns whether one was read."""
+        read = False
+        for name in apred:
+            files, notes, errors = summary_files(self.sas_base_dir, name)
+            self.report.details += notes
+            for error in errors:
+                self._error(error)
+            for file in files:
+                try:
+                    found = ingest_summary(
+                        self.database, file, limit=self.limit, progress=self.say, ledger=self.ledger
+                    )
+                except IngestError as error:
+                    self._error(error)
+                    continue
+                read = read or not found.skipped
+                self.report.add_file(file.label, found)
+        return read
 
-    def note_error(error: IngestError) -> None:
-        report.errors.append(str(error))
-        say(f"ERROR: {error}")
+    def _boss(self, *, again: bool) -> bool:
+        """Link BOSS spectra and read their headers; returns whether rows changed."""
+        self.say("linking spectra to sources")
+        links = link_spectra(self.database, again=again)
+        self.report.add_links("links", links)
+        headers = read_spec_headers(self.database, self.sas_base_dir, progress=self.say)
+        self.report.add_headers("specFull headers", headers)
+        return links.changed or bool(headers.updated)
 
-    files = ingest_catalogs(database, catalogs, progress=say, ledger=ledger, on_error=note_error)
-    for found in files:
-        report.add_file(f"catalog {Path(found.path).name}", found)
-    for name in run2d:
-        path = sas_base_dir / spall_path(name)
-        try:
-            found = ingest_spall(
-                database,
-                path,
-                run2d=name,
-                sas_base_dir=sas_base_dir,
-                limit=limit,
-                progress=say,
-                ledger=ledger,
-            )
-        except IngestError as error:
-            note_error(error)
-            continue
-        files.append(found)
-        report.add_file(f"spAll {name}", found)
-    return any(not found.skipped for found in files) or bool(report.errors)
+    def _apogee_spectra(self, *, again: bool) -> bool:
+        """Read the headers of APOGEE files and link the spectra; returns whether rows changed.
+
+        Nothing is said where there is no APOGEE spectrum.
+        """
+        if not has_spectra(self.database):
+            return False
+        visits = read_ap_visit_headers(self.database, self.sas_base_dir, progress=self.say)
+        self.report.add_headers("apVisit headers", visits)
+        stars = read_ap_star_headers(self.database, self.sas_base_dir, again=again, progress=self.say)
+        self.report.add_headers("apStar headers", stars)
+        remark = (
+            f"{stars.n_unmatched:,} of {stars.visits:,} not among the visits" if stars.n_unmatched else ""
+        )
+        same = stars.visits - stars.added - stars.changed - stars.n_unmatched
+        self.report.steps.append(
+            StepReport("visits in apStar", stars.visits, stars.added, stars.changed, same, remark=remark)
+        )
+        self.report.sample(stars.unmatched, stars.n_unmatched, "visits of apStar files not found")
+        self.say("linking APOGEE spectra to sources")
+        links = link_apogee(self.database, again=again)
+        self.report.add_links("APOGEE links", links)
+        return links.changed or bool(visits.updated or stars.updated or stars.added)

@@ -11,36 +11,31 @@ Belongs here: the order of things for one file. Does not belong here: what a col
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import exists, select
 
 from astra_assets.ingest.fits_stream import FitsTable, open_table
 from astra_assets.ingest.ledger import Ledger, Stamp
-from astra_assets.ingest.report import IngestError, IngestReport, Refusal, Say, silent
-from astra_assets.ingest.seen import SeenKeys, hash_rows
-from astra_assets.ingest.spall_columns import RELEASE, Mapped, VisitMapper, choose_columns
+from astra_assets.ingest.report import IngestError, IngestReport, Say, silent
+from astra_assets.ingest.seen import SeenKeys
+from astra_assets.ingest.spall_columns import RELEASE, VisitMapper, choose_columns
 from astra_assets.ingest.stage import staged
+from astra_assets.ingest.summary_rows import CHUNK_ROWS, add_spectra, first_of_each_key, teller
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.database import Database
 
 KIND = "spall"
-CHUNK_ROWS = 50_000
-"""Rows of one transaction: about 200 MB of memory, and a second or two of SQLite's write lock."""
-
-PROGRESS_SECONDS = 10.0
-"""Seconds between two lines of progress."""
-
 VISITS = table_of(BossVisitSpectrum)
 KEY = ("release", "run2d", "fieldid", "mjd", "catalogid")
+NUMBERS, WORDING = ("fieldid", "mjd", "catalogid"), "FIELD {}, MJD {} and CATALOGID {}"
+"""The columns of the key that differ within a file, and how messages call them."""
 
 READ_HEADER_AGAIN = {"n_guide": None}
 """What is set in rows that differ: `spec_headers` reads the header of spectra whose n_guide is NULL."""
@@ -122,14 +117,14 @@ def _read_rows(
     total = table.rows if limit is None else min(limit, table.rows)
     seen = SeenKeys()
     pristine = _has_no_rows(database, mapper.run2d)
-    tell = _teller(mapper.path.name, total, say)
+    tell = teller(mapper.path.name, total, say)
     for chunk in table.chunks(list(mapper.names.values()), chunk_rows, limit=limit):
-        mapped = _first_of_each_key(mapper.map(chunk), seen, str(mapper.path))
-        added, updated = _write(database, mapped.visits, pristine=pristine)
+        mapped = first_of_each_key(mapper.map(chunk), NUMBERS, WORDING, seen, str(mapper.path))
+        added, updated = _write(database, mapped.rows, pristine=pristine)
         report.read += len(chunk.columns)
         report.added += added
         report.updated += updated
-        report.unchanged += len(mapped.visits) - added - updated
+        report.unchanged += len(mapped.rows) - added - updated
         report.refuse(mapped.refusals)
         tell(report.read)
 
@@ -138,27 +133,6 @@ def _has_no_rows(database: Database, run2d: str) -> bool:
     query = select(exists().where(VISITS.c.release == RELEASE, VISITS.c.run2d == run2d))
     with database.connect() as connection:
         return not connection.scalar(query)
-
-
-def _first_of_each_key(mapped: Mapped, seen: SeenKeys, path: str) -> Mapped:
-    """Refuse rows whose key an earlier row of the file has."""
-    keys = [np.asarray(mapped.visits[name], dtype=np.int64) for name in ("fieldid", "mjd", "catalogid")]
-    again = seen.repeated(hash_rows(keys))
-    if not again.any():
-        return mapped
-    refusals = [
-        Refusal(
-            int(mapped.numbers[index]),
-            "an earlier row has the same FIELD {}, MJD {} and CATALOGID {}; the first is used".format(
-                *(int(key[index]) for key in keys)
-            ),
-            "repeated_key",
-            path,
-        )
-        for index in np.flatnonzero(again)
-    ]
-    visits = mapped.visits.filter(pa.array(~again))
-    return replace(mapped, visits=visits, numbers=mapped.numbers[~again], refusals=mapped.refusals + refusals)
 
 
 def _write(database: Database, visits: pa.Table, *, pristine: bool) -> tuple[int, int]:
@@ -179,26 +153,5 @@ def _write(database: Database, visits: pa.Table, *, pristine: bool) -> tuple[int
                 compared = [name for name in visits.column_names if name not in KEY]
                 updated = stage.update(compared, now, keep=("airmass",), also_set=READ_HEADER_AGAIN)
                 new = stage.new_rows()
-        _add(database, connection, visits.take(pa.array(new)))
+        add_spectra(database, connection, VISITS, visits.take(pa.array(new)))
     return len(new), updated
-
-
-def _add(database: Database, connection: Connection, visits: pa.Table) -> None:
-    """Insert new visits, each with a key of its own among all spectra."""
-    keys = database.reserve_spectrum_pks(connection, len(visits))
-    database.insert(connection, VISITS, visits.append_column("spectrum_pk", pa.array(keys)))
-
-
-def _teller(name: str, total: int, say: Say) -> Callable[[int], None]:
-    """Tells how many rows are done, not more often than every `PROGRESS_SECONDS`, and at the end."""
-    started = last = time.monotonic()
-
-    def tell(done: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if done < total and now - last < PROGRESS_SECONDS:
-            return
-        last = now
-        say(f"{name}: {done:,} of {total:,} rows, {done / max(now - started, 1e-3):,.0f} rows/s")
-
-    return tell

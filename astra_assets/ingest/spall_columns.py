@@ -7,19 +7,18 @@ Belongs here: what each spAll column becomes. Does not belong here: reading the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from astra_assets.ingest import sky, values
 from astra_assets.ingest.fits_stream import Chunk
 from astra_assets.ingest.problems import Problems, describe, is_true
-from astra_assets.ingest.report import IngestError, Refusal
+from astra_assets.ingest.report import IngestError
+from astra_assets.ingest.summary_rows import Mapped
 
 RELEASE = "sdss5"
 """What `release` says of all SDSS-V reductions."""
@@ -71,21 +70,6 @@ OPTIONAL = ("GRI_GAIA_TRANSFORM", *(name for pair in POSITIONS for name in pair)
 
 NOTHING = -999
 """What the reduction writes for "no value" in integer columns, besides TNULL."""
-
-
-@dataclass
-class Mapped:
-    """Rows of spAll, mapped.
-
-    Attributes:
-        visits: usable rows with the columns of boss_visit_spectrum.
-        numbers: their row numbers in the file.
-        refusals: the rows that cannot be used.
-    """
-
-    visits: pa.Table
-    numbers: NDArray[np.int64]
-    refusals: list[Refusal]
 
 
 def choose_columns(names: Sequence[str], path: Path) -> dict[str, str]:

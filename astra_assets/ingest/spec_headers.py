@@ -7,11 +7,7 @@ time. Does not belong here: the bytes (`header_cards`).
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +15,11 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import ColumnElement, Row, func, select
 
-from astra_assets.ingest.header_cards import INTEGERS, KEYS, HeaderError, Value, read_header
+from astra_assets.ingest.fits_header import HeaderError, Value
+from astra_assets.ingest.header_cards import INTEGERS, KEYS, read_header
+from astra_assets.ingest.header_files import THREADS, HeaderProblem, HeaderReport, read_files
 from astra_assets.ingest.night import SECONDS_PER_DAY, fraction_of_night
-from astra_assets.ingest.report import MAX_LISTED, Say, reasons, silent
+from astra_assets.ingest.report import Say, silent
 from astra_assets.ingest.stage import staged
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.boss import BossVisitSpectrum
@@ -31,10 +29,6 @@ from astra_assets.models.paths import PathLeavesRoot, inside, spec_full_path
 CHUNK_FILES = 5_000
 """Files of one transaction."""
 
-THREADS = 16
-"""Files that are open at once: reading waits for the file system much more than it computes."""
-
-PROGRESS_SECONDS = 10.0
 MAX_DAYS_OFF = 2.0
 """Days between the MJD of a spectrum and its exposure; more than this and the header's time is wrong."""
 
@@ -42,48 +36,6 @@ VISITS = table_of(BossVisitSpectrum)
 UNREAD: ColumnElement[bool] = VISITS.c.n_guide.is_(None)
 
 Visit = Row[tuple[Any, ...]]
-
-
-@dataclass(frozen=True)
-class HeaderProblem:
-    """A spectrum whose header could not be read."""
-
-    spectrum_pk: int | None
-    code: str
-    message: str
-
-
-@dataclass
-class HeaderReport:
-    """What reading headers did.
-
-    Attributes:
-        read: headers that were read.
-        updated: spectra that changed.
-        problems: the first spectra whose header could not be read, at most `MAX_LISTED`.
-        by_code: how many there were, by reason.
-    """
-
-    read: int = 0
-    updated: int = 0
-    problems: list[HeaderProblem] = field(default_factory=list)
-    by_code: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def n_problems(self) -> int:
-        """How many headers could not be read."""
-        return sum(self.by_code.values())
-
-    def add_problem(self, problem: HeaderProblem) -> None:
-        """Count a problem, and list it while there is room."""
-        self.by_code[problem.code] += 1
-        if len(self.problems) < MAX_LISTED:
-            self.problems.append(problem)
-
-    def summary(self) -> str:
-        """One line with the counts and the reasons of problems."""
-        text = f"{self.read:,} headers read, {self.updated:,} spectra updated"
-        return f"{text}, {self.n_problems:,} not readable ({reasons(self.by_code)})" if self.by_code else text
 
 
 def read_spec_headers(
@@ -99,14 +51,17 @@ def read_spec_headers(
         total = connection.scalar(select(func.count()).select_from(VISITS).where(UNREAD)) or 0
     if not total:
         return report
-    last_pk, last_told = 0, time.monotonic()
-    with ThreadPoolExecutor(threads) as pool:
-        while visits := _next_visits(database, last_pk):
-            last_pk = visits[-1].pk
-            _read_chunk(database, visits, pool.map(_reader(sas_base_dir), visits), report)
-            if time.monotonic() - last_told > PROGRESS_SECONDS:
-                last_told = time.monotonic()
-                say(f"headers of specFull files: {report.read + report.n_problems:,} of {total:,}")
+
+    def write(visits: Sequence[Visit], found: Iterable[dict[str, Value] | HeaderError]) -> None:
+        _read_chunk(database, visits, found, report)
+
+    read_files(
+        lambda last_pk: _next_visits(database, last_pk),
+        _reader(sas_base_dir),
+        write,
+        lambda: say(f"headers of specFull files: {report.read + report.n_problems:,} of {total:,}"),
+        threads=threads,
+    )
     return report
 
 

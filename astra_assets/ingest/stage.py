@@ -76,7 +76,7 @@ class Stage:
         """Find the row of the target that each staged row is meant for, where it is not known yet."""
         # Row by row through the target's index: no planner can take it into its head to read the whole target.
         same_key = (self.target.c[name] == self.table.c[name] for name in self._key)
-        existing = select(self.target.c["pk"]).where(*same_key).scalar_subquery()
+        existing = select(self.target.c["pk"]).where(*same_key).limit(1).scalar_subquery()
         unknown = self.table.c[OWN_KEY].is_(None)
         self._connection.execute(update(self.table).where(unknown).values({OWN_KEY: existing}))
 
@@ -92,6 +92,7 @@ class Stage:
         *,
         keep: Collection[str] = (),
         only_where: Mapping[str, ColumnElement[bool]] | None = None,
+        own_bits: Mapping[str, int] | None = None,
         also_set: Mapping[str, Any] | None = None,
     ) -> int:
         """Update the rows of the target whose content differs; returns how many there were.
@@ -101,14 +102,17 @@ class Stage:
             now: what `modified` becomes in rows that differ.
             keep: columns in which a missing value leaves what is there.
             only_where: columns that are written only where a condition on the target's row holds.
+            own_bits: bits of columns of flags that stay as they are in the target.
             also_set: further columns that are set in rows that differ.
         """
         differences: list[ColumnElement[bool]] = []
         new: dict[str, Any] = {}
         for name in columns:
             old, given = self.target.c[name], self.table.c[name]
-            differs: ColumnElement[bool] = old.is_distinct_from(given)
             value: ColumnElement[Any] = given
+            if own_bits and name in own_bits:
+                value = old.bitwise_and(own_bits[name]).bitwise_or(given)
+            differs: ColumnElement[bool] = old.is_distinct_from(value)
             if name in keep:
                 differs, value = and_(given.is_not(None), differs), func.coalesce(given, old)
             if only_where and name in only_where:
@@ -143,7 +147,8 @@ def staged(
 ) -> Iterator[Stage]:
     """Put rows (columns named by access keys of the target) beside the target for the time of the block.
 
-    `key` is a set of columns with a unique constraint in the target; it must be unique in the rows, too.
+    `key` is a set of columns with a unique constraint in the target; it must be unique in the rows, too. To look
+    rows up it may also be columns that only an index begins with; one of several rows that fit is found then.
     """
     table = Table(
         f"stage_{target.name}_{secrets.token_hex(4)}",

@@ -137,6 +137,28 @@ def texts(array: pa.Array) -> Converted:
     return Converted.good(_trimmed(array))
 
 
+def datetimes(text: pa.Array) -> Converted:
+    """Dates and times of ISO 8601, in microseconds; bad where a text is none. Empty text is no value."""
+    trimmed = _trimmed(text)
+    bad = np.zeros(len(text), dtype=bool)
+    try:
+        return Converted(_moments(trimmed), bad)
+    except pa.ArrowInvalid:
+        moments: list[pa.Array] = []
+    for index in range(len(text)):
+        try:
+            moments.append(_moments(trimmed.slice(index, 1)))
+        except pa.ArrowInvalid:
+            bad[index] = True
+            moments.append(pa.nulls(1, pa.timestamp("us")))
+    return Converted(pa.concat_arrays(moments), bad)
+
+
+def _moments(text: pa.Array) -> pa.Array:
+    """Raises ArrowInvalid where a text is no date. Nanoseconds are cut off."""
+    return pc.cast(pc.cast(text, pa.timestamp("ns")), pa.timestamp("us"), safe=False)
+
+
 def byte_strings(array: pa.Array) -> Converted:
     """Byte strings without zeros at the end, where files pad them; all zeros is no value.
 

@@ -2,23 +2,16 @@
 
 Reading only; writing Arrow tables into the database is in `bulk.py`.
 
-PostgreSQL is read through ADBC. SQLite is, too, but not from the database's own file: ADBC brings a second
-SQLite library into the process, and POSIX file locks do not hold between two libraries of one process
-(https://sqlite.org/howtocorrupt.html, section 2.2.1). So the query runs in Python's own SQLite, which writes
-the rows to a temporary file, and ADBC reads that.
+PostgreSQL is read through ADBC. SQLite is, too, but in a process of its own (`sqlite_reader`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import os
-import tempfile
-import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -32,16 +25,14 @@ from sqlalchemy import (
     Float,
     Integer,
     LargeBinary,
-    MetaData,
     Numeric,
     Select,
     String,
-    Table,
-    insert,
 )
 from sqlalchemy.sql.elements import ColumnElement, Label
 from sqlalchemy.types import TypeEngine
 
+from astra_assets.models import sqlite_reader
 from astra_assets.models.columns import ColumnInfo
 from astra_assets.models.kinds import INFO_KEY, Kind
 from astra_assets.models.sqltypes import FLOAT_ARRAY_DTYPE, Bytes, FloatArray
@@ -77,14 +68,17 @@ SQL_TYPES: tuple[tuple[type[TypeEngine[Any]], pa.DataType], ...] = (
 )
 """Arrow type of an expression, by its SQL type."""
 
-SPOOL_SUFFIX = ".rows"
-"""Ending of the temporary files that SQLite writes the rows of a query to."""
-
-SPOOL_LIFETIME_S = 86_400.0
-"""Seconds after which a temporary file that a killed process left is removed."""
-
-POSTGRESQL_BATCH_BYTES = 32 * 1024 * 1024
+POSTGRESQL_BATCH_BYTES = 8 * 1024 * 1024
 """Bytes that the PostgreSQL driver collects before it hands over a batch."""
+
+
+POSTGRESQL_SETTINGS = (
+    "SET jit = off",
+    """SELECT set_config('work_mem', '64MB', false)
+    WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB')""",
+)
+"""What holds for a session that reads many rows: expressions are not compiled, which takes seconds for joins of wide
+tables and saves less, and what is sorted stays off the disk for longer."""
 
 
 def registered(column: ColumnElement[Any]) -> ColumnInfo | None:
@@ -140,9 +134,7 @@ def query_schema(query: Query) -> pa.Schema:
     )
 
 
-def batches(
-    engine: Engine, query: Query, *, schema_map: dict[str | None, str | None], rows: int
-) -> Generator[pa.RecordBatch]:
+def batches(engine: Engine, query: Query, *, rows: int) -> Generator[pa.RecordBatch]:
     """The rows of a query as batches of at most `rows` rows, all with the schema of `query_schema`.
 
     There is no batch when there is no row.
@@ -151,7 +143,7 @@ def batches(
         raise ValueError(f"a batch has at least one row, found batch_rows={rows}")
     schema = query_schema(query)
     raw = (
-        _postgresql(engine, query, schema_map)
+        driver_batches(engine, query)
         if engine.dialect.name == "postgresql"
         else _sqlite(engine, query, schema, rows)
     )
@@ -163,16 +155,22 @@ def batches(
 
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """A driver's batch with the names and types that the registry gives; columns are taken by position."""
+    """A driver's batch with the names and types that the registry gives; columns are taken by position.
+
+    Raises ValueError, naming the column, when a value cannot have the type.
+    """
     if batch.num_columns != len(schema):
         raise ValueError(
             f"the query has {len(schema)} columns ({', '.join(schema.names)}), "
             f"the driver returned {batch.num_columns}"
         )
-    return pa.RecordBatch.from_arrays(
-        [to_type(array, field.type) for array, field in zip(batch.columns, schema, strict=True)],
-        schema=schema,
-    )
+    arrays = []
+    for array, field in zip(batch.columns, schema, strict=True):
+        try:
+            arrays.append(to_type(array, field.type))
+        except (ValueError, pa.ArrowException) as error:
+            raise ValueError(f"column {field.name}: {error}") from error
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def to_type(array: pa.Array, wanted: pa.DataType) -> pa.Array:
@@ -213,102 +211,67 @@ def floats_from_blobs(array: pa.Array) -> pa.Array:
     )
 
 
-def _postgresql(
-    engine: Engine, query: Query, schema_map: dict[str | None, str | None]
-) -> Generator[pa.RecordBatch]:
+def driver_batches(engine: Engine, query: Query) -> Generator[pa.RecordBatch]:
     """Batches of a query that PostgreSQL sends as one binary COPY; memory does not grow with rows."""
-    from adbc_driver_postgresql import dbapi
+    # Not the drivers' DBAPI, which loads every data frame library that is installed.
+    import adbc_driver_postgresql
+    from adbc_driver_manager import AdbcConnection, AdbcStatement
 
     with engine.connect():
         # The dialect learns from the server how to write literals.
-        compiled = query.compile(
-            engine,
-            schema_translate_map=schema_map or None,
-            render_schema_translate=bool(schema_map),
-            compile_kwargs={"literal_binds": True},
-        )
+        compiled = query.compile(engine, compile_kwargs={"literal_binds": True})
     uri = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with dbapi.connect(uri, autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.adbc_statement.set_options(
-            **{"adbc.postgresql.batch_size_hint_bytes": str(POSTGRESQL_BATCH_BYTES)}
-        )
+    with (
+        adbc_driver_postgresql.connect(uri) as database,
+        AdbcConnection(database) as connection,
+        AdbcStatement(connection) as statement,
+    ):
+        for setting in POSTGRESQL_SETTINGS:
+            statement.set_sql_query(setting)
+            statement.execute_update()
+        statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(POSTGRESQL_BATCH_BYTES)})
         # Without parameters to fill in, the doubled percent signs of the driver's parameter style become
         # single ones.
-        cursor.execute(str(compiled) % ())
-        with cursor.fetch_record_batch() as reader:
+        statement.set_sql_query(str(compiled) % ())
+        handle, _ = statement.execute_query()
+        with pa.RecordBatchReader._import_from_c(handle.address) as reader:  # noqa: SLF001 (the way that ADBC shows)
             yield from reader
 
 
 def _sqlite(engine: Engine, query: Query, schema: pa.Schema, rows: int) -> Generator[pa.RecordBatch]:
-    """Batches of a query that Python's SQLite wrote to a temporary file."""
-    from adbc_driver_sqlite import dbapi
+    """Batches of a query that another process reads (see `sqlite_reader`).
 
-    path = _spool(engine, query, schema)
-    try:
-        with (
-            dbapi.connect(f"file:{quote(str(path))}?immutable=1", autocommit=True) as connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows + 1)})
-            cursor.execute("SELECT * FROM rows ORDER BY rowid")
-            path.unlink()
-            with cursor.fetch_record_batch() as reader:
-                first = True
-                for batch in reader:
-                    yield batch.slice(1) if first else batch
-                    first = False
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _spool(engine: Engine, query: Query, schema: pa.Schema) -> Path:
-    """Run a query in SQLite and write its rows to a new file beside the database; returns its path.
-
-    The first row is an example of every type: the reader takes a column's type from the rows that it sees
+    The first row is an example of every type: the driver takes a column's type from the rows that it sees
     first, which may all be NULL.
     """
-    database = Path(str(engine.url.database))
-    remove_old_spools(database)
-    handle, name = tempfile.mkstemp(prefix=f".{database.name}-", suffix=SPOOL_SUFFIX, dir=database.parent)
-    os.close(handle)
-    path = Path(name)
-    declared = [_spool_type(field.type) for field in schema]
-    names = [f"c{number}" for number in range(len(declared))]
-    spooled = Table("rows", MetaData(), *(Column(name) for name in names), schema="spool")
-    try:
-        with engine.connect() as connection:
-            raw = connection.connection.driver_connection
-            assert raw is not None
-            raw.execute("ATTACH DATABASE ? AS spool", (str(path),))
-            raw.execute("PRAGMA spool.journal_mode = OFF")
-            raw.execute("PRAGMA spool.synchronous = OFF")
-            columns = ", ".join(f"{name} {sql}" for name, (sql, _) in zip(names, declared, strict=True))
-            raw.execute(f"CREATE TABLE spool.rows ({columns})")
-            marks = ", ".join("?" * len(names))
-            examples = [example for _, example in declared]
-            raw.execute(f"INSERT INTO spool.rows VALUES ({marks})", examples)  # noqa: S608
-            connection.execute(insert(spooled).from_select(names, query))
-            connection.commit()
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return path
+    compiled = query.compile(engine, compile_kwargs={"literal_binds": True})
+    examples = [_example(field.type) for field in schema]
+    path = Path(str(engine.url.database)).absolute()
+    first = ", ".join(literal for literal, _ in examples)
+    statement = f"SELECT {first} UNION ALL SELECT * FROM ({compiled})"  # noqa: S608 (made of constants and a query)
+    with contextlib.closing(sqlite_reader.read(path, statement, rows + 1)) as found:
+        for number, batch in enumerate(found):
+            if number == 0:
+                _check_examples(batch, schema, [made for _, made in examples])
+            yield batch.slice(0 if number else 1)
 
 
-def _spool_type(wanted: pa.DataType) -> tuple[str, Any]:
-    """How SQLite stores values of an Arrow type, and an example value."""
+def _check_examples(batch: pa.RecordBatch, schema: pa.Schema, examples: Sequence[Any]) -> None:
+    """The driver makes text of all values of a column where there is text among its first ones."""
+    for name, column, example in zip(schema.names, batch.columns, examples, strict=True):
+        if column[0].as_py() != example:
+            raise ValueError(
+                f"column {name}: expected values like {example!r}, found {column.type} among them; "
+                "SQLite stores what it is given, so a program wrote a value of another type"
+            )
+
+
+def _example(wanted: pa.DataType) -> tuple[str, Any]:
+    """A value of the SQLite type that values of an Arrow type have: as SQL and as read."""
     if pa.types.is_boolean(wanted) or pa.types.is_integer(wanted):
-        return "INTEGER", 0
+        return "0", 0
     if pa.types.is_floating(wanted):
-        return "REAL", 0.0
+        return "0.0", 0.0
     if pa.types.is_binary(wanted) or pa.types.is_list(wanted):
-        return "BLOB", b"\0"
-    return "TEXT", "-"
-
-
-def remove_old_spools(database: Path) -> None:
-    """Remove temporary files that a process left beside the database when it was killed a day or more ago."""
-    for path in database.parent.glob(f".{database.name}-*{SPOOL_SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > SPOOL_LIFETIME_S:
-                path.unlink()
+        return "x'00'", b"\0"
+    return "'-'", "-"

@@ -6,7 +6,6 @@ said in `source.py`, `boss.py` and so on; result tables stand with their pipelin
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,6 +52,7 @@ from astra_assets.models.fields import (
 )
 from astra_assets.models.flags import flag_definitions
 from astra_assets.models.kinds import INFO_KEY, Definition, Kind
+from astra_assets.models.names import snake_case
 from astra_assets.models.sqltypes import Bytes, FloatArray
 
 __all__ = [
@@ -186,11 +186,6 @@ def bit(model: type[Base], column: str, name: str) -> int:
     if name not in found:
         raise KeyError(f"{model.__name__}.{column} has no flag {name!r}; it has {', '.join(found) or 'none'}")
     return found[name]
-
-
-def snake_case(name: str) -> str:
-    """The table name of a class: "SnowWhite" -> "snow_white"."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 RUN_HEADING = "Astra Metadata"

@@ -219,9 +219,7 @@ def _name(connection: Connection, target: Table, key: str) -> str:
 
 
 def _qualified(connection: Connection, target: Table) -> str:
-    schema = connection.get_execution_options().get("schema_translate_map", {}).get(None)
-    quote = connection.dialect.identifier_preparer.quote
-    return f"{quote(schema)}.{quote(target.name)}" if schema else quote(target.name)
+    return connection.dialect.identifier_preparer.format_table(target)
 
 
 def _executemany(connection: Connection, statement: str, rows: pa.Table) -> int:

@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import ColumnElement, case, false, func, literal, or_
+from sqlalchemy import ColumnElement, Text, and_, case, false, func, literal, not_, or_
 
 from astra_assets.models.source import Source
-from astra_assets.models.sqltypes import Bytes
 
 CARTON_TABLE = "sdss5_target_4_with_groups.csv"
 """The list of cartons in sdss-semaphore (its version 4, 578 bits; versions 1 to 3 are beginnings of it)."""
@@ -197,11 +196,11 @@ def _found(bits: bytes, attribute: str, value: str) -> bytes:
 
 def any_bits(bits: Iterable[bytes | None] | pa.Array | pa.ChunkedArray, wanted: bytes) -> BoolArray:
     """For each byte string, whether any bit of `wanted` is set in it; False for None."""
-    values = bits.to_pylist() if isinstance(bits, pa.Array | pa.ChunkedArray) else bits
+    values = bits.to_pylist() if isinstance(bits, pa.Array | pa.ChunkedArray) else list(bits)
     number = int.from_bytes(wanted, "little")
-    return np.fromiter(
-        (int.from_bytes(value or b"", "little") & number != 0 for value in values), dtype=np.bool_
-    )
+    # Sources share their cartons: there are far fewer strings than rows.
+    found = {value: int.from_bytes(value or b"", "little") & number != 0 for value in set(values)}
+    return np.fromiter(map(found.__getitem__, values), dtype=np.bool_, count=len(values))
 
 
 def in_program(bits: Iterable[bytes | None] | pa.Array | pa.ChunkedArray, program: str) -> BoolArray:
@@ -239,24 +238,14 @@ def stellar_like(
     return stellar | named
 
 
-ANY_BITS = "any_bits"
-"""Name of the function that SQLite connections get: whether two byte strings have a bit in common."""
-
-
-def sqlite_any_bits(bits: bytes | None, wanted: bytes | None) -> int | None:
-    """What the SQL function `any_bits` of SQLite computes: 1 or 0, NULL for NULL."""
-    if bits is None or wanted is None:
-        return None
-    return int(int.from_bytes(bits, "little") & int.from_bytes(wanted, "little") != 0)
-
-
 def any_bits_condition(column: ColumnElement[Any], wanted: bytes, dialect: str) -> ColumnElement[bool]:
     """The SQL condition that any bit of `wanted` is set in a column of byte strings.
 
     `dialect` is "sqlite" or "postgresql" (`Database.dialect`).
     """
     if dialect == "sqlite":
-        return func.any_bits(column, literal(wanted, Bytes())) == 1
+        free_of_all = _digits(column, wanted).op("GLOB", is_comparison=True)(_no_bit_of(wanted))
+        return and_(column.is_not(None), not_(free_of_all))
     terms = [
         case((func.length(column) > position, func.get_byte(column, position).op("&")(byte)), else_=0) != 0
         for position, byte in enumerate(wanted)
@@ -265,12 +254,29 @@ def any_bits_condition(column: ColumnElement[Any], wanted: bytes, dialect: str) 
     return or_(false(), *terms)
 
 
-def stellar_like_condition(dialect: str) -> ColumnElement[bool]:
-    """The SQL condition on the table `source` that `stellar_like` computes."""
-    return or_(
-        any_bits_condition(Source.c.sdss5_target_flags, stellar_mask(), dialect),
-        Source.c.sdss4_apogee_id.is_not(None),
+def _digits(column: ColumnElement[Any], wanted: bytes) -> ColumnElement[str]:
+    """The hexadecimal digits of a byte string, at least as many as `wanted` has."""
+    return func.hex(column, type_=Text) + literal("0" * (2 * len(wanted)), Text)
+
+
+def _no_bit_of(wanted: bytes) -> str:
+    """The GLOB pattern of hexadecimal digits that have no bit in common with `wanted`.
+
+    SQLite cannot look into a byte string, and a function of Python's is slow and known to our connections only.
+    """
+    allowed = (
+        "".join(f"{digit:X}" for digit in range(16) if not digit & int(nibble, 16)) for nibble in wanted.hex()
     )
+    return "".join(f"[{digits}]" for digits in allowed) + "*"
+
+
+def stellar_like_condition(
+    dialect: str,
+    bits: ColumnElement[bytes] = Source.c.sdss5_target_flags,
+    sdss4_name: ColumnElement[str] = Source.c.sdss4_apogee_id,
+) -> ColumnElement[bool]:
+    """The SQL condition on the table `source`, whose columns may be given, that `stellar_like` computes."""
+    return or_(any_bits_condition(bits, stellar_mask(), dialect), sdss4_name.is_not(None))
 
 
 def program_condition(program: str, dialect: str) -> ColumnElement[bool]:

@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Column, Double, Integer
 from sqlalchemy.orm import MappedColumn, mapped_column
 from sqlalchemy.types import TypeEngine
 
-from astra_assets.models.flags import FLAGS, Flag, flag_tuple
+from astra_assets.models.flags import FLAGS, Flag, Rule, Verdict, flag_tuple, verdict
 from astra_assets.models.glossary import GLOSSARY
 from astra_assets.models.kinds import INFO_KEY, TRAITS, Definition, Kind
 
@@ -32,6 +32,7 @@ __all__ = [
     "info",
     "kind_of",
     "known",
+    "known_columns",
     "own_columns",
     "virtual",
 ]
@@ -39,6 +40,12 @@ __all__ = [
 PROPER_NOUNS = ("Gaia", "Doppler", "Galactic", "Julian", "Modified")
 """Words that keep their capital letter inside a sentence."""
 
+
+SUFFIXES = (
+    ("_flags", Kind.bits, "Flags of", "meta.code.qual"),
+    ("_rchi2", Kind.float32, "Reduced chi-square of the fit of", "stat.fit.chi2"),
+)
+"""Endings of names of columns that say how well another column is known: kind, words and UCD."""
 
 LAST_COLUMNS = (
     "source_pk",
@@ -67,7 +74,8 @@ class ColumnInfo:
 
     `category` is the heading it stands under; `summary_name` its name in summary files; `hidden` columns are
     never published; `virtual` fields have no column in the database. `note` is a comment for files, after the
-    last field of the category.
+    last field of the category. `verdicts` are booleans that follow from a column of flags: files show them
+    right after it, the database does not hold them.
     """
 
     definition: Definition
@@ -77,6 +85,7 @@ class ColumnInfo:
     hidden: bool = False
     flags: tuple[Flag, ...] = ()
     note: str | None = None
+    verdicts: tuple[Verdict, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,13 +114,13 @@ def info(column: Column[Any]) -> ColumnInfo:
 def definition(name: str) -> Definition:
     """The definition of a column by its name.
 
-    `e_x` (also inside a name: `zgr_e_teff`), `raw_x`, `initial_x`, `x_flags` and `rho_x_y` follow from the
-    definitions of x and y. Raises KeyError when the name is not in the glossary and follows from nothing in
-    it.
+    `e_x` (also inside a name: `zgr_e_teff`), `raw_x`, `initial_x`, `coarse_x`, `x_flags`, `x_rchi2` and
+    `rho_x_y` follow from the definitions of x and y. Raises KeyError when the name is not in the glossary
+    and follows from nothing in it.
     """
     if name in GLOSSARY:
         return GLOSSARY[name]
-    for prefix, words in (("raw_", "Raw"), ("initial_", "Initial")):
+    for prefix, words in (("raw_", "Raw"), ("initial_", "Initial"), ("coarse_", "Coarse")):
         if name.startswith(prefix):
             base = definition(name.removeprefix(prefix))
             return dataclasses.replace(base, description=f"{words} {in_sentence(base.description)}")
@@ -121,9 +130,10 @@ def definition(name: str) -> Definition:
             return error_of(GLOSSARY[base_name])
     if name.endswith("_e") and name[:-2] in GLOSSARY:
         return error_of(GLOSSARY[name[:-2]])
-    if name.endswith("_flags") and name.removesuffix("_flags") in GLOSSARY:
-        base = GLOSSARY[name.removesuffix("_flags")]
-        return Definition(Kind.bits, f"Flags of {in_sentence(base.description)}", None, "meta.code.qual")
+    for suffix, kind, words, ucd in SUFFIXES:
+        if name.endswith(suffix) and name.removesuffix(suffix) in GLOSSARY:
+            what = in_sentence(GLOSSARY[name.removesuffix(suffix)].description).removesuffix(", dex")
+            return Definition(kind, f"{words} {what}", None, ucd)
     if name.startswith("rho_"):
         return _correlation(name)
     raise KeyError(
@@ -188,6 +198,7 @@ class Pending:
     fill: Any = None
     category: str | None = None
     flags: tuple[Flag, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
 
 
 def column(
@@ -228,20 +239,33 @@ def known(name: str, *, category: str | None = None, **options: Any) -> MappedCo
     return mapped_column(found.kind.sql_type, info={INFO_KEY: pending}, **options)
 
 
+def known_columns(*names: str, category: str | None = None) -> dict[str, MappedColumn[Any]]:
+    """Columns of the glossary by name, all under one heading, for tables with many columns of a kind."""
+    return {
+        name: known(name, category=category if number == 0 else None) for number, name in enumerate(names)
+    }
+
+
 def flags(
     bits: Mapping[int, tuple[str, str]] | None = None,
     *,
     category: str | None = None,
     description: str = "Flags of the result",
+    warn: Rule | None = None,
+    bad: Rule | None = None,
     **texts: str,
 ) -> MappedColumn[Any]:
     """A column of flags: `flags(low_snr="S/N is too low", ...)`, bits in the order given.
 
     With gaps between the bits: `flags({0: ("low_snr", "S/N is too low"), 11: ("no_result", "No result")})`.
-    Never NULL, 0 by default.
+    Never NULL, 0 by default. With `warn` and `bad` files have booleans `flag_warn` and `flag_bad` right after
+    the column, which follow from it: `flags(..., warn=("low_snr",), bad=AllOf("low_snr", "no_result"))`.
     """
     found = Definition(Kind.bits, description, None, "meta.code.qual")
-    pending = Pending(found, category=category, flags=flag_tuple(bits, **texts))
+    made = flag_tuple(bits, **texts)
+    rules = {"flag_warn": warn, "flag_bad": bad}
+    verdicts = tuple(verdict(name, rule, made) for name, rule in rules.items() if rule is not None)
+    pending = Pending(found, category=category, flags=made, verdicts=verdicts)
     return mapped_column(BigInteger, info={INFO_KEY: pending}, default=0, nullable=False)
 
 
@@ -269,7 +293,9 @@ def complete(target: Column[Any], category: str, *, hidden: bool = False) -> Col
     found = pending.build or Definition(
         kind_of(target.type), pending.description, pending.unit, pending.ucd, pending.fill
     )
-    done = ColumnInfo(found, category, target.name, hidden=hidden, flags=pending.flags)
+    done = ColumnInfo(
+        found, category, target.name, hidden=hidden, flags=pending.flags, verdicts=pending.verdicts
+    )
     target.info[INFO_KEY] = done
     return done
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pyarrow as pa
 from sqlalchemy import (
     Column,
@@ -32,16 +33,19 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import NullPool
-from sqlalchemy.schema import CreateSchema
+from sqlalchemy.schema import CreateIndex, CreateSchema, CreateTable
 
 from astra_assets.models import arrow, bulk
 from astra_assets.models.base import Base, table_of
-from astra_assets.models.cartons import ANY_BITS, sqlite_any_bits
 from astra_assets.models.errors import ExpectedError
+from astra_assets.models.placement import OWN_SCHEMA, Placement
+from astra_assets.models.reflect import found_tables
 from astra_assets.models.spectrum import SpectrumKey
+from astra_assets.models.survey import Survey
 
-BUSY_TIMEOUT_S = 30.0
+BUSY_TIMEOUT_S = 600.0
 """Seconds that SQLite waits for another process to finish writing."""
 
 SQLITE_CACHE_KIB = 64 * 1024
@@ -54,6 +58,10 @@ CREATE_LOCK = 0x61737472
 """Key of the PostgreSQL advisory lock that is held while tables are created ("astr")."""
 
 
+class NotAllowedError(ExpectedError, PermissionError):
+    """The user of the database may not do what is needed; the message says whom to ask for what."""
+
+
 class DatabaseLocked(ExpectedError, RuntimeError):  # noqa: N818 (says what happened, as sqlite3 does)
     """Another process kept the SQLite file locked for longer than we wait."""
 
@@ -63,11 +71,13 @@ class Database:
     """A SQLite or PostgreSQL database with our tables.
 
     `url` is a SQLAlchemy URL; a plain `postgresql://` uses psycopg 3. `schema` is a PostgreSQL schema, None
-    for the default one. Raises ValueError for other databases, and for a schema with SQLite, which has none.
+    for the default one. Where it is that of another Astra, tables of ours that it lacks are in `own_schema`
+    (see `placement.py`). Raises ValueError for other databases, and for a schema with SQLite, which has none.
     """
 
     url: str
     schema: str | None = None
+    own_schema: str = OWN_SCHEMA
 
     def __post_init__(self) -> None:
         found = make_url(self.url)
@@ -91,7 +101,7 @@ class Database:
         return f"Database({self.location!r}, schema={self.schema!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"url": self.url, "schema": self.schema}
+        return {"url": self.url, "schema": self.schema, "own_schema": self.own_schema}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
@@ -108,13 +118,42 @@ class Database:
 
     @cached_property
     def engine(self) -> Engine:
-        """The SQLAlchemy engine; statements on it go to the schema."""
-        made = _postgresql_engine(self.url) if self.dialect == "postgresql" else _sqlite_engine(self.url)
-        return made.execution_options(schema_translate_map=self._schema_map) if self._schema_map else made
+        """The SQLAlchemy engine; statements on it name each table with its schema."""
+        if self.dialect == "sqlite":
+            return _sqlite_engine(self.url)
+        made = _postgresql_engine(self.url)
+        self.placement.attach(made)
+        return made
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Where each table is; known once a connection was made."""
+        return Placement(self.schema, self.own_schema, frozenset() if self.dialect == "sqlite" else None)
 
     @property
-    def _schema_map(self) -> dict[str | None, str | None]:
-        return {None: self.schema} if self.schema else {}
+    def foreign(self) -> bool:
+        """Is the configured schema that of another Astra? Connects when nobody has yet."""
+        if self.placement.theirs is None:
+            with self.connect():
+                pass
+        return self.placement.foreign
+
+    @property
+    def survey(self) -> Survey:
+        """What the database had of our tables when it was looked at last (`look`), or has now."""
+        kept: Survey | None = self.__dict__.get("_survey")
+        return self.look() if kept is None else kept
+
+    def look(self) -> Survey:
+        """Look up which tables and columns the database has. Reads the catalogue only."""
+        with self.connect() as connection:
+            found = found_tables(connection, self.schema)
+            ours = found_tables(connection, self.own_schema) if self.placement.foreign else {}
+        made = Survey(
+            self.dialect, {**ours, **found}, self.placement.foreign, frozenset(ours) & frozenset(found)
+        )
+        self.__dict__["_survey"] = made
+        return made
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -126,7 +165,7 @@ class Database:
     def begin(self) -> Iterator[Connection]:
         """A connection in a transaction, committed at the end, rolled back on an exception.
 
-        In SQLite it takes the write lock at once: at most one such transaction at a time, others wait 30 s,
+        In SQLite it takes the write lock at once: at most one such transaction at a time, others wait ten minutes,
         then raise DatabaseLocked.
         """
         with self.engine.execution_options(**{WRITES: True}).begin() as connection:
@@ -135,34 +174,52 @@ class Database:
     def create_tables(self, tables: Iterable[Table | type[Base]] | None = None) -> list[str]:
         """Create the tables that are missing, all by default; returns their names.
 
-        Existing tables are left as they are.
-        All means those of this layer and of every pipeline that is imported. A missing PostgreSQL schema is
-        created.
+        Existing tables are left as they are. All means those of this layer and of every pipeline that is
+        imported. A missing PostgreSQL schema is created. What the schema of another Astra lacks is created in
+        `own_schema`, without foreign keys to Astra's tables, which would hinder changes there.
+
+        Raises NotAllowedError where the database's user may not create them.
         """
         if tables is None:
             for name in MODEL_MODULES:
                 importlib.import_module(f"astra_assets.models.{name}")
             wanted = list(Base.metadata.sorted_tables)
         else:
-            wanted = [item if isinstance(item, Table) else table_of(item) for item in tables]
+            chosen = {item if isinstance(item, Table) else table_of(item) for item in tables}
+            wanted = [item for item in Base.metadata.sorted_tables if item in chosen]
         if self.dialect == "sqlite":
             Path(str(make_url(self.url).database)).parent.mkdir(parents=True, exist_ok=True)
         with self.begin() as connection:
             if self.dialect == "postgresql":
                 connection.execute(select(func.pg_advisory_xact_lock(CREATE_LOCK)))
-                if self.schema is not None:
-                    connection.execute(CreateSchema(self.schema, if_not_exists=True))
-            existing = set(inspect(connection).get_table_names(schema=self.schema))
+            schema = self.own_schema if self.placement.foreign else self.schema
+            looked = inspect(connection)
+            existing = {*looked.get_table_names(schema=schema), *(self.placement.theirs or ())}
             missing = [item for item in wanted if item.name not in existing]
-            Base.metadata.create_all(connection, tables=missing, checkfirst=False)
+            if missing:
+                new = schema if schema is not None and not looked.has_schema(schema) else None
+                _create(connection, missing, self.placement, new)
+        self.__dict__.pop("_survey", None)
         return [item.name for item in missing]
+
+    def may_create_tables(self) -> bool:
+        """May the database's user create tables where those of ours would go?"""
+        if self.dialect == "sqlite":
+            return True
+        with self.connect() as connection:
+            configured = self.own_schema if self.placement.foreign else self.schema
+            schema = configured or str(connection.scalar(select(func.current_schema())))
+            if inspect(connection).has_schema(schema):
+                return bool(connection.scalar(select(func.has_schema_privilege(schema, "CREATE"))))
+            database = func.current_database()
+            return bool(connection.scalar(select(func.has_database_privilege(database, "CREATE"))))
 
     def columns(self, table: Table | type[Base]) -> list[Column[Any]]:
         """The columns of a table that the database has, in our order: a schema of an older Astra lacks the newest."""
         target = table if isinstance(table, Table) else table_of(table)
-        found = {
-            column["name"] for column in inspect(self.engine).get_columns(target.name, schema=self.schema)
-        }
+        with self.connect() as connection:
+            schema = self.placement.of(target.name)
+            found = {column["name"] for column in inspect(connection).get_columns(target.name, schema=schema)}
         return [column for column in target.columns if column.name in found]
 
     def arrow_schema(self, query: arrow.Query) -> pa.Schema:
@@ -176,7 +233,7 @@ class Database:
         the registry, else from SQL. The query runs on a connection of its own: it sees what is committed.
         Memory does not grow with rows. Close the iterator (or read it to its end) to free the connection.
         """
-        return arrow.batches(self.engine, query, schema_map=self._schema_map, rows=batch_rows)
+        return arrow.batches(self.engine, query, rows=batch_rows)
 
     def arrow_table(self, query: arrow.Query) -> pa.Table:
         """All rows of a query as one Arrow table, for results that fit into memory."""
@@ -217,6 +274,36 @@ class Database:
         return np.sort(np.fromiter(connection.scalars(new), dtype=np.int64, count=count))
 
 
+def _create(
+    connection: Connection, tables: Sequence[Table], placement: Placement, schema: str | None
+) -> None:
+    """Create a schema, if it is given, and tables, each after those that it refers to, with their indexes."""
+    theirs = placement.theirs or frozenset()
+    try:
+        if schema is not None:
+            connection.execute(CreateSchema(schema))
+        for item in tables:
+            kept = [key for key in item.foreign_key_constraints if key.referred_table.name not in theirs]
+            connection.execute(CreateTable(item, include_foreign_key_constraints=kept))
+            for index in sorted(item.indexes, key=lambda index: str(index.name)):
+                connection.execute(CreateIndex(index))
+    except ProgrammingError as error:
+        if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+            raise
+        raise NotAllowedError(_not_allowed(error, placement)) from error
+
+
+def _not_allowed(error: ProgrammingError, placement: Placement) -> str:
+    first = str(error.orig).splitlines()[0]
+    schema = placement.own_schema if placement.foreign else placement.schema or "public"
+    setting = "ASTRA_OWN_SCHEMA" if placement.foreign else "ASTRA_DATABASE_SCHEMA"
+    return (
+        f"tables of ours cannot be created in the schema {schema}: {first}. Ask the owner of the database for: "
+        f"CREATE SCHEMA {schema} AUTHORIZATION your_user; or set {setting} to a schema of yours. "
+        "Products can be written without"
+    )
+
+
 WRITES = "astra_assets_writes"
 """Execution option of a connection that will write: SQLite takes the write lock at its start."""
 
@@ -246,7 +333,6 @@ def _on_sqlite_connect(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{SQLITE_CACHE_KIB}")
-    connection.create_function(ANY_BITS, 2, sqlite_any_bits, deterministic=True)
 
 
 def _on_sqlite_begin(connection: Connection) -> None:

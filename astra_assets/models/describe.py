@@ -19,7 +19,7 @@ from astra_assets.models.flags import Flag
 def describe(model: type[Base]) -> str:
     """One table as Markdown: what it is, every field under its heading, and the bits of its flags.
 
-    Fields are those of files too: pixel arrays are marked, since no database holds them.
+    Fields are those of files too: pixel arrays and `flag_warn`, `flag_bad`, which no database holds.
     """
     table = table_of(model)
     lines = [f"## {table.name}", "", first_paragraph(model), ""]
@@ -29,6 +29,7 @@ def describe(model: type[Base]) -> str:
             heading = entry.heading
             lines += ["", f"**{heading or 'Keys'}**", "", *TABLE_HEAD]
         lines.append(field_line(entry))
+        lines += verdict_lines(entry)
     lines += flag_lines(table)
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
 
@@ -56,6 +57,12 @@ def field_line(entry: LayoutEntry) -> str:
         "" if entry.column is not None and not entry.column.nullable else fill_text(about.null_value),
     )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def verdict_lines(entry: LayoutEntry) -> Iterator[str]:
+    """The booleans that follow from a column of flags, which only files have, as rows of a Markdown table."""
+    for each in () if entry.column is None else info(entry.column).verdicts:
+        yield f"| {each.name} | boolean (files) |  | meta.code.qual | {each.text} | False |"
 
 
 def fill_text(value: Any) -> str:

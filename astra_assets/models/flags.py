@@ -6,9 +6,9 @@ spectra. Only names and texts belong here, not the code that sets them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from astra_assets.models.kinds import INFO_KEY
 
@@ -42,6 +42,68 @@ def flag_tuple(bits: Mapping[int, tuple[str, str]] | None = None, **texts: str) 
     if len({flag.name for flag in made}) != len(made):
         raise ValueError(f"a flag's name occurs twice: {[flag.name for flag in made]}")
     return made
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A boolean that follows from a column of flags; only files have it, right after that column.
+
+    Attributes:
+        name: `flag_warn` or `flag_bad`.
+        text: what it means, at most 68 characters.
+        mask: value of the flags that count; None is any bit, also one without a name.
+        every: True if all flags of the mask must be set, False if one is enough.
+    """
+
+    name: str
+    text: str
+    mask: int | None
+    every: bool = False
+
+    def of(self, flags: int) -> bool:
+        """What follows from the flags of one row."""
+        if self.mask is None:
+            return flags > 0
+        return flags & self.mask == self.mask if self.every else flags & self.mask != 0
+
+
+ANY = "any"
+"""As `warn` or `bad` of a column of flags: any bit."""
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """As `warn` or `bad` of a column of flags: these flags, all of them."""
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", names)
+
+
+Rule = Literal["any"] | AllOf | Sequence[str]
+"""Which flags make a verdict: `ANY`, one of several names, or all of them (`AllOf`)."""
+
+VERDICT_TEXTS = {
+    "flag_warn": "The result is to be used with caution (follows from result_flags)",
+    "flag_bad": "The result should not be used (follows from result_flags)",
+}
+
+
+def verdict(name: str, rule: Rule, bits: Sequence[Flag]) -> Verdict:
+    """The verdict of this name by a rule.
+
+    Raises ValueError when the rule names a flag that the column does not have, or none.
+    """
+    text = VERDICT_TEXTS[name]
+    if rule == ANY:
+        return Verdict(name, text, None)
+    chosen = rule.names if isinstance(rule, AllOf) else tuple(rule)
+    values = {flag.name: flag.value for flag in bits}
+    unknown = [each for each in chosen if each not in values]
+    if unknown or not chosen:
+        raise ValueError(f"{name} names {', '.join(unknown) or 'no flag'}; there are: {', '.join(values)}")
+    return Verdict(name, text, sum(values[each] for each in chosen), isinstance(rule, AllOf))
 
 
 def flag_definitions(table: Any, column: str) -> list[Flag]:

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from astra_assets.models.base import snake_case
 from astra_assets.models.errors import ExpectedError
+from astra_assets.models.names import snake_case
 from astra_assets.pipelines.options import SlurmOptions
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    from sqlalchemy import BindParameter, ColumnElement, Connection
+    from sqlalchemy import BindParameter, ColumnElement, Connection, Select
 
     from astra_assets.models.base import Base
     from astra_assets.spectra.base import Roots
@@ -32,7 +32,7 @@ _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _STAR_LEVEL = frozenset({"BossCombinedSpectrum", "ApogeeCoaddedSpectrumInApStar", "ApogeeCombinedSpectrum"})
 
 VERSION_PARAMETER = "v_astra_major_minor"
-"""Name of the bind parameter that the engine fills in `columns`, `stale` and `eligible` of a step."""
+"""Name of the bind parameter that the engine fills in `columns`, `lookups`, `stale` and `eligible` of a step."""
 
 Condition: TypeAlias = "ColumnElement[bool]"
 Columns: TypeAlias = "Mapping[str, np.ndarray[Any, Any]]"
@@ -70,8 +70,8 @@ class Requirement:
     Attributes:
         code: short name recorded with inputs that do not fulfil it, such as `not_mwm_wd`.
         message: a sentence for people, recorded beside the code.
-        needs: names of the columns that `test` reads. A name is looked up in `Step.columns`, then in the
-            input model, then in `Source`; `gather` runs after the requirements, so its columns are not
+        needs: names of the columns that `test` reads. A name is looked up in `Step.lookups` and `Step.columns`, then
+            in the input model, then in `Source`; `gather` runs after the requirements, so its columns are not
             available.
         test: takes the columns by name and returns a boolean array, True where the input may be processed.
             Every column is a NumPy array: numbers and booleans as such (integers with NULLs as float64 with
@@ -184,6 +184,10 @@ class Step:
             are in the FROM clause as they are, not aliased) or scalar subqueries. See `this_version`. The
             default columns are `spectrum_pk`, `source_pk`, `sdss_id`, `snr` and those that the path of the
             spectrum needs.
+        lookups: further columns of the manifest that are the same for all inputs of a source: by name a query of
+            `source_pk`, the value, and columns that say which row counts where a source has several: the one
+            with the least of them (NULL is last). Without a row the value is NULL. The rows are read once and
+            kept in memory; a scalar subquery in `columns` would be run for each input.
         gather: called while planning as `gather(connection, rows, context)`, inside a transaction, for one
             chunk of manifest rows at a time; returns the same rows in the same order with further (also
             nested) columns.
@@ -202,6 +206,7 @@ class Step:
     setup: Callable[[WorkContext], Any] | None = None
     requires: tuple[Requirement, ...] = ()
     columns: Mapping[str, ColumnElement[Any]] = field(default_factory=dict)
+    lookups: Mapping[str, Select[Any]] = field(default_factory=dict)
     gather: Callable[[Connection, pa.Table, WorkContext], pa.Table] | None = None
     tables: tuple[type[Base], ...] = ()
     stale: Callable[[ColumnElement[Any]], Condition] | None = None
@@ -261,6 +266,10 @@ class Pipeline:
             again.
         reference: `module:attribute` under which a worker finds the declaration; default: found by
             `reference_of`.
+        derive: columns of a result that follow from others, such as flags of values outside limits:
+            `derive(row)` gets the values of one result together with those of its manifest row (what is
+            missing counts as unknown) and returns the columns to set. It is for results of external programs,
+            which know nothing of these rules; functions set all columns themselves.
     """
 
     name: str
@@ -272,6 +281,7 @@ class Pipeline:
     after: tuple[str, ...] = ()
     code_version: str = "1"
     reference: str = ""
+    derive: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))

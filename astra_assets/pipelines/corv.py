@@ -15,7 +15,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Mapped
 
 from astra_assets.models.base import PipelineResult, bit
@@ -125,21 +125,18 @@ def _result_flags(fit: BalmerFit, snr: float) -> int:
     return sum(bit(Corv, "result_flags", name) for name, true in told.items() if true)
 
 
-def classification() -> ColumnElement[str]:
-    """The class of a visit's source: SnowWhite's of the coadd with the highest S/N that has one."""
+def classifications() -> Select[tuple[int, str, float, int]]:
+    """The class of each source: SnowWhite's of the coadd with the highest S/N that has one."""
+    coadd = BossCombinedSpectrum.c
     return (
-        select(SnowWhite.classification)
-        .join(BossCombinedSpectrum, BossCombinedSpectrum.c.spectrum_pk == SnowWhite.spectrum_pk)
+        select(coadd.source_pk, SnowWhite.classification, -coadd.snr, coadd.spectrum_pk)
+        .join_from(SnowWhite, BossCombinedSpectrum, coadd.spectrum_pk == SnowWhite.spectrum_pk)
         .where(
-            BossCombinedSpectrum.c.source_pk == BossVisitSpectrum.c.source_pk,
+            coadd.source_pk.is_not(None),
             SnowWhite.v_astra_major_minor == this_version(),
             SnowWhite.classification.is_not(None),
             SnowWhite.classification != "",
         )
-        .order_by(BossCombinedSpectrum.c.snr.desc().nulls_last(), BossCombinedSpectrum.c.spectrum_pk)
-        .limit(1)
-        .correlate(BossVisitSpectrum)
-        .scalar_subquery()
     )
 
 
@@ -165,7 +162,7 @@ CORV = Pipeline(
             inputs=BossVisitSpectrum,
             function=fit_visit,
             setup=load_models,
-            columns={"classification": classification()},
+            lookups={"classification": classifications()},
             requires=(
                 Requirement(
                     "not_mwm_wd",

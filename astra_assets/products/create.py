@@ -1,42 +1,44 @@
-"""Writing a summary product: from the database to a file beside, verified, to its place; or leaving it alone.
+"""Making a product: leaving it alone when nothing changed, else writing it and the files beside it.
 
-A product whose inputs have not changed since it was written (`fingerprint.py`) is left as it is. A sample
-(`limit`) is a file of its own, with `sample` in its name, and never takes the product's place. What is in a
-product is said in `summary.py` and `rows.py`.
+A product whose inputs have not changed since it was written (`fingerprint.py`) is left as it is; a file beside it that
+is missing or damaged is made anew. A sample (`limit`) is a file of its own, with `sample` in its name, and never takes
+the product's place. How it is written is in `write.py`, what is in it in `summary.py` and `rows.py`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import compress
 from pathlib import Path
 
-from astra_assets.fits.atomic import atomic_write
-from astra_assets.fits.header import Card, section
-from astra_assets.fits.writer import FitsWriteError, FitsWriter, TableWriter, WidthError
+from astra_assets.fits.atomic import remove_leftovers
+from astra_assets.fits.writer import WidthError
 from astra_assets.models.database import Database
 from astra_assets.models.errors import ExpectedError
-from astra_assets.models.paths import inside, summary_path
+from astra_assets.models.kinds import Definition
 from astra_assets.products import manifest
-from astra_assets.products.fingerprint import KEYWORD, fingerprint, read_primary_header
-from astra_assets.products.provenance import Provenance, version_cards
-from astra_assets.products.rows import Measure, fits_columns, measure, select_rows
-from astra_assets.products.stream import read_ahead
-from astra_assets.products.summary import SummaryProduct, SummaryTable
-from astra_assets.products.verify import ExpectedTable, VerificationError, Verified, verify
+from astra_assets.products.bundle import Bundle, bundle_of, product_path
+from astra_assets.products.content import not_judged
+from astra_assets.products.diff import Diff, compare
+from astra_assets.products.findings import FILE, FILLED, KEYS, POSITIONS, TWIN, Finding
+from astra_assets.products.fingerprint import fingerprint
+from astra_assets.products.frozen import refuse_if_frozen
+from astra_assets.products.headers import Heading, mark_of, written_rows
+from astra_assets.products.previous import previous_bundle, previous_values
+from astra_assets.products.provenance import Provenance
+from astra_assets.products.rows import output_columns
+from astra_assets.products.staged import staging
+from astra_assets.products.summary import SummaryProduct
+from astra_assets.products.tabular import tables_of
+from astra_assets.products.write import Attempt, CountError, Progress, Task, Written
 
-BATCH_ROWS = 8192
-"""Rows that are converted at a time; large enough to be fast, small enough that memory stays low (16 MB a
-batch).
-"""
 ATTEMPTS = 3
 """How often writing starts again when rows change between counting and reading."""
-SAMPLE_KEYWORD = "SAMPLE"
-"""Header card of samples: how many rows each table has at most."""
-
-Progress = Callable[[int, int], None]
+CHECKS = (FILE, KEYS, TWIN, POSITIONS, FILLED)
+"""What is checked before a product gets its name."""
 
 
 class ProductExistsError(ExpectedError, FileExistsError):
@@ -53,7 +55,23 @@ class InputsChangedError(CreateError):
 
 @dataclass(frozen=True)
 class CreateReport:
-    """What became of a product: `rows` of each table HDU, and whether the file is new (`written`)."""
+    """What became of a product.
+
+    Attributes:
+        product: its name.
+        path: of the FITS file.
+        rows: of each table HDU.
+        written: whether any file is new.
+        reason: why, or why not.
+        sha256: of the FITS file.
+        fingerprint: of its inputs.
+        size_bytes: of the FITS file.
+        elapsed_s: how long it took.
+        files: every file of the product.
+        findings: what the checks found.
+        diff: how it differs from the version before; None where there is none or nothing was written.
+        limit: rows of each table at most, when it is a sample.
+    """
 
     product: str
     path: Path
@@ -64,6 +82,10 @@ class CreateReport:
     fingerprint: str
     size_bytes: int
     elapsed_s: float
+    files: tuple[Path, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    diff: Diff | None = None
+    limit: int | None = None
 
     @property
     def summary(self) -> str:
@@ -71,25 +93,6 @@ class CreateReport:
         rows = " + ".join(f"{count:,}" for count in self.rows)
         action = "written" if self.written else "left alone"
         return f"{self.product}: {action} ({self.reason}), {rows} rows, {self.path}"
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One product to be written, with all that decides what is in it."""
-
-    product: SummaryProduct
-    database: Database
-    v_astra: str
-    release: str
-    provenance: Provenance
-    limit: int | None
-    fingerprint: str
-
-
-def product_path(product: SummaryProduct, *, v_astra: str, mwm_astra: Path, limit: int | None = None) -> Path:
-    """Where a product is, or a sample of it."""
-    path = inside(mwm_astra, summary_path(product.name, v_astra))
-    return path if limit is None else path.with_name(path.name.replace(".fits", "-sample.fits"))
 
 
 def create(
@@ -103,190 +106,187 @@ def create(
     overwrite: bool = True,
     limit: int | None = None,
     force: bool = False,
+    plain: bool = False,
+    tiles: bool = False,
+    accept_empty: Collection[str] = (),
     progress: Progress | None = None,
 ) -> CreateReport:
-    """Write a product, unless a file made from the same inputs is there.
+    """Write a product and the files beside it, unless files made from the same inputs are there.
 
-    `limit` writes a sample of at most so many rows a table. `force` writes also when nothing has changed.
-    `progress` is called with the rows written so far and all rows.
+    `limit` writes a sample of at most so many rows a table instead. `force` writes also when nothing has changed.
+    `plain` makes a copy without gzip, `tiles` one with tile-compressed tables, which are kept up to date from then
+    on. `accept_empty` names columns that may have lost all their values. `progress` is called with rows done and all.
 
-    Raises ProductExistsError when the file is there, made from other inputs, and `overwrite` is False;
-    FitsWriteError when a value does not fit its column; VerificationError when the file read back is not
-    right; CreateError when disk or database fail, or when the tables change faster than they are read. An
-    existing file stays as it is in every case.
+    Raises ProductExistsError when the file is there, made from other inputs, and `overwrite` is False; FrozenError
+    when it would have to change and its version is frozen; FitsWriteError when a value does not fit its column;
+    VerificationError when the files read back are not right; CreateError when disk or database fail, or when the
+    tables change faster than they are read. Existing files stay as they are in every case.
     """
     started = time.monotonic()
     if limit is not None and limit < 1:
         raise ValueError(f"a sample has at least one row, found limit={limit}")
-    made_of = Provenance() if provenance is None else provenance
-    mark = fingerprint(database, product, v_astra=v_astra, limit=limit)
+    survey = database.look()
+    mark = fingerprint(database, product, survey, v_astra=v_astra, limit=limit)
     path = product_path(product, v_astra=v_astra, mwm_astra=mwm_astra, limit=limit)
-    reason = "new"
-    if path.exists():
-        left = _unchanged(product, path, mark, started)
-        if left is not None and not force:
-            return left
-        same_inputs = "asked for" if left is not None else "the file is not what was written"
-        reason = same_inputs if _mark_of(path) == mark else "inputs changed"
-        if not overwrite:
-            raise ProductExistsError(
-                f"{path} exists and {reason}; pass --overwrite to write {product.name} anew"
-            )
-    task = _Task(product, database, v_astra, release, made_of, limit, mark)
-    done = _write(task, path, progress)
-    manifest.record(path, done.sha256)
-    elapsed = time.monotonic() - started
+    files = bundle_of(product, path, limit=limit)
+    wanted = tuple(dict.fromkeys([*files.wanted, *compress([files.plain, files.tiles], [plain, tiles])]))
+    stock = _take_stock(files, wanted, mark)
+    if stock.whole and not force:
+        return CreateReport(
+            product.name, path, written_rows(product, path), False, stock.reason, stock.digest, mark,
+            path.stat().st_size, time.monotonic() - started, wanted, _unchanged(stock.digest, limit), None, limit,
+        )  # fmt: skip
+    chosen, reason = _to_make(product, files, wanted, stock, force=force, overwrite=overwrite)
+    refuse_if_frozen(mwm_astra, v_astra, "summary", f"{product.name} ({reason})")
+    heading = Heading(product, v_astra, release, provenance or Provenance(), mark, datetime.now(UTC))
+    task = Task(product, database, survey, heading, limit, accept_empty)
+    done = _Making(task, files, chosen, mwm_astra, progress).make()
     return CreateReport(
-        product.name, path, done.rows, True, reason, done.sha256, mark, done.size_bytes, elapsed
-    )
+        product.name, path, done.written.rows, True, reason, done.written.sha256, mark, path.stat().st_size,
+        time.monotonic() - started, wanted, done.written.findings, done.diff, limit,
+    )  # fmt: skip
 
 
-def written_rows(product: SummaryProduct, path: Path) -> tuple[int, ...]:
-    """Rows of each table HDU of a product that is there, according to its header; empty where it says nothing."""
-    header = read_primary_header(path)
-    if header is None or _rows_keyword(1) not in header:
-        return ()
-    return tuple(int(header[_rows_keyword(number)]) for number in range(1, len(product.tables) + 1))
+def _tidy(wanted: Sequence[Path]) -> None:
+    """Remove what a killed process left beside the files, also where none of them has to be written."""
+    for path in wanted:
+        if path.parent.is_dir():
+            remove_leftovers(path)
 
 
-def _mark_of(path: Path) -> str | None:
-    """The fingerprint that a file was written with; None where it has none."""
-    header = read_primary_header(path)
-    return None if header is None else header.get(KEYWORD)
+@dataclass(frozen=True)
+class _Stock:
+    """What is there of a product.
+
+    Attributes:
+        usable: the FITS file is the one that was written, from the same inputs.
+        sound: files that are as they were written.
+        digest: checksum of the FITS file; empty where it is not known.
+        reason: why something has to be written, or why not.
+        whole: nothing has to be written.
+    """
+
+    usable: bool
+    sound: frozenset[Path]
+    digest: str
+    reason: str
+    whole: bool
 
 
-def _unchanged(product: SummaryProduct, path: Path, mark: str, started: float) -> CreateReport | None:
-    """The report on a file that is there already, None when it was made from other inputs."""
-    if _mark_of(path) != mark:
-        return None
-    rows = written_rows(product, path)
-    digest = manifest.sha256(path)
-    if manifest.recorded(path) != digest:
-        return None  # damaged since it was written, or its writer was killed before the checksum was recorded
-    elapsed = time.monotonic() - started
-    size = path.stat().st_size
-    return CreateReport(product.name, path, rows, False, "inputs unchanged", digest, mark, size, elapsed)
+def _take_stock(files: Bundle, wanted: Sequence[Path], mark: str) -> _Stock:
+    _tidy(wanted)
+    if not files.fits.exists():
+        return _Stock(False, frozenset(), "", "new", False)
+    if mark_of(files.fits) != mark:
+        return _Stock(False, frozenset(), "", "inputs changed", False)
+    recorded = manifest.read(files.fits.parent)
+    digests = {path: manifest.sha256(path) for path in wanted if path.exists()}
+    sound = frozenset(path for path, digest in digests.items() if recorded.get(path.name) == digest)
+    if files.fits not in sound:
+        # damaged since it was written, or its writer was killed before the checksum was recorded
+        return _Stock(False, frozenset(), "", "the file is not what was written", False)
+    lacking = [path.name for path in wanted if path not in sound]
+    reason = f"made anew: {', '.join(lacking)}" if lacking else "inputs unchanged"
+    return _Stock(True, sound, digests[files.fits], reason, not lacking)
 
 
-def _write(task: _Task, path: Path, progress: Progress | None) -> Verified:
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return _write_once(task, path, progress)
-        except (WidthError, _CountError) as error:
-            if attempt == ATTEMPTS:
-                raise InputsChangedError(
-                    f"{task.product.name}: the tables changed while they were read, {ATTEMPTS} times "
-                    f"in a row (last: {error}); wait until ingestion and pipelines are done and try again"
-                ) from error
-        except (FitsWriteError, VerificationError):
-            raise
-        except Exception as error:
-            raise CreateError(
-                f"{task.product.name}: {path} could not be written, an older version of it stays: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-    raise AssertionError("unreachable")
-
-
-class _CountError(Exception):
-    """Another number of rows than was counted."""
-
-
-def _write_once(task: _Task, path: Path, progress: Progress | None) -> Verified:
-    measures = [
-        measure(task.database, task.product, table, v_astra=task.v_astra, limit=task.limit)
-        for table in task.product.tables
-    ]
-    created = datetime.now(UTC)
-    with atomic_write(path) as partial:
-        with FitsWriter(
-            partial, created=created, label=task.product.name, compress=path.suffix == ".gz"
-        ) as out:
-            out.primary(_primary_cards(task, measures, created), _descriptions(task.product))
-            counter = _Counter(progress, sum(measured.rows for measured in measures))
-            for table, measured in zip(task.product.tables, measures, strict=True):
-                cards = _table_cards(task, table, created)
-                columns = fits_columns(task.product, table, measured)
-                with out.table(columns, cards, key=task.product.key(table)) as writer:
-                    _copy_rows(task, table, writer, counter)
-                if writer.rows != measured.rows:
-                    raise _CountError(f"{measured.rows} rows were counted and {writer.rows} read")
-        return verify(partial, _expected(task.product, measures), label=task.product.name)
-
-
-class _Counter:
-    """Rows written so far over all tables."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self._progress = progress
-        self._total = total
-        self._done = 0
-
-    def add(self, rows: int) -> None:
-        self._done += rows
-        if self._progress is not None:
-            self._progress(self._done, self._total)
-
-
-def _copy_rows(task: _Task, table: SummaryTable, writer: TableWriter, counter: _Counter) -> None:
-    query = select_rows(
-        task.product, table, v_astra=task.v_astra, dialect=task.database.dialect, limit=task.limit
-    )
-    batches = task.database.arrow_batches(query, batch_rows=BATCH_ROWS)
-    with read_ahead(batches) as ahead:
-        for batch in ahead:
-            writer.write(batch)
-            counter.add(batch.num_rows)
-
-
-def _expected(product: SummaryProduct, measures: list[Measure]) -> list[ExpectedTable]:
-    # Rows of spectra that were made from visits are ordered by their own key, and show that of the visit.
-    return [
-        ExpectedTable(
-            fits_columns(product, table, measured),
-            measured.rows,
-            product.key(table),
-            ordered=table.reduction is None,
+def _to_make(
+    product: SummaryProduct,
+    files: Bundle,
+    wanted: Sequence[Path],
+    stock: _Stock,
+    *,
+    force: bool,
+    overwrite: bool,
+) -> tuple[tuple[Path, ...], str]:
+    """The files that have to be made, and why. Raises ProductExistsError."""
+    chosen = tuple(wanted) if force else tuple(each for each in wanted if each not in stock.sound)
+    if files.fits.exists() and files.fits in chosen and not overwrite:
+        raise ProductExistsError(
+            f"{files.fits} exists and {stock.reason}; pass --overwrite to write {product.name} anew"
         )
-        for table, measured in zip(product.tables, measures, strict=True)
-    ]
+    return chosen, "asked for" if stock.usable and force else stock.reason
 
 
-def _rows_keyword(number: int) -> str:
-    return f"NROWS{number}"
-
-
-def _primary_cards(task: _Task, measures: list[Measure], created: datetime) -> list[Card]:
-    pipeline = (
-        [] if task.product.pipeline is None else [Card("PIPELINE", task.product.pipeline, "Pipeline name")]
+def _unchanged(digest: str, limit: int | None) -> tuple[Finding, ...]:
+    """What the checks say of files that are left alone."""
+    text = (
+        "the files are those that were checked when they were written: their checksums are the recorded ones"
     )
-    sample = (
-        []
-        if task.limit is None
-        else [Card(SAMPLE_KEYWORD, task.limit, "A sample: at most so many rows a table")]
+    return tuple(
+        not_judged(check, limit)
+        if limit is not None and check in (TWIN, FILLED)
+        else Finding(check, text, facts={"sha256": digest})
+        for check in CHECKS
     )
-    return [
-        *section("Metadata"),
-        *pipeline,
-        *version_cards(task.v_astra, created),
-        *sample,
-        *task.provenance.cards(task.release),
-        Card(KEYWORD, task.fingerprint),
-        *(
-            Card(_rows_keyword(n), measured.rows, f"Rows of HDU {n}")
-            for n, measured in enumerate(measures, start=1)
-        ),
-    ]
 
 
-def _table_cards(task: _Task, table: SummaryTable, created: datetime) -> list[Card]:
-    instrument = [] if table.instrument is None else [Card("INSTRMNT", table.instrument, "Instrument")]
-    pipeline = (
-        [] if task.product.pipeline is None else [Card("PIPELINE", task.product.pipeline, "Pipeline name")]
-    )
-    return [*section("Metadata"), *instrument, *pipeline, *version_cards(task.v_astra, created)]
+@dataclass(frozen=True)
+class _Done:
+    written: Written
+    diff: Diff | None
 
 
-def _descriptions(product: SummaryProduct) -> list[str]:
-    tables = (f"HDU {number}: {table.description}" for number, table in enumerate(product.tables, start=1))
-    return ["HDU 0: Summary information only", *tables]
+@dataclass(frozen=True)
+class _Making:
+    """The files of a product that have to be made, and where."""
+
+    task: Task
+    files: Bundle
+    chosen: tuple[Path, ...]
+    mwm_astra: Path
+    progress: Progress | None
+
+    def make(self) -> _Done:
+        """Try until the rows hold still while they are read."""
+        name, path = self.task.name, self.files.fits
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._once()
+            except (WidthError, CountError) as error:
+                if attempt == ATTEMPTS:
+                    raise InputsChangedError(
+                        f"{name}: the tables changed while they were read, {ATTEMPTS} times "
+                        f"in a row (last: {error}); wait until ingestion and pipelines are done and try again"
+                    ) from error
+            except ExpectedError:
+                raise
+            except Exception as error:
+                raise CreateError(
+                    f"{name}: {path} could not be written, an older version of it stays: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+        raise AssertionError("unreachable")
+
+    def _once(self) -> _Done:
+        task, files = self.task, self.files
+        anew = files.fits in self.chosen and task.limit is None
+        previous = previous_values(task.product, files.fits, self.mwm_astra) if anew else None
+        with staging() as staged:
+            attempt = Attempt(task, files, self.chosen, staged)
+            written = attempt.write(previous, self.progress)
+            diff = self._compared(attempt.parquet()) if previous is not None else None
+            digests = attempt.digests(written.sha256)
+            folder = files.fits.parent
+            with manifest.locked(folder):
+                refuse_if_frozen(self.mwm_astra, task.heading.v_astra, "summary", task.name)
+                staged.place(files.fits, [path for path in self.chosen if path != files.fits])
+                manifest.record_all(folder, digests)
+        return _Done(written, diff)
+
+    def _compared(self, parquet: Sequence[Path]) -> Diff | None:
+        """How the new version differs from the one before, which still has its name."""
+        product = self.task.product
+        before = previous_bundle(product, self.files.fits, self.mwm_astra)
+        if before is None:
+            return None
+        with tables_of(before) as old:
+            return compare(product, (before.fits, self.files.fits), (old, parquet), self._definitions())
+
+    def _definitions(self) -> Mapping[str, Definition]:
+        task = self.task
+        return {
+            column.name: column.definition
+            for table in task.product.tables
+            for column in output_columns(task.product, table, task.survey)
+        }

@@ -38,8 +38,8 @@ from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES
 from astra_assets.models.base import Base, PipelineResult, table_of
 from astra_assets.models.database import Database
 from astra_assets.models.source import Source
-from astra_assets.models.version import major_minor
-from astra_assets.products.rows import output_columns, select_rows
+from astra_assets.models.survey import Survey
+from astra_assets.products.rows import current_results, output_columns, select_rows
 from astra_assets.products.summary import SummaryProduct, SummaryTable
 
 CODE_VERSION = "1"
@@ -55,17 +55,19 @@ _DIALECTS: dict[str, type[Dialect]] = {"sqlite": sqlite.dialect, "postgresql": p
 def fingerprint(
     database: Database,
     product: SummaryProduct,
+    survey: Survey,
     *,
     v_astra: str,
     limit: int | None = None,
 ) -> str:
-    """The fingerprint of a product's inputs: 64 hexadecimal digits."""
+    """The fingerprint of a product's inputs: 64 hexadecimal digits. Reads only; `survey` is what the database has."""
     with database.connect() as connection:
         states = {
-            table_of(model).name: _state(connection, database.dialect, model, v_astra)
+            table_of(model).name: _state(connection, survey, model, v_astra)
             for model in _models(product)
+            if survey.has(model)
         }
-    tables = [_declaration(product, table, v_astra, database.dialect, limit) for table in product.tables]
+    tables = [_declaration(product, table, survey, v_astra, limit) for table in product.tables]
     facts = {
         "code": CODE_VERSION,
         "product": product.name,
@@ -81,35 +83,36 @@ def _models(product: SummaryProduct) -> list[type[Base]]:
 
 
 def _declaration(
-    product: SummaryProduct, table: SummaryTable, v_astra: str, dialect: str, limit: int | None
+    product: SummaryProduct, table: SummaryTable, survey: Survey, v_astra: str, limit: int | None
 ) -> dict[str, Any]:
     """What one table HDU shows, as text."""
-    query = select_rows(product, table, v_astra=v_astra, dialect=dialect, limit=limit)
-    compiled = query.compile(dialect=_DIALECTS[dialect](), compile_kwargs={"literal_binds": True})
+    query = select_rows(product, table, survey, v_astra=v_astra, limit=limit)
+    compiled = query.compile(dialect=_DIALECTS[survey.dialect](), compile_kwargs={"literal_binds": True})
     columns = [
         (column.name, column.heading, column.note, repr(column.definition))
-        for column in output_columns(product, table)
+        for column in output_columns(product, table, survey)
     ]
     return {"query": str(compiled), "columns": columns, "description": table.description}
 
 
-def _state(connection: Connection, dialect: str, model: type[Base], v_astra: str) -> dict[str, str]:
+def _state(connection: Connection, survey: Survey, model: type[Base], v_astra: str) -> dict[str, str]:
     """The aggregates of one table; of results only those of the current minor version."""
-    table = table_of(model)
-    (key,) = table.primary_key.columns
+    shape = survey.need(model)
+    (key,) = table_of(model).primary_key.columns
     aggregates: dict[str, ColumnElement[Any]] = {
         "rows": func.count(),
-        "keys": func.sum(key),
-        "last": func.max(table.c.modified),
-        **_times(dialect, table.c.modified),
+        "keys": func.sum(shape.column(key.key)),
     }
+    if "modified" in shape.table.columns:
+        modified = shape.column("modified")
+        aggregates |= {"last": func.max(modified), **_times(survey.dialect, modified)}
     if model is Source:
-        aggregates |= {name: func.sum(table.c[name]) for name in ("n_boss_visits", "n_apogee_visits")}
-    if dialect == "postgresql":
+        aggregates |= {name: func.sum(shape.column(name)) for name in ("n_boss_visits", "n_apogee_visits")}
+    if survey.dialect == "postgresql" and shape.stored:
         aggregates["transactions"] = func.sum(literal_column("xmin::text::bigint", BigInteger))
-    query = select(*(value.label(name) for name, value in aggregates.items())).select_from(table)
+    query = select(*(value.label(name) for name, value in aggregates.items())).select_from(shape.table)
     if issubclass(model, PipelineResult):
-        query = query.where(table.c.v_astra_major_minor == major_minor(v_astra))
+        query = query.where(current_results(shape, v_astra))
     row = connection.execute(query).mappings().one()
     return {name: str(row[name]) for name in aggregates}
 

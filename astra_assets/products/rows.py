@@ -1,13 +1,14 @@
 """The rows and columns of a table of a summary product: the query, and what it needs to know before writing.
 
 Rows: mwm* products show sources that are stellar-like and have a visit; products of pipelines show every
-result of the current minor version. mwmAllStar shows BOSS coadds of the current minor version only (Astra
-shows those of every version that is still in the database). Rows are ordered by `spectrum_pk`, mwmTargets by
-`sdss_id`.
+result of the current minor version. mwmAllStar shows BOSS coadds of the current minor version only; from the
+database of another Astra it shows those of every version that is in it, as Astra's own file does. Rows are
+ordered by `spectrum_pk`, mwmTargets by `sdss_id`.
 
 Columns: those of the source, of the reduction's visit, of the spectrum, of the result, in the order of their
-tables; of columns with one name the first is shown. Keys of the tables, hidden columns, pixel arrays and
-correlations (`rho_*`) are not shown.
+tables, as far as the database has them (`Survey`); of columns with one name the first is shown. Keys of the
+tables, hidden columns, pixel arrays and correlations (`rho_*`) are not shown. A table of spectra that the
+database lacks has no rows and all columns.
 """
 
 from __future__ import annotations
@@ -16,15 +17,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Integer, Select, func, or_, select, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    cast,
+    false,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    type_coerce,
+)
 
 from astra_assets.fits.formats import FitsColumn
-from astra_assets.models.base import Base, layout, table_of
 from astra_assets.models.cartons import stellar_like_condition
 from astra_assets.models.columns import info
 from astra_assets.models.database import Database
+from astra_assets.models.flags import Verdict
 from astra_assets.models.kinds import Definition, Kind
 from astra_assets.models.source import Source
+from astra_assets.models.survey import Shape, Survey
 from astra_assets.models.version import major_minor, version_text
 from astra_assets.products.summary import SummaryProduct, SummaryTable
 
@@ -55,57 +71,86 @@ class Measure:
     widths: dict[str, int]
 
 
-def output_columns(product: SummaryProduct, table: SummaryTable) -> list[OutputColumn]:
-    """The columns of a table of a product, in order."""
+def output_columns(product: SummaryProduct, table: SummaryTable, survey: Survey) -> list[OutputColumn]:
+    """The columns of a table of a product, in order.
+
+    `survey` is what the database has; `survey.DECLARED` gives the columns that we declare. Raises
+    MissingTableError when the database has no sources, or no results of the product.
+    """
     columns: dict[str, OutputColumn] = {}
     for model in product.models(table):
-        for column in _model_columns(model, with_correlations=model is not product.result):
-            columns.setdefault(column.name, column)
+        of_spectra = model in (table.spectrum, table.reduction)
+        if of_spectra and not survey.has(model) and _has_rows(table, survey):
+            continue
+        shape = survey.shape(model) if of_spectra else survey.need(model)
+        for column in _model_columns(shape, shows_correlations=model is not product.result):
+            # FITS does not tell names apart that differ in case only.
+            columns.setdefault(column.name.lower(), column)
     return list(columns.values())
 
 
-def _model_columns(model: type[Base], *, with_correlations: bool) -> Iterator[OutputColumn]:
-    for entry in layout(model):
+def _model_columns(shape: Shape, *, shows_correlations: bool) -> Iterator[OutputColumn]:
+    for entry in shape.layout:
         if entry.column is None:
             continue
         about = info(entry.column)
         name = about.summary_name
-        if about.hidden or name in OMITTED or (name.startswith("rho_") and not with_correlations):
+        if about.hidden or name in OMITTED or (name.startswith("rho_") and not shows_correlations):
             continue
-        yield OutputColumn(name, entry.column, about.definition, entry.heading, about.note)
+        yield OutputColumn(name, shape.value(entry.column), about.definition, entry.heading, about.note)
+        for verdict in about.verdicts:
+            meaning = Definition(Kind.boolean, verdict.text, None, "meta.code.qual")
+            condition = verdict_condition(verdict, entry.column)
+            yield OutputColumn(verdict.name, condition, meaning, entry.heading, None)
+
+
+def verdict_condition(verdict: Verdict, flags: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The SQL of what `Verdict.of` computes."""
+    if verdict.mask is None:
+        return flags > 0
+    common = flags.op("&", return_type=BigInteger())(literal(verdict.mask, BigInteger()))
+    return common == verdict.mask if verdict.every else common != 0
 
 
 def select_rows(
-    product: SummaryProduct, table: SummaryTable, *, v_astra: str, dialect: str, limit: int | None = None
+    product: SummaryProduct, table: SummaryTable, survey: Survey, *, v_astra: str, limit: int | None = None
 ) -> Select[Any]:
     """The query for the rows of a table, columns labelled with their names in the file."""
-    columns = [column.expression.label(column.name) for column in output_columns(product, table)]
+    columns = output_columns(product, table, survey)
+    if not _has_rows(table, survey):
+        nothing = (cast(null(), column.definition.kind.sql_type).label(column.name) for column in columns)
+        return select(*nothing).where(false())
     query = (
-        select(*columns)
-        .select_from(_joined(product, table))
-        .where(*_conditions(product, table, v_astra, dialect))
+        select(*(column.expression.label(column.name) for column in columns))
+        .select_from(_joined(product, table, survey))
+        .where(*_conditions(product, table, survey, v_astra))
     )
-    return query.order_by(*_order(table)).limit(limit)
+    return query.order_by(*_order(table, survey)).limit(limit)
 
 
 def measure(
     database: Database,
     product: SummaryProduct,
     table: SummaryTable,
+    survey: Survey,
     *,
     v_astra: str,
     limit: int | None = None,
 ) -> Measure:
     """Count the rows and find the widest text and array of each column, in one query."""
-    ragged = [column for column in output_columns(product, table) if column.definition.kind in _LENGTHS]
-    lengths = [_length(column, database.dialect).label(column.name) for column in ragged]
+    ragged = [
+        column for column in output_columns(product, table, survey) if column.definition.kind in _LENGTHS
+    ]
+    if not _has_rows(table, survey):
+        return Measure(0, {column.name: 1 for column in ragged})
+    lengths = [_length(column, survey.dialect).label(column.name) for column in ragged]
     inner = (
         select(type_coerce(1, Integer).label("_row"), *lengths)
-        .select_from(_joined(product, table))
-        .where(*_conditions(product, table, v_astra, database.dialect))
+        .select_from(_joined(product, table, survey))
+        .where(*_conditions(product, table, survey, v_astra))
     )
     if limit is not None:
-        inner = inner.order_by(*_order(table)).limit(limit)
+        inner = inner.order_by(*_order(table, survey)).limit(limit)
     rows = inner.subquery("measured")
     query = select(
         func.count().label("_rows"), *(func.max(rows.c[column.name]).label(column.name) for column in ragged)
@@ -116,9 +161,12 @@ def measure(
     return Measure(int(found["_rows"]), widths)
 
 
-def fits_columns(product: SummaryProduct, table: SummaryTable, measured: Measure) -> list[FitsColumn]:
+def fits_columns(
+    product: SummaryProduct, table: SummaryTable, survey: Survey, measured: Measure
+) -> list[FitsColumn]:
     """The columns of the FITS table, as wide as was measured."""
-    return [column.fits(measured.widths.get(column.name, 1)) for column in output_columns(product, table)]
+    columns = output_columns(product, table, survey)
+    return [column.fits(measured.widths.get(column.name, 1)) for column in columns]
 
 
 _LENGTHS = frozenset({Kind.text, Kind.bytes, Kind.floats})
@@ -136,36 +184,71 @@ def _length(column: OutputColumn, dialect: str) -> ColumnElement[int]:
     return func.coalesce(length, len(fill), type_=Integer) if fill else length
 
 
-def _joined(product: SummaryProduct, table: SummaryTable) -> FromClause:
-    source = table_of(Source)
+def _has_rows(table: SummaryTable, survey: Survey) -> bool:
+    """Can the table have rows: does the database have its spectra?"""
+    return table.spectrum is None or survey.has(table.spectrum)
+
+
+def _joined(product: SummaryProduct, table: SummaryTable, survey: Survey) -> FromClause:
+    source = survey.need(Source)
     if table.spectrum is None:
-        return source
-    spectrum = table_of(table.spectrum)
-    joined = spectrum.join(source, spectrum.c.source_pk == source.c.pk)
+        return source.table
+    spectrum = survey.need(table.spectrum)
+    joined = spectrum.table.join(source.table, spectrum.column("source_pk") == source.column("pk"))
     if product.result is not None:
-        result = table_of(product.result)
-        joined = joined.join(result, result.c.spectrum_pk == spectrum.c.spectrum_pk)
-    if table.reduction is not None:
-        visit = table_of(table.reduction)
-        joined = joined.join(visit, visit.c.spectrum_pk == spectrum.c.drp_spectrum_pk, isouter=True)
+        result = survey.need(product.result)
+        joined = joined.join(result.table, result.column("spectrum_pk") == spectrum.column("spectrum_pk"))
+    if table.reduction is not None and survey.has(table.reduction):
+        visit = survey.need(table.reduction)
+        made_from = visit.column("spectrum_pk") == spectrum.column("drp_spectrum_pk")
+        joined = joined.join(visit.table, made_from, isouter=True)
     return joined
 
 
 def _conditions(
-    product: SummaryProduct, table: SummaryTable, v_astra: str, dialect: str
+    product: SummaryProduct, table: SummaryTable, survey: Survey, v_astra: str
 ) -> Iterator[ColumnElement[bool]]:
+    source = survey.need(Source)
     if product.stellar_like:
-        yield stellar_like_condition(dialect)
-        yield or_(Source.c.n_apogee_visits > 0, Source.c.n_boss_visits > 0)
+        yield stellar_like_condition(
+            survey.dialect, source.column("sdss5_target_flags"), source.column("sdss4_apogee_id")
+        )
+        yield or_(source.column("n_apogee_visits") > 0, source.column("n_boss_visits") > 0)
     if product.result is not None:
-        yield table_of(product.result).c.v_astra_major_minor == major_minor(v_astra)
-    if product.coadds_of_version and table.spectrum is not None and "v_astra" in table.spectrum.c:
-        minor = version_text(major_minor(v_astra) * 1000).removesuffix(".0")
-        version = table.spectrum.c.v_astra
-        yield or_(version == minor, version.startswith(f"{minor}.", autoescape=True))
+        yield current_results(survey.need(product.result), v_astra)
+    if product.coadds_of_version and not survey.foreign and table.spectrum is not None:
+        coadds = survey.shape(table.spectrum)
+        if "v_astra" in coadds.table.columns:
+            yield _of_minor_version(coadds.column("v_astra"), v_astra)
 
 
-def _order(table: SummaryTable) -> tuple[ColumnElement[Any], ...]:
-    if table.spectrum is None:
-        return (Source.c.sdss_id.asc().nulls_last(), Source.c.pk)
-    return (table.spectrum.c.spectrum_pk.asc().nulls_last(), table.spectrum.c.pk)
+def current_results(result: Shape, v_astra: str) -> ColumnElement[bool]:
+    """The condition on a result table that its rows are those of the current minor version.
+
+    Tables of Astra before 0.7 have the version as text, no version without patch number, and may have several
+    results on a spectrum; the last one counts.
+    """
+    if "v_astra_major_minor" in result.table.columns:
+        return result.column("v_astra_major_minor") == major_minor(v_astra)
+    key = result.column("task_pk")
+    other = result.table.alias()
+    last = (
+        select(func.max(other.c.task_pk))
+        .where(_of_minor_version(other.c.v_astra, v_astra))
+        .group_by(other.c.spectrum_pk)
+    )
+    return key.in_(last)
+
+
+def _of_minor_version(version: ColumnElement[Any], v_astra: str) -> ColumnElement[bool]:
+    """The condition that a version, as text or as integer, is of the minor version of `v_astra`."""
+    if isinstance(version.type, Integer):
+        return version // 1000 == major_minor(v_astra)
+    minor = version_text(major_minor(v_astra) * 1000).removesuffix(".0")
+    return or_(version == minor, version.startswith(f"{minor}.", autoescape=True))
+
+
+def _order(table: SummaryTable, survey: Survey) -> tuple[ColumnElement[Any], ...]:
+    shape = survey.need(Source if table.spectrum is None else table.spectrum)
+    key = shape.column("sdss_id" if table.spectrum is None else "spectrum_pk")
+    return (key.asc().nulls_last(), shape.column("pk"))

@@ -2,49 +2,45 @@
 
 The file is read as any reader would, block by block, without the code that wrote it. What is checked:
 checksums of every HDU, numbers of rows, names and formats of columns, units, descriptions, at most 999
-columns, unique keys, and that nothing follows the last HDU.
+columns, unique keys, that nothing follows the last HDU, and that the Parquet twin has the same rows. What the
+values mean is looked at in `content.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 from astropy import units
 from astropy.io.fits import Header
-from isal import igzip_lib, isal_zlib
 
-from astra_assets.fits.checksum import WordSum, add_words
-from astra_assets.fits.formats import FitsColumn, record_dtype
-from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES, MAX_COLUMNS
-from astra_assets.models.errors import ExpectedError
+from astra_assets.fits.checksum import WordSum
+from astra_assets.fits.formats import FitsColumn, WrongTypeError, record_dtype
+from astra_assets.fits.header import MAX_COLUMNS
+from astra_assets.models.kinds import DATETIME_WIDTH, Definition, Kind
+from astra_assets.products.findings import FILE, KEYS, TWIN, Finding, UnsoundFileError, VerificationError
+from astra_assets.products.read_back import Blocks, ReadTable, Records, check_sums, read_header
 
-_CHUNK_BYTES = 1 << 20
-_END = b"END".ljust(CARD_BYTES)
-_ALL_ONES = 0xFFFFFFFF
 _NO_KEY = -1
-# The stubs of isal say that its exception is an instance.
-_GZIP_ERRORS: tuple[Any, ...] = (igzip_lib.IsalError, EOFError)
-
-
-class VerificationError(ExpectedError, ValueError):
-    """A file that is not what it should be; the message names file and HDU."""
 
 
 @dataclass(frozen=True)
 class ExpectedTable:
-    """What a table HDU has to be. `ordered` keys ascend; rows without a key (-1) come last."""
+    """What a table HDU has to be. `ordered` keys ascend; rows without a key (-1) come last.
+
+    `twin` is the Parquet file that has to have the same rows.
+    """
 
     columns: Sequence[FitsColumn]
     rows: int
     key: str
     ordered: bool = True
+    twin: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -58,141 +54,159 @@ class Verified:
 
 def verify(path: Path, expected: Sequence[ExpectedTable], *, label: str) -> Verified:
     """Read a FITS file, gzipped or not, to its end and check it. Raises VerificationError."""
-    blocks = _Blocks(path)
+    blocks = Blocks(path)
     try:
         _verify_file(blocks, expected)
-    except VerificationError as error:
+    except UnsoundFileError as error:
         raise VerificationError(
-            f"{label}: the file just written is not right and was not put in place: {error}"
+            error.check if isinstance(error, VerificationError) else FILE,
+            f"{label}: the file just written is not right and was not put in place: {error}",
         ) from error
     return Verified(blocks.sha256.hexdigest(), blocks.size_bytes, tuple(table.rows for table in expected))
 
 
-def _verify_file(blocks: _Blocks, expected: Sequence[ExpectedTable]) -> None:
-    _check_sums(_read_header(blocks), WordSum())
+def findings(expected: Sequence[ExpectedTable]) -> list[Finding]:
+    """What `verify` made sure of, for people."""
+    rows = " + ".join(f"{table.rows:,}" for table in expected)
+    columns = sum(len(table.columns) for table in expected)
+    with_units = sum(column.definition.unit is not None for table in expected for column in table.columns)
+    found = [
+        Finding(
+            FILE,
+            "rows as counted; checksums, formats, units and descriptions are right",
+            facts={"rows": rows, "columns": columns, "columns with a unit": with_units},
+        ),
+        Finding(
+            KEYS,
+            "every key occurs once",
+            facts={
+                f"HDU {number}": f"{table.key} of {table.rows:,} rows"
+                for number, table in enumerate(expected, 1)
+            },
+        ),
+    ]
+    twins = [table.twin.name for table in expected if table.twin is not None]
+    if twins:
+        found.append(Finding(TWIN, "the Parquet files have the rows of the FITS file", facts={"rows": rows}))
+    return found
+
+
+def _verify_file(blocks: Blocks, expected: Sequence[ExpectedTable]) -> None:
+    check_sums(read_header(blocks), WordSum())
     for number, table in enumerate(expected, start=1):
         try:
             _verify_table(blocks, table)
-        except VerificationError as error:
-            raise VerificationError(f"HDU {number}: {error}") from error
+        except UnsoundFileError as error:
+            check = error.check if isinstance(error, VerificationError) else FILE
+            raise VerificationError(check, f"HDU {number}: {error}") from error
     if blocks.read(1):
-        raise VerificationError("there is something after the last HDU")
+        raise VerificationError(FILE, "there is something after the last HDU")
 
 
-class _Blocks:
-    """The uncompressed bytes of a file in order, and the checksum of the file itself."""
-
-    def __init__(self, path: Path) -> None:
-        self.sha256 = hashlib.sha256()
-        self.size_bytes = 0
-        self._chunks = self._inflated(path) if path.suffix == ".gz" else self._raw(path)
-        self._rest = memoryview(b"")
-
-    def _raw(self, path: Path) -> Iterator[bytes]:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                self.sha256.update(chunk)
-                self.size_bytes += len(chunk)
-                yield chunk
-
-    def _inflated(self, path: Path) -> Iterator[bytes]:
-        inflater = isal_zlib.decompressobj(16 + zlib.MAX_WBITS)
-        try:
-            for chunk in self._raw(path):
-                data = inflater.decompress(chunk, _CHUNK_BYTES)
-                while data:
-                    yield data
-                    data = inflater.decompress(inflater.unconsumed_tail, _CHUNK_BYTES)
-        except _GZIP_ERRORS as error:
-            raise VerificationError(f"the gzip stream is broken: {error}") from error
-        if not inflater.eof or inflater.unused_data:
-            raise VerificationError("the gzip stream does not end where the file does")
-
-    def read(self, size: int) -> bytes:
-        """The next bytes: `size` of them, fewer at the end."""
-        parts = []
-        while size:
-            if not self._rest:
-                self._rest = memoryview(next(self._chunks, b""))
-                if not self._rest:
-                    break
-            parts.append(self._rest[:size])
-            size -= len(parts[-1])
-            self._rest = self._rest[len(parts[-1]) :]
-        return b"".join(parts)
-
-    def read_all(self, size: int) -> bytes:
-        """The next `size` bytes. Raises VerificationError when there are fewer."""
-        data = self.read(size)
-        if len(data) < size:
-            raise VerificationError("the file ends early")
-        return data
-
-
-@dataclass(frozen=True)
-class _ReadHeader:
-    cards: Header
-    words: int
-
-
-def _read_header(blocks: _Blocks) -> _ReadHeader:
-    text = b""
-    total = WordSum()
-    while True:
-        block = blocks.read_all(BLOCK_BYTES)
-        total.add(block)
-        text += block
-        if any(block[start : start + CARD_BYTES] == _END for start in range(0, BLOCK_BYTES, CARD_BYTES)):
-            return _ReadHeader(Header.fromstring(text), total.value)
-
-
-def _verify_table(blocks: _Blocks, expected: ExpectedTable) -> None:
-    header = _read_header(blocks)
-    _check_columns(header.cards, expected.columns)
+def _verify_table(blocks: Blocks, expected: ExpectedTable) -> None:
+    table = ReadTable(blocks, read_header(blocks))
+    _check_columns(table.cards, expected.columns)
     dtype = record_dtype(list(expected.columns))
-    found = (header.cards["NAXIS1"], header.cards["NAXIS2"])
+    found = (table.row_bytes, table.rows)
     if found != (dtype.itemsize, expected.rows):
         raise VerificationError(
-            f"{found[1]} rows of {found[0]} bytes, expected {expected.rows} of {dtype.itemsize}"
+            FILE, f"{found[1]} rows of {found[0]} bytes, expected {expected.rows} of {dtype.itemsize}"
         )
     keys = _Keys(ordered=expected.ordered)
-    data = WordSum()
-    # A multiple of four rows is a whole number of the 32-bit words of the checksum.
-    step = max(4, _CHUNK_BYTES // max(dtype.itemsize, 1) // 4 * 4)
-    for start in range(0, expected.rows, step):
-        size = min(step, expected.rows - start) * dtype.itemsize
-        last = start + step >= expected.rows
-        chunk = blocks.read_all(size + (-(expected.rows * dtype.itemsize) % BLOCK_BYTES if last else 0))
-        data.add(chunk)
-        rows = np.frombuffer(chunk[:size], dtype=dtype)
-        try:
+    twin = None if expected.twin is None else _Twin(expected.twin, expected.columns, expected.rows)
+    try:
+        for rows in table.chunks(dtype):
             keys.add(rows[expected.key].astype(np.int64))
-        except VerificationError as error:
-            raise VerificationError(f"column {expected.key}: {error}") from error
-    keys.finish()
-    _check_sums(header, data)
+            if twin is not None:
+                twin.compare(rows)
+        keys.finish()
+    except VerificationError as error:
+        if error.check == KEYS:
+            raise VerificationError(KEYS, f"column {expected.key}: {error}") from error
+        raise
 
 
-def _check_sums(header: _ReadHeader, data: WordSum) -> None:
-    if int(header.cards["DATASUM"]) != data.value:
-        raise VerificationError(f"DATASUM is {header.cards['DATASUM']}, the data sum up to {data.value}")
-    if add_words(header.words, data.value) != _ALL_ONES:
-        raise VerificationError("CHECKSUM does not match header and data")
+_AS_TEXT = Definition(Kind.text, "Time as text")
+
+
+def _as_fits(column: FitsColumn, array: pa.Array) -> Records:
+    """The values of a column of the Parquet file as the FITS file has them."""
+    kind = column.definition.kind
+    if kind is Kind.datetime:
+        return FitsColumn(column.name, _AS_TEXT, DATETIME_WIDTH).convert(array)
+    if kind in (Kind.bytes, Kind.floats):
+        values: Records = array.flatten().to_numpy()
+        return values.reshape(len(array), column.width)
+    return column.convert(array)
+
+
+class _Twin:
+    """The rows of a Parquet file as FITS rows, to be compared with those of the FITS file."""
+
+    def __init__(self, path: Path, columns: Sequence[FitsColumn], rows: int) -> None:
+        file = pq.ParquetFile(path)
+        names = [column.name for column in columns]
+        if file.schema_arrow.names != names:
+            raise VerificationError(TWIN, f"the columns of {path.name} are not those of the FITS table")
+        if file.metadata.num_rows != rows:
+            raise VerificationError(TWIN, f"{path.name} has {file.metadata.num_rows} rows, expected {rows}")
+        self._columns = columns
+        self._name = path.name
+        self._records = self._converted(file)
+        self._held = np.empty(0, dtype=record_dtype(list(columns)))
+        self._done = 0
+
+    def _converted(self, file: pq.ParquetFile) -> Iterator[Records]:
+        for batch in file.iter_batches(batch_size=4096):
+            records = np.empty(batch.num_rows, dtype=self._held.dtype)
+            for column in self._columns:
+                try:
+                    records[column.name] = _as_fits(column, batch.column(column.name))
+                except (WrongTypeError, ValueError) as error:
+                    raise VerificationError(TWIN, f"column {column.name} of {self._name}: {error}") from error
+            yield records
+
+    def compare(self, rows: Records) -> None:
+        """Raise VerificationError unless the next rows are byte for byte these."""
+        while len(self._held) < len(rows):
+            self._held = np.concatenate([self._held, next(self._records)])
+        ours, self._held = self._held[: len(rows)], self._held[len(rows) :]
+        if ours.tobytes() != rows.tobytes():
+            self._explain(ours, rows)
+        self._done += len(rows)
+
+    def _explain(self, ours: Records, rows: Records) -> None:
+        """Raise VerificationError naming the first value that differs; all NaN are equal."""
+        for name in rows.dtype.names or ():
+            a, b = ours[name].reshape(len(rows), -1), rows[name].reshape(len(rows), -1)
+            differs = a != b
+            if a.dtype.kind == "f":
+                differs &= ~(np.isnan(a) & np.isnan(b))
+            wrong = differs.any(axis=1)
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                raise VerificationError(
+                    TWIN,
+                    f"column {name}, row {self._done + row + 1}: the FITS file has {rows[name][row]}, "
+                    f"{self._name} {ours[name][row]}",
+                )
 
 
 def _check_columns(header: Header, columns: Sequence[FitsColumn]) -> None:
     count = header["TFIELDS"]
     if count != len(columns) or count > MAX_COLUMNS:
-        raise VerificationError(f"{count} columns, expected {len(columns)} and at most {MAX_COLUMNS}")
+        raise VerificationError(FILE, f"{count} columns, expected {len(columns)} and at most {MAX_COLUMNS}")
     names = {column.name.lower() for column in columns}
     if len(names) != count:
-        raise VerificationError("two columns have names that differ at most in case")
+        raise VerificationError(FILE, "two columns have names that differ at most in case")
     for number, column in enumerate(columns, start=1):
         found = (header[f"TTYPE{number}"], header[f"TFORM{number}"])
         if found != (column.name, column.tform):
-            raise VerificationError(f"column {number} is {found}, expected {(column.name, column.tform)}")
+            raise VerificationError(
+                FILE, f"column {number} is {found}, expected {(column.name, column.tform)}"
+            )
         if not str(header.get(f"TCOMM{number}", "")).strip():
-            raise VerificationError(f"column {column.name} has no description (TCOMM{number})")
+            raise VerificationError(FILE, f"column {column.name} has no description (TCOMM{number})")
         unit = header.get(f"TUNIT{number}")
         if unit is not None:
             _check_unit(column.name, unit)
@@ -202,7 +216,7 @@ def _check_unit(name: str, unit: str) -> None:
     try:
         units.Unit(unit, format="fits")
     except ValueError as error:
-        raise VerificationError(f"column {name}: unit {unit!r} is no FITS unit: {error}") from error
+        raise VerificationError(FILE, f"column {name}: unit {unit!r} is no FITS unit: {error}") from error
 
 
 class _Keys:
@@ -226,7 +240,7 @@ class _Keys:
         if wrong.any():
             position = int(np.argmax(wrong))
             raise VerificationError(
-                f"{keys[position + 1]} follows {keys[position]}; keys are to be unique and to ascend"
+                KEYS, f"{keys[position + 1]} follows {keys[position]}; keys are to be unique and to ascend"
             )
         self._only_missing = bool(after[-1])
         self._last = keys[-1:]
@@ -235,4 +249,6 @@ class _Keys:
         if self._all:
             found, counts = np.unique(np.concatenate(self._all), return_counts=True)
             if counts.size and counts.max() > 1:
-                raise VerificationError(f"{found[int(np.argmax(counts))]} occurs {counts.max()} times as key")
+                raise VerificationError(
+                    KEYS, f"{found[int(np.argmax(counts))]} occurs {counts.max()} times as key"
+                )

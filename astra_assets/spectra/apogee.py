@@ -53,15 +53,17 @@ def read_ap_star(path: Path | str, row: Mapping[str, Any] | None = None, *, visi
     The coadd whose visits are weighted pixel by pixel, or the `visit` that was made from the apVisit file of
     this base name. Raises `SpectrumError` missing_file, unreadable_file, no_flux or wrong_row.
     """
-    images = read_images(path, (FLUX, ERROR, MASK))
-    n_rows, n_pixels = images.arrays[FLUX].shape
+
+    def place(header: Mapping[str, Any], n_rows: int) -> int:
+        return visit_place(header, n_rows, visit, path) if visit else 0
+
+    images = read_images(path, (FLUX, ERROR, MASK), place)
+    n_pixels = len(images.arrays[FLUX])
     if n_pixels != APOGEE_GRID.n_pixels:
         raise SpectrumError(
             "unreadable_file", f"{path}: {n_pixels} pixels, expected the {APOGEE_GRID.n_pixels} of the grid"
         )
-    place = visit_place(images.header, n_rows, visit, path) if visit else 0
-    chosen = {number: image[place] for number, image in images.arrays.items()}
-    return _spectrum(images, APOGEE_GRID.wavelength, chosen, row)
+    return _spectrum(images, APOGEE_GRID.wavelength, images.arrays, row)
 
 
 def visit_place(header: Mapping[str, Any], n_rows: int, visit: str, path: Path | str) -> int:

@@ -192,6 +192,18 @@ def test_an_input_that_is_in_two_parts_is_refused(bench):
     assert bench.count(SampleFlux) == 0
 
 
+def test_an_input_that_one_copy_of_a_task_made_and_another_gave_up_has_its_result(bench):
+    batch, parts = finished(bench)
+    failures = next(path for path in parts if path.name.startswith("failures"))
+    made = pq.read_table(next(path for path in parts if path.name.startswith("results")))["spectrum_pk"]
+    given_up = pq.read_table(failures)
+    rows = [*given_up.to_pylist(), given_up.to_pylist()[0] | {"spectrum_pk": made[0].as_py()}]
+    pq.write_table(pa.Table.from_pylist(rows, schema=given_up.schema), failures)
+    account = bench.engine.collect(batch)
+    assert (account.results, account.failed, account.balanced, account.backlog) == (3, 1, True, 0)
+    assert bench.rows(ComputeBatch, "n_results", "n_failed") == [(3, 1)]
+
+
 def test_a_part_with_other_columns_is_refused(bench):
     batch, (*_, part) = finished(bench)
     pq.write_table(pq.read_table(part).drop_columns(["comment"]), part)

@@ -103,6 +103,42 @@ def test_a_task_that_gets_on_may_stop_as_often_as_it_likes(bench):
     assert len(backend.started) == 8
 
 
+def test_tries_under_other_conditions_are_not_counted(bench):
+    _, _, batch = planned(bench)
+    backend = Told()
+    watch = Watch(backend, batch)
+    for _ in range(8):
+        watch.start_stopped({0: TaskState(Phase.STOPPED, changed=True)})
+    assert len(backend.started) == 8
+
+
+def test_a_job_that_is_started_while_waiting_is_recorded(bench):
+    engine, backend, batch = planned(bench, Phase.STOPPED, Phase.DONE)
+    Directly.start(backend, batch, [0, 1])
+    engine.collect(batch)
+    assert bench.rows(ComputeBatch, "job") == [("job 7",)]
+
+
+def test_what_a_cluster_is_asked_for_anew_holds_for_a_batch_that_goes_on(bench):
+    engine, _, batch = planned(bench)
+    again = engine.plan(FLUX, VISIT, resources=Resources(time="3:00:00", nodes=9, procs=9))
+    assert (again.slurm.time, again.tasks, again.slurm.nodes) == ("3:00:00", batch.tasks, 2)
+    assert engine.active(FLUX, VISIT) == again
+
+
+def test_a_batch_that_is_refused_before_it_made_anything_is_cancelled(bench):
+    engine, backend, batch = planned(bench, forever=Phase.STOPPED)
+
+    def refuse(_batch, _tasks):
+        raise BatchError("no such partition")
+
+    backend.start = refuse
+    with pytest.raises(BatchError, match="no such partition"):
+        engine.start(batch)
+    assert backend.cancelled == 1
+    assert bench.rows(ComputeBatch, "state") == [("cancelled",)]
+
+
 def test_a_broken_task_with_parts_leaves_the_batch_active(bench):
     engine, backend, batch = planned(bench, forever=Phase.BROKEN)
     Directly.start(backend, batch, [0])
@@ -127,11 +163,11 @@ def test_an_interrupt_detaches_and_leaves_the_batch_active(bench, caplog):
 
 def test_the_local_backend_is_a_backend():
     backend: Backend = LocalBackend(procs=3)
-    options = backend.options(VISIT, Resources())
+    options = backend.options(FLUX, VISIT, Resources())
     assert (backend.name, options.nodes, options.procs) == ("local", 1, 3)
-    options = backend.options(VISIT, Resources(nodes=4, procs=2, time="1:00:00"))
+    options = backend.options(FLUX, VISIT, Resources(nodes=4, procs=2, time="1:00:00"))
     assert (options.nodes, options.procs, options.time) == (4, 2, "1:00:00")
-    assert 1 <= LocalBackend().options(VISIT, Resources()).procs <= 8
+    assert 1 <= LocalBackend().options(FLUX, VISIT, Resources()).procs <= 8
 
 
 def test_progress_tells_counts_rate_and_time_left(monkeypatch):

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,10 +65,15 @@ class Place:
             )
         return done
 
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str, **more: str) -> subprocess.Popen[bytes]:
         with (self.folder / "started.log").open("ab") as log:
             return subprocess.Popen(
-                command, cwd=PROJECT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=PROJECT,
+                env=self.environment | more,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     @property
@@ -97,3 +103,22 @@ def small(small_demo, tmp_path) -> Place:
     place = Place(tmp_path / "place").prepare()
     shutil.copytree(small_demo.home / "demo", place.home / "demo")
     return place
+
+
+@pytest.fixture
+def cluster_settings(tmp_path) -> dict[str, str]:
+    """The environment of somebody who runs pipelines on the cluster; the queue is asked for more often than usual."""
+    file = tmp_path / "astra.toml"
+    file.write_text("[slurm]\npoll_seconds = 1\n[slurm.steps.mwm]\nnodes = 2\n")
+    return {"ASTRA_COMPUTE": "slurm", "ASTRA_CONFIG": str(file)}
+
+
+@pytest.fixture
+def arrays(slurm) -> Callable[[], dict[str, str]]:
+    """Tells the ids of all arrays that Slurm has accepted since the test began, with their names."""
+
+    def known() -> dict[str, str]:
+        return dict(line.split() for line in slurm.squeue("%F %j"))
+
+    before = known()
+    return lambda: {number: name for number, name in known().items() if number not in before}

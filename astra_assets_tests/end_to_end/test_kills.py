@@ -5,45 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sqlite3
 import time
 
 import psutil
 import pytest
 
-IGNORED = {
-    "task_pk",
-    "created",
-    "modified",
-    "t_elapsed",
-    "t_overhead",
-    "batch_id",
-    "pk",
-    "finished",
-    "started",
-}
-TABLES = ("mwm_spectrum_product_status", "boss_combined_spectrum", "boss_rest_frame_visit_spectrum", "snow_white", "corv",
-          "compute_outcome")  # fmt: skip
-
-
-def rows(place) -> dict[str, list[tuple[object, ...]]]:
-    """Content of the tables of results, without what differs from run to run."""
-    found = {}
-    with sqlite3.connect(place.home / "astra.db") as database:
-        for name in TABLES:
-            columns = [
-                row[1] for row in database.execute(f"pragma table_info({name})") if row[1] not in IGNORED
-            ]
-            query = f"select {', '.join(columns)} from {name}"
-            found[name] = sorted(database.execute(query).fetchall(), key=repr)
-    database.close()
-    return found
+from astra_assets_tests.end_to_end.compare import rows
 
 
 @pytest.fixture(scope="session")
 def undisturbed(small_demo) -> dict[str, list[tuple[object, ...]]]:
     small_demo.run("dagster", "job", "execute", "-j", "dr20")
-    return rows(small_demo)
+    return rows(small_demo.home / "astra.db")
 
 
 def wait_for_work(place, step: str, process) -> None:
@@ -75,7 +48,7 @@ def test_kill_of_job_and_workers_then_the_same_command_gives_the_same_rows(small
     time.sleep(1.0)
     kill_all(job)
     small.run("dagster", "job", "execute", "-j", "dr20")
-    assert rows(small) == undisturbed
+    assert rows(small.home / "astra.db") == undisturbed
 
 
 def test_kill_of_the_job_alone_leaves_nobody_writing_and_loses_nothing(small, undisturbed):
@@ -84,7 +57,7 @@ def test_kill_of_the_job_alone_leaves_nobody_writing_and_loses_nothing(small, un
     os.kill(job.pid, signal.SIGKILL)
     job.wait(30)
     small.run("dagster", "job", "execute", "-j", "dr20")
-    assert rows(small) == undisturbed
+    assert rows(small.home / "astra.db") == undisturbed
 
 
 def test_kill_of_a_worker_does_not_even_fail_the_job(small, undisturbed):
@@ -93,7 +66,7 @@ def test_kill_of_a_worker_does_not_even_fail_the_job(small, undisturbed):
     for child in psutil.Process(job.pid).children(recursive=True):
         child.kill()
     assert job.wait(300) == 0, (small.folder / "started.log").read_text()
-    assert rows(small) == undisturbed
+    assert rows(small.home / "astra.db") == undisturbed
 
 
 def test_ctrl_c_leaves_everything_resumable(small, undisturbed):
@@ -104,4 +77,4 @@ def test_ctrl_c_leaves_everything_resumable(small, undisturbed):
     status = small.run("astra-assets", "status", rc=None)
     assert status.returncode in {0, 1}, status.stderr
     small.run("dagster", "job", "execute", "-j", "dr20")
-    assert rows(small) == undisturbed
+    assert rows(small.home / "astra.db") == undisturbed

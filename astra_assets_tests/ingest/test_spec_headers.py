@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import update
 
 from astra_assets.ingest import spec_headers
-from astra_assets.ingest.header_cards import HeaderError, parse_number, read_header
+from astra_assets.ingest.fits_header import HeaderError, parse_number
+from astra_assets.ingest.header_cards import read_header
 from astra_assets.ingest.spall import VISITS, ingest_spall
 from astra_assets.ingest.spec_headers import read_spec_headers
 from astra_assets.models.paths import spec_full_path

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from datetime import datetime
 
 import numpy as np
@@ -12,7 +10,7 @@ import pytest
 from sqlalchemy import URL, Integer, Text, func, literal, literal_column, null, select, type_coerce, union_all
 
 from astra_assets.models import arrow
-from astra_assets.models.arrow import SPOOL_SUFFIX, floats_from_blobs, remove_old_spools, to_type
+from astra_assets.models.arrow import floats_from_blobs, to_type
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.models.sqltypes import decode_floats, encode_floats
@@ -216,20 +214,6 @@ def test_an_abandoned_read_leaves_no_file(tmp_path):
     assert [path for path in folder.iterdir() if not path.name.startswith("astra.db")] == []
 
 
-def test_files_of_killed_processes_are_removed_after_a_day(tmp_path):
-    database = tmp_path / "astra.db"
-    old, new, other = (
-        tmp_path / name for name in (f".astra.db-a{SPOOL_SUFFIX}", f".astra.db-b{SPOOL_SUFFIX}", "x.rows")
-    )
-    for path in (old, new, other):
-        path.touch()
-    yesterday = time.time() - 90_000
-    for path in (old, other):
-        os.utime(path, (yesterday, yesterday))
-    remove_old_spools(database)
-    assert sorted(tmp_path.iterdir()) == sorted([new, other])
-
-
 def test_drivers_hand_over_rows_in_parts_of_bounded_size(database, monkeypatch):
     number, size, limit = 4000, 2000, 400_000
     monkeypatch.setattr(arrow, "POSTGRESQL_BATCH_BYTES", limit)
@@ -238,7 +222,7 @@ def test_drivers_hand_over_rows_in_parts_of_bounded_size(database, monkeypatch):
     )
     query = select(Source.c.sdss5_target_flags)
     if database.dialect == "postgresql":
-        parts = arrow._postgresql(database.engine, query, {})
+        parts = arrow.driver_batches(database.engine, query)
     else:
         parts = arrow._sqlite(database.engine, query, arrow.query_schema(query), limit // size)
     sizes = [part.nbytes for part in parts]
@@ -263,3 +247,34 @@ def test_types_of_drivers_become_those_of_the_registry():
     assert to_type(pa.array(["12"]), pa.int64()).to_pylist() == [12]
     time_text = to_type(pa.array(["2025-01-31 12:00:00.000001", None]), pa.timestamp("us"))
     assert time_text.to_pylist() == [datetime.fromisoformat("2025-01-31 12:00:00.000001"), None]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("ra", "north", "column ra: expected values like 0.0, found string"),
+        ("healpix", 1.5, "column healpix: "),
+    ],
+)
+def test_a_value_of_another_type_in_sqlite_is_an_error_that_names_the_column(tmp_path, column, value, reason):
+    from astra_assets.models.database import Database
+
+    database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
+    database.create_tables([Source])
+    store(database, Source, pa.table({"sdss_id": range(10)}))
+    with database.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE source SET {column} = ? WHERE sdss_id = 5", (value,))
+    query = select(Source.c.sdss_id, Source.c[column])
+    with pytest.raises(ValueError, match=reason):
+        database.arrow_table(query)
+
+
+def test_texts_with_nul_survive_in_sqlite(tmp_path):
+    from astra_assets.models.database import Database
+
+    database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
+    database.create_tables([Source])
+    store(database, Source, pa.table({"sdss_id": [1], "sdss4_apogee_id": ["2M\0x"]}))
+    assert database.arrow_table(select(Source.c.sdss4_apogee_id)).to_pylist() == [
+        {"sdss4_apogee_id": "2M\0x"}
+    ]

@@ -100,6 +100,9 @@ def test_unit_ucd_and_description_can_be_read_by_others(name):
             "Initial barycentric radial velocity",
         ),
         ("teff_flags", Kind.bits, None, "meta.code.qual", "Flags of effective temperature"),
+        ("al_h_flags", Kind.bits, None, "meta.code.qual", "Flags of [Al/H]"),
+        ("al_h_rchi2", Kind.float32, None, "stat.fit.chi2", "Reduced chi-square of the fit of [Al/H]"),
+        ("coarse_m_h_atm", Kind.float32, None, "phys.abund.Z", "Coarse [M/H] of the atmosphere, dex"),
         (
             "rho_teff_fe_h",
             Kind.float32,

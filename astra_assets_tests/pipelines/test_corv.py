@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.ndimage import gaussian_filter1d
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 
+from astra_assets.compute.lookups import Lookup
 from astra_assets.models.base import bit, layout, own_columns, table_of, utcnow
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.cartons import cartons, pack
@@ -148,11 +150,9 @@ def test_class_is_that_of_the_best_coadd_of_this_version(database):
                 for pk, version, name in results
             ],
         )
-    visits = table_of(BossVisitSpectrum)
-    query = select(visits.c.source_pk, STEP.columns["classification"]).order_by(visits.c.source_pk)
-    with database.connect() as connection:
-        found = connection.execute(query, {VERSION_PARAMETER: 8}).all()
-    assert found == [(1, "DA"), (2, None), (3, None)]
+    query = STEP.lookups["classification"].params(**{VERSION_PARAMETER: 8})
+    classes = Lookup.read(database, query).of(pa.chunked_array([[1, 2, 3]]))
+    assert classes.to_pylist() == ["DA", None, None]
 
 
 def visit_row(pk, source_pk):

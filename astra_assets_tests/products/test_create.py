@@ -20,15 +20,15 @@ from astra_assets.models.columns import info
 from astra_assets.models.database import Database
 from astra_assets.models.kinds import Kind
 from astra_assets.models.source import Source
-from astra_assets.products import create as module
 from astra_assets.products import manifest
+from astra_assets.products import write as module
 from astra_assets.products.create import (
     CreateError,
     InputsChangedError,
     ProductExistsError,
     create,
-    written_rows,
 )
+from astra_assets.products.headers import written_rows
 from astra_assets.products.provenance import Provenance
 from astra_assets.products.summary import MWM_ALL_STAR, MWM_ALL_VISIT, MWM_PRODUCTS, MWM_TARGETS
 from astra_assets_tests.products.samples import LISTED, STAR, V_ASTRA, VISIT, SampleResult, fill
@@ -266,7 +266,7 @@ def test_sqlite_and_postgresql_give_the_same_product(sqlite, postgresql_url, tmp
 
 def test_a_sample_is_a_file_of_its_own(sqlite, tmp_path):
     sample = write(MWM_ALL_VISIT, sqlite, tmp_path, limit=5)
-    assert sample.path.name == f"mwmAllVisit-{V_ASTRA}-sample.fits.gz"
+    assert sample.path.name == f"mwmAllVisit-{V_ASTRA}-sample-5.fits.gz"
     assert sample.rows == (5, 5)
     assert astropy.io.fits.getheader(sample.path)["SAMPLE"] == 5
     whole = write(MWM_ALL_VISIT, sqlite, tmp_path)
@@ -285,7 +285,12 @@ def test_a_sample_is_a_file_of_its_own(sqlite, tmp_path):
 def test_the_folder_has_one_manifest_of_all_products(sqlite, tmp_path):
     reports = [write(product, sqlite, tmp_path) for product in PRODUCTS]
     folder = reports[0].path.parent
-    assert manifest.read(folder) == {report.path.name: manifest.sha256(report.path) for report in reports}
+    files = [path for report in reports for path in report.files]
+    assert len(files) == 5 + 5 + 5 + 1 + 4 * 2
+    assert manifest.read(folder) == {path.name: manifest.sha256(path) for path in files}
+    assert {path.name for path in folder.iterdir()} == {path.name for path in files} | {
+        manifest.NAME, f".{manifest.NAME}.lock"
+    }  # fmt: skip
     assert all(report.sha256 == manifest.read(folder)[report.path.name] for report in reports)
 
 

@@ -9,19 +9,18 @@ from astra_assets.models.base import layout, table_of
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.kinds import Kind
 from astra_assets.models.source import Source
+from astra_assets.models.survey import DECLARED
 from astra_assets.products.rows import fits_columns, measure, output_columns, select_rows
 from astra_assets.products.summary import MWM_ALL_STAR, MWM_ALL_VISIT, MWM_TARGETS
 from astra_assets_tests.products.samples import LISTED, STAR, V_ASTRA, VISIT, SampleResult, fill
 
 
 def names(product, number: int) -> list[str]:
-    return [column.name for column in output_columns(product, product.tables[number])]
+    return [column.name for column in output_columns(product, product.tables[number], DECLARED)]
 
 
 def rows(database, product, number: int, limit: int | None = None):
-    query = select_rows(
-        product, product.tables[number], v_astra=V_ASTRA, dialect=database.dialect, limit=limit
-    )
+    query = select_rows(product, product.tables[number], database.survey, v_astra=V_ASTRA, limit=limit)
     return database.arrow_table(query)
 
 
@@ -82,7 +81,7 @@ def test_apogee_visits_show_the_reductions_columns_before_their_own():
 
 
 def test_of_columns_with_one_name_the_first_is_shown():
-    columns = {column.name: column.expression for column in output_columns(STAR, STAR.tables[0])}
+    columns = {column.name: column.expression for column in output_columns(STAR, STAR.tables[0], DECLARED)}
     source, coadd = table_of(Source), table_of(BossCombinedSpectrum)
     assert columns["created"] is source.c.created
     assert columns["healpix"] is source.c.healpix
@@ -94,7 +93,9 @@ def test_of_columns_with_one_name_the_first_is_shown():
 
 
 def test_coordinates_and_julian_dates_are_double_and_other_numbers_single():
-    kinds = {column.name: column.definition.kind for column in output_columns(VISIT, VISIT.tables[1])}
+    kinds = {
+        column.name: column.definition.kind for column in output_columns(VISIT, VISIT.tables[1], DECLARED)
+    }
     assert {name for name, kind in kinds.items() if kind is Kind.float64} == {"ra", "dec", "l", "b", "jd"}
 
 
@@ -159,17 +160,17 @@ def test_a_limit_gives_the_first_rows(filled):
 @pytest.mark.parametrize("limit", [None, 5])
 def test_widths_are_those_of_the_longest_value(filled, limit):
     table = MWM_ALL_VISIT.tables[0]
-    measured = measure(filled, MWM_ALL_VISIT, table, v_astra=V_ASTRA, limit=limit)
+    measured = measure(filled, MWM_ALL_VISIT, table, filled.survey, v_astra=V_ASTRA, limit=limit)
     found = rows(filled, MWM_ALL_VISIT, 0, limit=limit)
     assert measured.rows == found.num_rows == (limit or 2 * len(LISTED))
-    for column in fits_columns(MWM_ALL_VISIT, table, measured):
+    for column in fits_columns(MWM_ALL_VISIT, table, filled.survey, measured):
         if column.name in measured.widths:
             longest = max(len(value or ()) for value in found[column.name].to_pylist())
             assert column.width == max(1, longest), column.name
 
 
 def test_nothing_is_one_wide(database):
-    measured = measure(database, MWM_ALL_VISIT, MWM_ALL_VISIT.tables[0], v_astra=V_ASTRA)
+    measured = measure(database, MWM_ALL_VISIT, MWM_ALL_VISIT.tables[0], database.survey, v_astra=V_ASTRA)
     assert measured.rows == 0
     assert set(measured.widths.values()) == {1}
     assert {"lead", "sdss5_target_flags", "delta_ra"} <= measured.widths.keys()
@@ -193,11 +194,11 @@ def test_every_stored_column_is_shown_or_left_out_on_purpose():
             if model is BossCombinedSpectrum
             else MWM_ALL_VISIT
         )
-        shown = {column.expression.key for column in output_columns(product, product.tables[0])}
+        shown = {column.expression.key for column in output_columns(product, product.tables[0], DECLARED)}
         assert stored - shown <= {"pk", "created", "modified", "healpix", "catalogid", "sdss_id"}
 
 
 def test_the_query_names_its_columns_as_the_file_does(database):
-    query = select_rows(STAR, STAR.tables[0], v_astra=V_ASTRA, dialect=database.dialect)
+    query = select_rows(STAR, STAR.tables[0], database.survey, v_astra=V_ASTRA)
     assert database.arrow_schema(query).names == names(STAR, 0)
     assert select(query.subquery().c.source) is not None

@@ -13,8 +13,9 @@ import pytest
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.writer import FitsWriter
 from astra_assets.models.kinds import Definition, Kind
+from astra_assets.products.findings import VerificationError
 from astra_assets.products.manifest import sha256
-from astra_assets.products.verify import ExpectedTable, VerificationError, verify
+from astra_assets.products.verify import ExpectedTable, verify
 
 COLUMNS = [
     FitsColumn("spectrum_pk", Definition(Kind.int64, "Key")),
@@ -88,7 +89,7 @@ def test_missing_keys_may_come_last(tmp_path, keys):
 
 def test_keys_in_no_order_are_unique_all_the_same(tmp_path):
     assert verify(write(tmp_path / "a.fits", [3, 1, -1, 2, -1]), expected(5, ordered=False), label="x")
-    with pytest.raises(VerificationError, match="HDU 1: 3 occurs 2 times as key"):
+    with pytest.raises(VerificationError, match="HDU 1: column spectrum_pk: 3 occurs 2 times as key"):
         verify(write(tmp_path / "b.fits", [3, 1, 3]), expected(3, ordered=False), label="x")
 
 

@@ -12,6 +12,7 @@ from astra_assets.models.apogee import (
     ApogeeVisitSpectrumInApStar,
 )
 from astra_assets.models.paths import ap_star_path, ap_visit_name, ap_visit_path
+from astra_assets.spectra import images
 from astra_assets.spectra.apogee import read_ap_star, read_ap_visit
 from astra_assets.spectra.base import Roots, SpectrumError
 from astra_assets.spectra.grid import APOGEE_GRID
@@ -165,3 +166,31 @@ def test_the_flux_of_a_real_visit_scatters_around_its_median(real_spectra):
     spectrum = read_ap_visit(real_spectra / "apogee" / "apVisit-r13-9518-57729-104.fits")
     good = spectrum.ivar > 0
     assert np.quantile(spectrum.flux[good], 0.05) > 0.3 * np.median(spectrum.flux[good])
+
+
+@pytest.mark.parametrize("visit", ["", ap_visit_name(KEYS)])
+def test_an_unusual_file_is_read_as_a_plain_one(tmp_path, visit):
+    names = {f"SFILE{n}": ap_visit_name(KEYS | {"fiber": 27 + n}) for n in (1, 2)}
+    plain = ap_star(tmp_path / "plain.fits", 4, **names)
+    unusual = tmp_path / "unusual.fits"
+    with fits.open(plain) as hdus:
+        hdus[1].scale("int32", bscale=0.001)
+        hdus.writeto(unusual)
+    expected, found = (read_ap_star(path, visit=visit) for path in (plain, unusual))
+    assert expected.flux.max() == (3 if visit else 1)
+    np.testing.assert_allclose(found.flux, expected.flux, atol=1e-6)
+    assert np.array_equal(found.ivar, expected.ivar)
+    assert np.array_equal(found.pixel_flags, expected.pixel_flags)
+
+
+def test_real_files_read_as_with_astropy(real_spectra, monkeypatch):
+    folder = real_spectra / "apogee"
+    stars = {path: read_ap_star(path) for path in folder.glob("apStar-*.fits")}
+    visits = {path: read_ap_visit(path) for path in folder.glob("apVisit-*.fits")}
+    assert (len(stars), len(visits)) == (2, 2)
+    monkeypatch.setattr(images, "_read_plain", lambda *_arguments: None)
+    for reader, read in ((read_ap_star, stars), (read_ap_visit, visits)):
+        for path, spectrum in read.items():
+            again = reader(path)
+            for name in ("wavelength", "flux", "ivar", "pixel_flags"):
+                assert np.array_equal(getattr(again, name), getattr(spectrum, name)), f"{path}: {name}"

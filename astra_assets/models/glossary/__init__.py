@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from astra_assets.models.glossary.abundances import COOL_STARS
 from astra_assets.models.glossary.astrometry import ASTROMETRY
 from astra_assets.models.glossary.bookkeeping import BOOKKEEPING
 from astra_assets.models.glossary.identifiers import IDENTIFIERS
@@ -30,7 +31,7 @@ def merge(*themes: Mapping[str, Definition]) -> dict[str, Definition]:
 
 
 GLOSSARY: dict[str, Definition] = merge(
-    IDENTIFIERS, ASTROMETRY, PHOTOMETRY, OBSERVATIONS, SPECTRA, RESULTS, BOOKKEEPING
+    IDENTIFIERS, ASTROMETRY, PHOTOMETRY, OBSERVATIONS, SPECTRA, RESULTS, COOL_STARS, BOOKKEEPING
 )
 """Every column by its name; errors and derived columns (`e_teff`, `raw_e_teff`, `initial_teff`) follow from
 these."""

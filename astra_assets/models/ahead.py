@@ -1,4 +1,4 @@
-"""Reading ahead: an iterator on a thread of its own, so that the database works while rows are written."""
+"""Reading ahead: an iterator on a thread of its own, so that the database works while rows are dealt with."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from astra_assets.products.stream import read_ahead
+from astra_assets.models.ahead import read_ahead
 
 
 def test_items_come_in_order():

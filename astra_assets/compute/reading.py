@@ -1,0 +1,85 @@
+"""Reading the unprocessed inputs of a step in the order of their keys, ahead of whoever deals with them.
+
+PostgreSQL sends one stream; it uses several processors by itself where that pays. SQLite answers a query on one, so
+its inputs are read in pieces, each a range of keys, by several processes side by side. Keys do not change and
+each is in one piece, so no input is read twice or left out, whatever is written meanwhile. What is read is said in
+`inputs`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import closing
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import Select, select
+
+from astra_assets.compute.inputs import Selection, StepInputs
+from astra_assets.models.ahead import read_ahead
+from astra_assets.models.database import Database
+
+READERS = 2
+"""Pieces that are read side by side; each needs a processor and some 75 MB."""
+
+BATCH_ROWS = 10_000
+"""Rows that the process that reads a piece has in memory."""
+
+
+def unprocessed_inputs(
+    database: Database, inputs: StepInputs, selection: Selection, rows: int, readers: Executor
+) -> Generator[pa.Table]:
+    """The rows of `StepInputs.unprocessed` in tables of at most `rows`; none is empty.
+
+    `readers` are the threads that read pieces. A few tables wait in memory. Close the iterator to stop reading.
+    """
+    whole = inputs.unprocessed(selection)
+    in_pieces = database.dialect == "sqlite" and selection.sdss_ids is None
+    ranges = _ranges(database, inputs, rows) if in_pieces else []
+    if len(ranges) < 2:
+        with read_ahead(database.arrow_batches(whole, batch_rows=rows)) as batches:
+            for batch in batches:
+                yield pa.Table.from_batches([batch])
+        return
+    queries = (inputs.unprocessed(selection, keys) for keys in ranges)
+    with closing(_side_by_side(database, queries, readers)) as pieces:
+        for piece in pieces:
+            if piece:
+                yield pa.Table.from_batches(piece)
+
+
+def _side_by_side(
+    database: Database, queries: Iterator[Select[Any]], readers: Executor
+) -> Generator[list[pa.RecordBatch]]:
+    """The batches of one query after the other, while the next ones are read already."""
+
+    def read(query: Select[Any]) -> list[pa.RecordBatch]:
+        return list(database.arrow_batches(query, batch_rows=BATCH_ROWS))
+
+    waiting: deque[Future[list[pa.RecordBatch]]] = deque()
+    try:
+        while True:
+            room = READERS + 1 - len(waiting)
+            waiting.extend(readers.submit(read, query) for query in islice(queries, room))
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+    finally:
+        for each in waiting:
+            each.cancel()
+
+
+def _ranges(database: Database, inputs: StepInputs, rows: int) -> list[tuple[int, int | None]]:
+    """First key and end (exclusive, None for the last) of pieces that have `rows` rows of the table of inputs each."""
+    key = inputs.key
+    starts: list[int] = []
+    with database.connect() as connection:
+        found = connection.scalar(select(key).where(key.is_not(None)).order_by(key).limit(1))
+        while found is not None:
+            starts.append(found)
+            after = select(key).where(key >= found).order_by(key)
+            found = connection.scalar(after.offset(rows).limit(1))
+    return list(zip(starts, [*starts[1:], None], strict=True)) if starts else []

@@ -1,0 +1,93 @@
+"""What the summary files of all reductions have in common on their way into a table of spectra.
+
+Belongs here: rows with the same key, new rows with their spectrum_pk, progress. Does not belong here: which file
+becomes which table (`spall`, `apogee`), what its columns become (`spall_columns`, `apogee_columns`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Table
+
+from astra_assets.ingest.report import Refusal, Say
+from astra_assets.ingest.seen import SeenKeys, hash_rows
+from astra_assets.models.database import Database
+
+CHUNK_ROWS = 50_000
+"""Rows of one transaction: about 200 MB of memory, and a second or two of SQLite's write lock."""
+
+PROGRESS_SECONDS = 10.0
+"""Seconds between two lines of progress."""
+
+
+@dataclass
+class Mapped:
+    """Rows of a summary file, mapped.
+
+    Attributes:
+        rows: usable rows with the columns of the table that they go to.
+        numbers: their row numbers in the file.
+        refusals: the rows that cannot be used.
+    """
+
+    rows: pa.Table
+    numbers: NDArray[np.int64]
+    refusals: list[Refusal]
+
+    def without(self, wrong: NDArray[np.bool_], refusals: Sequence[Refusal]) -> Mapped:
+        """The rows that are not wrong; the others are refused."""
+        rows, numbers = self.rows.filter(pa.array(~wrong)), self.numbers[~wrong]
+        return replace(self, rows=rows, numbers=numbers, refusals=[*self.refusals, *refusals])
+
+
+def first_of_each_key(mapped: Mapped, key: Sequence[str], wording: str, seen: SeenKeys, path: str) -> Mapped:
+    """Refuse rows whose key (whole numbers) an earlier row of the file has.
+
+    `wording` names the values of the key, with a pair of braces for each.
+    """
+    columns = [np.asarray(mapped.rows[name], dtype=np.int64) for name in key]
+    again = seen.repeated(hash_rows(columns))
+    if not again.any():
+        return mapped
+    refusals = [
+        Refusal(
+            int(mapped.numbers[index]),
+            f"an earlier row has the same {wording}; the first is used".format(
+                *(int(column[index]) for column in columns)
+            ),
+            "repeated_key",
+            path,
+        )
+        for index in np.flatnonzero(again)
+    ]
+    return mapped.without(again, refusals)
+
+
+def add_spectra(
+    database: Database, connection: Connection, target: Table, rows: pa.Table
+) -> NDArray[np.int64]:
+    """Insert new spectra, each with a key of its own among all spectra; returns the keys."""
+    keys = database.reserve_spectrum_pks(connection, len(rows))
+    database.insert(connection, target, rows.append_column("spectrum_pk", pa.array(keys)))
+    return keys
+
+
+def teller(name: str, total: int, say: Say) -> Callable[[int], None]:
+    """Tells how many rows are done, not more often than every `PROGRESS_SECONDS`, and at the end."""
+    started = last = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done < total and now - last < PROGRESS_SECONDS:
+            return
+        last = now
+        say(f"{name}: {done:,} of {total:,} rows, {done / max(now - started, 1e-3):,.0f} rows/s")
+
+    return tell

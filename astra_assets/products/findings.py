@@ -1,0 +1,43 @@
+"""The checks of a product by name, what they find, and the error of a product that is not right.
+
+Belongs here: words that those who check and those who show the checks share. Does not belong here: checking (`verify`,
+`content`), showing (`checks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from astra_assets.models.errors import ExpectedError
+
+FILE = "file_is_sound"
+KEYS = "keys_are_unique"
+TWIN = "parquet_equals_fits"
+POSITIONS = "positions_are_on_the_sky"
+FILLED = "no_column_lost_its_values"
+
+
+class UnsoundFileError(ExpectedError, ValueError):
+    """A file that is not what it should be; the message says where."""
+
+
+class VerificationError(UnsoundFileError):
+    """A product that is not what it should be; `check` is the name of the check that found it."""
+
+    def __init__(self, check: str, message: str) -> None:
+        super().__init__(message)
+        self.check = check
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found: a sentence for people, and numbers.
+
+    One that did not pass and raised no VerificationError is a warning.
+    """
+
+    check: str
+    text: str
+    passed: bool = True
+    facts: Mapping[str, str | int | float] = field(default_factory=dict)

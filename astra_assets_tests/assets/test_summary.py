@@ -1,0 +1,95 @@
+"""A product as an asset: what people see beside it, and what a failed check does."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+from sqlalchemy import update
+
+from astra_assets.assets.summary import product_asset
+from astra_assets.checks import CONTENT, DRIFT
+from astra_assets.declared import all_products
+from astra_assets.models.base import table_of
+from astra_assets.models.source import Source
+from astra_assets.operations import Operations
+from astra_assets.products.findings import POSITIONS
+from astra_assets.resources import Survey
+from astra_assets.settings import load_settings
+from astra_assets_tests.products.samples import fill
+
+KEY = dg.AssetKey("mwmTargets")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    for name in ("ASTRA_DATABASE_URL", "SAS_BASE_DIR", "MWM_ASTRA", "ASTRA_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    operations = Operations(load_settings(home=tmp_path / "home"))
+    operations.init(lambda _: None)
+    fill(operations.database)
+    return operations
+
+
+def materialise(home, tmp_path, **config) -> dg.ExecuteInProcessResult:
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        return dg.materialize(
+            [product_asset(all_products()["mwmTargets"])],
+            instance=instance,
+            resources={"survey": Survey(overrides={"home": str(home.settings.home)})},
+            run_config={"ops": {"mwmTargets": {"config": config}}},
+            raise_on_error=False,
+        )
+
+
+def shown(done: dg.ExecuteInProcessResult) -> dict[str, object]:
+    (event,) = done.asset_materializations_for_node("mwmTargets")
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def test_an_asset_shows_rows_files_checksum_first_rows_and_a_picture(home, tmp_path):
+    done = materialise(home, tmp_path)
+    assert done.success
+    seen = shown(done)
+    assert seen["dagster/row_count"] == 33
+    assert len(seen["sha256"]) == 64
+    assert "mwmTargets-0.8.1-sample.fits.gz" in seen["files"]
+    assert seen["first rows"].startswith("| sdss_id | ra | dec |")
+    assert seen["picture"].startswith("![mwmTargets](data:image/png;base64,")
+    checks = {each.check_name: each for each in done.get_asset_check_evaluations()}
+    assert set(checks) == {*CONTENT, DRIFT}
+    assert all(each.passed for each in checks.values())
+
+
+def test_options_of_the_launchpad_are_those_of_the_command(home, tmp_path):
+    materialise(home, tmp_path)
+    assert shown(materialise(home, tmp_path))["what happened"] == "inputs unchanged"
+    assert shown(materialise(home, tmp_path, overwrite=True))["what happened"] == "written: asked for"
+    sample = shown(materialise(home, tmp_path, limit=4))
+    assert sample["path"].endswith("mwmTargets-0.8.1-sample-4.fits.gz")
+    assert "not the product" in sample["sample"]
+    assert "mwmTargets-0.8.1.fits " in shown(materialise(home, tmp_path, plain=True))["files"]
+
+
+def test_drift_is_shown_and_warns(home, tmp_path):
+    materialise(home, tmp_path)
+    source = table_of(Source)
+    with home.database.begin() as connection:
+        connection.execute(update(source).values(plx=1e6, modified=source.c.created))
+    done = materialise(home, tmp_path)
+    assert done.success, "a warning stops nothing"
+    checks = {each.check_name: each for each in done.get_asset_check_evaluations()}
+    assert (checks[DRIFT].passed, checks[DRIFT].severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "plx: the median moved" in str(checks[DRIFT].metadata["to be looked at"].value)
+    assert "| plx |" in shown(done)["since the version before"]
+
+
+def test_a_failed_check_is_told_and_no_file_is_written(home, tmp_path):
+    source = table_of(Source)
+    with home.database.begin() as connection:
+        connection.execute(update(source).where(source.c.sdss_id == 990).values(dec=-999.0))
+    done = materialise(home, tmp_path)
+    assert not done.success
+    (check,) = done.get_asset_check_evaluations()
+    assert (check.check_name, check.passed, check.blocking) == (POSITIONS, False, True)
+    assert "column dec: -999.0 is outside -90 to 90 deg" in str(check.description)
+    assert not list(home.settings.products_root.rglob("*.fits.gz"))

@@ -1,0 +1,142 @@
+"""Terminate in the web UI ends the array on the cluster; a restart of the web server and the daemon does not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from astra_assets_tests.slurm_cluster import NODES
+
+pytestmark = pytest.mark.slurm
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Ui:
+    """What a person does in the web UI, asked of its GraphQL server."""
+
+    def __init__(self, port: int):
+        self.address = f"http://127.0.0.1:{port}"
+
+    def answer(self, query: str, **variables: object) -> dict[str, object]:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.address}/graphql", body, headers)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            content = json.load(response)
+        assert "errors" not in content, content
+        (answered,) = content["data"].values()
+        return answered
+
+    def launch(self, job: str) -> str:
+        query = """mutation ($params: ExecutionParams!) {
+            launchRun(executionParams: $params) {
+                __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+        selector = {
+            "repositoryLocationName": "astra_assets",
+            "repositoryName": "__repository__",
+            "jobName": job,
+        }
+        answered = self.answer(query, params={"selector": selector, "runConfigData": {}})
+        assert answered["__typename"] == "LaunchRunSuccess", answered
+        return answered["run"]["runId"]
+
+    def terminate(self, run: str) -> None:
+        answered = self.answer(
+            "mutation ($run: String!) { terminateRun(runId: $run) { __typename } }", run=run
+        )
+        assert answered["__typename"] == "TerminateRunSuccess", answered
+
+    def status(self, run: str) -> str:
+        return self.answer(
+            "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }", run=run
+        )["status"]
+
+    def wait_for(self, run: str, wanted: str, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while (status := self.status(run)) != wanted:
+            assert time.monotonic() < deadline, status
+            assert status not in {"FAILURE", "SUCCESS"}, status
+            time.sleep(0.5)
+
+
+@contextmanager
+def servers(place, settings: dict[str, str]) -> Iterator[Ui]:
+    """Web server and daemon as `make ui` starts them, all of whose processes are told to end in the end, as a service is."""
+    port = free_port()
+    address = ["--host", "127.0.0.1", "--port", str(port)]
+    process = place.start("dagster", "dev", "--workspace", "workspace.yaml", *address, **settings)
+    try:
+        wait_for_answer(port, process, place)
+        yield Ui(port)
+    finally:
+        end_service(process)
+
+
+def wait_for_answer(port: int, process: subprocess.Popen[bytes], place) -> None:
+    deadline = time.monotonic() + 180
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5).close()
+        except OSError:
+            told = (place.folder / "started.log").read_text()
+            assert process.poll() is None, told
+            assert time.monotonic() < deadline, told
+            time.sleep(0.3)
+        else:
+            return
+
+
+def end_service(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM to all processes of a service, SIGKILL to those that are still there after a while."""
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.send_signal(signal.SIGTERM)
+    _, alive = psutil.wait_procs(family, 30)
+    for member in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    process.wait(30)
+
+
+@pytest.mark.timeout(1500)
+def test_terminate_ends_the_array_and_a_restart_of_the_servers_does_not(
+    slurm, arrays, small, cluster_settings
+):
+    slurm.drain(*NODES)
+    with servers(small, cluster_settings) as ui:
+        run = ui.launch("dr20")
+        slurm.wait_until(arrays, 240, "the first array")
+        (first,) = arrays()
+        ui.terminate(run)
+        ui.wait_for(run, "CANCELED", 120)
+        assert set(slurm.states(first)) == {"CANCELLED"}
+        again = ui.launch("dr20")
+        slurm.wait_until(lambda: len(arrays()) == 2, 240, "an array for the rest")
+        (second,) = arrays().keys() - {first}
+        time.sleep(5)
+        assert ui.status(again) == "STARTED"
+    assert set(slurm.states(second)) == {"PENDING"}, "the servers are gone, the array is not"
+    with servers(small, cluster_settings) as ui:
+        run = ui.launch("dr20")
+        ui.wait_for(run, "STARTED", 120)
+        time.sleep(5)
+        slurm.resume(*NODES)
+        ui.wait_for(run, "SUCCESS", 400)
+    mine = [number for number, name in arrays().items() if name.startswith("astra-mwm-star-")]
+    assert sorted(mine, key=int) == [first, second]

@@ -1,0 +1,150 @@
+"""Who ends the work on the cluster: a person who terminates the run, and nobody else."""
+
+from __future__ import annotations
+
+import multiprocessing
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+
+from astra_assets import termination
+from astra_assets.models.errors import ExpectedError
+from astra_assets.termination import RunGoneError, StoppingExecutor, while_run_lives
+
+CORV, STAR = (SimpleNamespace(name="Corv"), "visit"), (SimpleNamespace(name="SnowWhite"), "star")
+STEPS = {"corv__visit": CORV, "snow_white__star": STAR}
+
+
+def event(step, kind):
+    return SimpleNamespace(step_key=step, is_step_start=kind == "start", is_step_success=kind == "success")
+
+
+SUBMITTED = [event("corv__visit.submit", "start"), event("corv__visit.submit", "success")]
+COLLECTED = [event("corv__visit.collect", "start"), event("corv__visit.collect", "success")]
+PRODUCT = [event(None, "start"), event("astraAllVisitCorv", "start")]
+
+
+class Work:
+    """Remembers what was stopped."""
+
+    compute = "slurm"
+
+    def __init__(self, error: Exception | None = None):
+        self.error = error
+        self.stopped: list[object] = []
+
+    def jobs(self, *_):
+        return ("7",)
+
+    def batch_id(self, *_):
+        return "20260101-120000-abc"
+
+    def stop(self, pipeline, step):
+        if self.error is not None:
+            raise self.error
+        self.stopped.append((pipeline, step))
+        return f"{pipeline.name}: job 7 is cancelled"
+
+
+def interrupted(events, status, work, error=dg.DagsterExecutionInterruptedError) -> list[str]:
+    """What is said when a run is interrupted after these events while it is in a state."""
+    said: list[str] = []
+
+    def execute(*_):
+        yield from events
+        raise error
+
+    run = None if status is None else SimpleNamespace(status=status)
+    context = SimpleNamespace(
+        run_id="a run",
+        instance=SimpleNamespace(get_run_by_id=lambda _: run),
+        log=SimpleNamespace(warning=said.append),
+    )
+    executor = StoppingExecutor(SimpleNamespace(execute=execute), STEPS, lambda _: work)
+    seen = []
+    with pytest.raises(error):
+        seen.extend(executor.execute(context, None))
+    return said
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED])
+@pytest.mark.parametrize("error", [dg.DagsterExecutionInterruptedError, KeyboardInterrupt])
+def test_a_terminated_run_stops_what_it_submitted(status, error):
+    work = Work()
+    assert interrupted([*PRODUCT, *SUBMITTED], status, work, error) == ["Corv: job 7 is cancelled"]
+    assert work.stopped == [CORV]
+
+
+def test_a_submission_that_is_under_way_is_stopped_too():
+    work = Work()
+    interrupted(SUBMITTED[:1], dg.DagsterRunStatus.CANCELING, work)
+    assert work.stopped == [CORV]
+
+
+def test_what_is_collected_already_is_left_alone():
+    work = Work()
+    assert interrupted([*SUBMITTED, *COLLECTED], dg.DagsterRunStatus.CANCELING, work) == []
+    assert work.stopped == []
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE])
+def test_a_run_that_is_only_interrupted_leaves_its_work_and_says_so(status):
+    work = Work()
+    (said,) = interrupted([*PRODUCT, *SUBMITTED], status, work)
+    assert said.startswith("corv__visit: job 7 goes on on the cluster; run the same again to attach to it")
+    assert "astra-assets cancel 20260101-120000-abc" in said
+    assert work.stopped == []
+
+
+def test_a_run_that_is_not_known_leaves_everything():
+    work = Work()
+    assert interrupted(SUBMITTED, None, work) == []
+    assert work.stopped == []
+
+
+def test_an_error_of_a_step_stops_nothing():
+    work = Work()
+    assert interrupted(SUBMITTED, dg.DagsterRunStatus.CANCELING, work, ExpectedError) == []
+    assert work.stopped == []
+
+
+def test_a_job_that_cannot_be_stopped_is_named_with_what_to_type():
+    work = Work(ExpectedError("Slurm does not answer"))
+    (said,) = interrupted(SUBMITTED, dg.DagsterRunStatus.CANCELING, work)
+    assert said.startswith("corv__visit: its jobs could not be cancelled: Slurm does not answer")
+    assert "astra-assets cancel BATCH" in said
+
+
+def context_of(status=dg.DagsterRunStatus.STARTED):
+    instance = SimpleNamespace(get_run_by_id=lambda _: SimpleNamespace(status=status))
+    return SimpleNamespace(run_id="a run", instance=instance)
+
+
+def test_a_step_whose_run_is_dead_stops_watching(monkeypatch):
+    seen: list[object] = []
+    alive = {"answer": True}
+    parent = SimpleNamespace(is_alive=lambda: alive["answer"])
+    monkeypatch.setattr(termination.multiprocessing, "parent_process", lambda: parent)
+    progress = while_run_lives(context_of(), Work(), seen.append)
+    progress("first")
+    alive["answer"] = False
+    with pytest.raises(RunGoneError, match="the next run goes on"):
+        progress("second")
+    assert seen == ["first"]
+
+
+def test_a_step_that_was_not_told_of_the_end_of_its_run_finds_out(monkeypatch):
+    monkeypatch.setattr(termination, "ASK_SECONDS", 0.0)
+    seen: list[object] = []
+    while_run_lives(context_of(), Work(), seen.append)("now")
+    assert seen == ["now"]
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
+        while_run_lives(context_of(dg.DagsterRunStatus.CANCELING), Work(), seen.append)("now")
+
+
+def test_a_step_in_the_process_of_the_run_watches_as_long_as_it_likes():
+    assert multiprocessing.parent_process() is None
+    seen: list[object] = []
+    while_run_lives(context_of(), Work(), seen.append)("now")
+    assert seen == ["now"]
