@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from astra_assets.jobs import release_of_run
 from astra_assets.resources import Survey
 from astra_assets.termination import StoppingExecutor
 
@@ -65,8 +66,8 @@ def step_executor(survey: Survey, steps: Mapping[str, tuple[Pipeline, Step]]) ->
         return survey.operations().settings.compute == "slurm"
 
     def work_of(run: dg.DagsterRun) -> Work:
-        operations, release = survey.of_run(run)
-        return operations.work(release)
+        operations = survey.operations()
+        return operations.work(release_of_run(dict(run.tags), operations.settings.release))
 
     @dg.executor(
         name="by_setting",

@@ -15,6 +15,7 @@ from astra_assets.jobs import release_of_run
 from astra_assets.operations import Operations, expected_text
 from astra_assets.releases import Release
 from astra_assets.settings import load_settings
+from astra_assets.termination import end_with_run
 
 
 class Survey(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -31,8 +32,10 @@ class Survey(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Operations(load_settings(**self.overrides))
 
     def of_run(self, run: dg.DagsterRun) -> tuple[Operations, Release]:
-        """What can be done with the survey, and the release that a run is for."""
+        """What can be done with the survey, and the release that a run is for; asked by its steps."""
         operations = self.operations()
+        if operations.settings.compute == "slurm":
+            end_with_run()
         return operations, release_of_run(dict(run.tags), operations.settings.release)
 
 

@@ -7,6 +7,9 @@ Belongs here: telling a person's wish to end the work from an accident of the ma
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,8 @@ import dagster as dg
 from astra_assets.models.errors import ExpectedError
 
 if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
     from astra_assets.compute import Progress
     from astra_assets.pipelines.base import Pipeline, Step
     from astra_assets.work import Work
@@ -29,12 +34,14 @@ ON_REQUEST = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 ASK_SECONDS = 5.0
 """How often a step that waits looks whether its run was terminated."""
 
+GRACE_SECONDS = 30.0
+"""How long a step has to end by itself when its run is dead."""
+
+WATCHMAN = "end with run"
+"""Name of the thread that waits for the end of the run."""
+
 WorkOf = Callable[[dg.DagsterRun], "Work"]
 """The work that a run does."""
-
-
-class RunGoneError(ExpectedError):
-    """The run of this step has ended without it."""
 
 
 class StoppingExecutor(dg.Executor):
@@ -110,22 +117,16 @@ class StoppingExecutor(dg.Executor):
 def while_run_lives(
     context: dg.OpExecutionContext, work: Work, progress: Callable[[Progress], object]
 ) -> Callable[[Progress], object]:
-    """The same progress, which ends the waiting on a cluster when the run of this step is over.
+    """The same progress, which ends the waiting on a cluster when the run of this step was terminated.
 
-    A run that was killed leaves the processes of its steps behind: this one and that of the next run would both start
-    again what stops. And a step that is just being started when its run is terminated is not told by Dagster.
+    A step that is just being started at that moment is not told by Dagster.
     """
     if work.compute != "slurm":
         return progress
-    run_process = multiprocessing.parent_process()
     asked = time.monotonic()
 
     def watched(now: Progress) -> None:
         nonlocal asked
-        if run_process is not None and not run_process.is_alive():
-            raise RunGoneError(
-                "the process of the run has ended: this step stops watching, and the next run goes on"
-            )
         if time.monotonic() - asked >= ASK_SECONDS:
             asked = time.monotonic()
             run = context.instance.get_run_by_id(context.run_id)
@@ -134,3 +135,21 @@ def while_run_lives(
         progress(now)
 
     return watched
+
+
+def end_with_run() -> None:
+    """From now on this process, which runs one step, ends soon after that of its run, in whatever way that ends.
+
+    A run that is killed leaves the processes of its steps behind. One that watches a batch would start again what stops, as
+    the next run does; one that has much to tell would wait for ever for somebody to listen.
+    """
+    run_process = multiprocessing.parent_process()
+    if run_process is not None and not any(thread.name == WATCHMAN for thread in threading.enumerate()):
+        threading.Thread(target=_end_after, args=(run_process,), name=WATCHMAN, daemon=True).start()
+
+
+def _end_after(run_process: BaseProcess) -> None:
+    run_process.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    os._exit(1)

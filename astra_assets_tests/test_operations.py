@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -115,6 +116,42 @@ def test_news_are_files_that_are_new_or_changed(survey):
             )
         )
     assert not survey.news(DR20).changed
+
+
+@pytest.fixture
+def archived(tmp_path, monkeypatch) -> Operations:
+    """A survey with an archive of its own, which is empty."""
+    monkeypatch.setenv("SAS_BASE_DIR", str(tmp_path / "sas"))
+    (tmp_path / "sas").mkdir()
+    monkeypatch.setenv("ASTRA_HOME", str(tmp_path / "home"))
+    return Operations(load_settings())
+
+
+def test_summary_files_of_apogee_are_news_of_the_releases_that_name_its_reductions(archived):
+    summary = archived.settings.archive / "ipl-4/spectro/apogee/redux/1.5/summary"
+    names = [f"{kind}-1.5-{name}.fits" for kind in ("allVisit", "allStar") for name in ("apo25m", "lco25m")]
+    release = replace(DR20, apred=("1.5",))
+    assert archived.news(release).looked_for[1:] == tuple(str(summary / name) for name in names)
+    summary.mkdir(parents=True)
+    (summary / names[1]).write_bytes(b"new")
+    assert list(archived.news(release).changed) == [str(summary / names[1])]
+    assert not archived.news(DR20).changed
+
+
+def test_a_demo_survey_without_apogee_has_no_summary_files_of_it_to_look_for(survey):
+    release = replace(DR20, apred=("1.5",))
+    assert survey.news(release).looked_for == survey.news(DR20).looked_for
+    summary = survey.settings.archive / "ipl-4/spectro/apogee/redux/1.5/summary"
+    summary.mkdir(parents=True)
+    (summary / "allStar-1.5-lco25m.fits").write_bytes(b"new")
+    assert len(survey.news(release).looked_for) == 5
+
+
+def test_a_reduction_that_is_named_is_the_only_one_that_is_ingested(archived):
+    archived.init(print)
+    with pytest.raises(ExpectedError, match=r"no allVisit file of the APOGEE reduction 1\.5") as caught:
+        archived.migrate(DR20, apred=["1.5"], say=print)
+    assert "spAll" not in str(caught.value)
 
 
 def test_only_what_a_person_can_mend_is_shown_without_a_traceback():

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
+import threading
+import time
 from types import SimpleNamespace
 
 import dagster as dg
+import psutil
 import pytest
 
 from astra_assets import termination
 from astra_assets.models.errors import ExpectedError
-from astra_assets.termination import RunGoneError, StoppingExecutor, while_run_lives
+from astra_assets.termination import StoppingExecutor, end_with_run, while_run_lives
 
 CORV, STAR = (SimpleNamespace(name="Corv"), "visit"), (SimpleNamespace(name="SnowWhite"), "star")
 STEPS = {"corv__visit": CORV, "snow_white__star": STAR}
@@ -121,19 +126,6 @@ def context_of(status=dg.DagsterRunStatus.STARTED):
     return SimpleNamespace(run_id="a run", instance=instance)
 
 
-def test_a_step_whose_run_is_dead_stops_watching(monkeypatch):
-    seen: list[object] = []
-    alive = {"answer": True}
-    parent = SimpleNamespace(is_alive=lambda: alive["answer"])
-    monkeypatch.setattr(termination.multiprocessing, "parent_process", lambda: parent)
-    progress = while_run_lives(context_of(), Work(), seen.append)
-    progress("first")
-    alive["answer"] = False
-    with pytest.raises(RunGoneError, match="the next run goes on"):
-        progress("second")
-    assert seen == ["first"]
-
-
 def test_a_step_that_was_not_told_of_the_end_of_its_run_finds_out(monkeypatch):
     monkeypatch.setattr(termination, "ASK_SECONDS", 0.0)
     seen: list[object] = []
@@ -143,8 +135,40 @@ def test_a_step_that_was_not_told_of_the_end_of_its_run_finds_out(monkeypatch):
         while_run_lives(context_of(dg.DagsterRunStatus.CANCELING), Work(), seen.append)("now")
 
 
-def test_a_step_in_the_process_of_the_run_watches_as_long_as_it_likes():
+STEP_PROCESS = """
+import multiprocessing, sys, time
+from astra_assets import termination
+
+def step(pid_file):
+    termination.GRACE_SECONDS = 0.5
+    termination.end_with_run()
+    termination.end_with_run()
+    open(pid_file, "w").write(str(multiprocessing.current_process().pid))
+    time.sleep(120)
+
+if __name__ == "__main__":
+    multiprocessing.get_context("forkserver").Process(target=step, args=(sys.argv[1],)).start()
+    time.sleep(120)
+"""
+
+
+@pytest.mark.processes
+def test_the_process_of_a_step_ends_after_that_of_its_run_was_killed(tmp_path):
+    (tmp_path / "run.py").write_text(STEP_PROCESS)
+    pid_file = tmp_path / "pid"
+    run = subprocess.Popen([sys.executable, str(tmp_path / "run.py"), str(pid_file)])
+    deadline = time.monotonic() + 60
+    while not (pid_file.exists() and pid_file.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    step = psutil.Process(int(pid_file.read_text()))
+    assert step.is_running()
+    run.kill()
+    run.wait(10)
+    step.wait(20)
+
+
+def test_a_step_in_the_process_of_the_run_is_not_watched():
     assert multiprocessing.parent_process() is None
-    seen: list[object] = []
-    while_run_lives(context_of(), Work(), seen.append)("now")
-    assert seen == ["now"]
+    end_with_run()
+    assert termination.WATCHMAN not in {thread.name for thread in threading.enumerate()}

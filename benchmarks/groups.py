@@ -108,7 +108,9 @@ def read_apogee(folder: Path, rows: int, repeats: int) -> list[Result]:
     results: list[Result] = []
     for kind in ("apVisit", "apStar"):
         where = {"folder": str(folder), "kind": kind}
-        best = best_of({"ours": Task("ours:apogee", where), "bare": Task("peers:bare_images", where)}, repeats)
+        best = best_of(
+            {"ours": Task("ours:apogee", where), "bare": Task("peers:bare_images", where)}, repeats
+        )
         peer = ("astropy, flux and error", best["bare"].seconds["astropy"])
         results += compare(f"read-{kind.lower()}-{count}", best["ours"], [peer])
     return results

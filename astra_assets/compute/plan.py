@@ -201,10 +201,7 @@ class Planner:
         if passed.all():
             self._withdraw_skips(chunk)
             return chunk
-        reasons = [requirements[place] for place in verdict[~passed]]
-        self._record_skips(
-            chunk.filter(pa.array(~passed)), [(step.name, step.requires[n]) for step, n in reasons]
-        )
+        self._record_skips(chunk.filter(pa.array(~passed)), verdict[~passed])
         kept = chunk.filter(pa.array(passed))
         self._withdraw_skips(kept)
         return kept
@@ -218,27 +215,27 @@ class Planner:
             )
         return fulfilled
 
-    def _record_skips(self, rows: pa.Table, reasons: list[tuple[str, Requirement]]) -> None:
-        if rows.num_rows == 0:
-            return
+    def _record_skips(self, rows: pa.Table, reasons: np.ndarray[Any, Any]) -> None:
+        """Record rows as skipped; of each the place of its reason among the requirements is given."""
         inputs = self.inputs
+        given = [(step.name, step.requires[number]) for step, number in inputs.requirements]
+        names = pa.array([name for name, _ in given]).take(pa.array(reasons))
         skips = pa.table(
             {
                 inputs.key_name: rows[inputs.key_name],
-                "step": pa.array([step for step, _ in reasons], pa.string()),
+                "step": names,
                 "state": pa.repeat("skipped", rows.num_rows),
-                "code": pa.array([requirement.code for _, requirement in reasons], pa.string()),
-                "message": pa.array([requirement.message for _, requirement in reasons], pa.string()),
+                "code": pa.array([one.code for _, one in given]).take(pa.array(reasons)),
+                "message": pa.array([one.message for _, one in given]).take(pa.array(reasons)),
                 "attempts": pa.repeat(pa.scalar(1, pa.int32()), rows.num_rows),
             }
         )
-        recorded, outdated = _keys(rows, RECORDED, 0, inputs), _keys(rows, EARLIER, NO_RESULT, inputs)
+        outdated = _keys(rows, EARLIER, NO_RESULT, inputs)
         steps = {step.name for step in inputs.deciding}
-        by_step = dict(zip(rows[inputs.key_name].to_pylist(), (step for step, _ in reasons), strict=True))
         with self.database.begin() as connection:
             outcomes.forget_results(connection, inputs, outdated)
-            for name in {by_step[key] for key in recorded}:
-                same = [key for key in recorded if by_step[key] == name]
+            for name in sorted({name for name, _ in given}):
+                same = _keys(rows.filter(pc.equal(names, name)), RECORDED, 0, inputs)
                 outcomes.forget_outcomes(connection, inputs, same, steps - {name})
             outcomes.record(
                 self.database, connection, inputs, skips, batch_id=self.batch_id, when=self.judged

@@ -152,7 +152,7 @@ def _write(
                     ),
                 )
         flagged = update(VISITS).where(VISITS.c.pk.in_(failed), whole)
-        report.updated += written(
+        report.flagged += written(
             connection, flagged.values(spectrum_flags=flags.bitwise_or(CORRUPTED), modified=now)
         )
 

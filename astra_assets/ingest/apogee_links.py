@@ -62,7 +62,7 @@ def link_apogee(database: Database, *, again: bool = True) -> LinkReport:
         for table in (VISITS, STARS):
             refresh_statistics(database, connection, table, ("source_pk", "spectrum_pk", "obj"))
             reports.append(_link(connection, table, again=again))
-        _follow_visits(connection)
+        _follow_visits(connection, again=again)
     return LinkReport(
         linked=sum(report.linked for report in reports),
         relinked=sum(report.relinked for report in reports),
@@ -142,11 +142,13 @@ def _count_ambiguous(table: Table) -> Select[int]:
     return select(func.count()).select_from(several)
 
 
-def _follow_visits(connection: Connection) -> None:
+def _follow_visits(connection: Connection, *, again: bool) -> None:
     """Give visits in apStar files the sources of the visits that they were made from."""
+    which = true() if again else INSIDE.c.source_pk.is_(None)
     connection.execute(
         update(INSIDE)
         .where(
+            which,
             VISITS.c.spectrum_pk == INSIDE.c.drp_spectrum_pk,
             VISITS.c.source_pk.is_not(None),
             INSIDE.c.source_pk.is_distinct_from(VISITS.c.source_pk),

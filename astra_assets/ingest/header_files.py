@@ -42,13 +42,15 @@ class HeaderReport:
 
     Attributes:
         read: headers that were read.
-        updated: spectra that changed.
+        updated: spectra that changed by what was read.
+        flagged: spectra that were flagged since their header could not be read.
         problems: the first spectra whose header could not be read, at most `MAX_LISTED`.
         by_code: how many there were, by reason.
     """
 
     read: int = 0
     updated: int = 0
+    flagged: int = 0
     problems: list[HeaderProblem] = field(default_factory=list)
     by_code: Counter[str] = field(default_factory=Counter)
 

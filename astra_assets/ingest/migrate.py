@@ -120,7 +120,7 @@ class MigrateReport:
         """Add the line of reading headers and those that could not be read."""
         self.steps.append(
             StepReport(
-                step, headers.read + headers.n_problems, updated=headers.updated,
+                step, headers.read + headers.n_problems, updated=headers.updated + headers.flagged,
                 unchanged=headers.read - headers.updated, refused=headers.n_problems, remark=remark,
             )
         )  # fmt: skip
@@ -283,4 +283,4 @@ class _Migration:
         self.say("linking APOGEE spectra to sources")
         links = link_apogee(self.database, again=again)
         self.report.add_links("APOGEE links", links)
-        return links.changed or bool(visits.updated or stars.updated or stars.added)
+        return links.changed or bool(visits.updated or visits.flagged or stars.updated or stars.added)

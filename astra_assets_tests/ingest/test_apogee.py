@@ -223,3 +223,14 @@ def test_a_limit_reads_part_of_a_file_which_then_does_not_count_as_ingested(sqli
     path = tmp_path / "v.fits"
     assert counts(ingest(sqlite, path, visit_rows(), limit=4)) == (4, 4, 0, 0, 0, 0)
     assert counts(ingest(sqlite, path)) == (6, 2, 0, 4, 0, 0)
+
+
+def test_a_second_telescope_and_a_second_reduction_leave_the_rows_of_the_first_alone(database, tmp_path):
+    ingest(database, tmp_path / "a.fits", visit_rows())
+    before = content(database, VISITS)
+    ingest(database, tmp_path / "b.fits", visit_rows(telescope="lco25m"))
+    assert counts(ingest(database, tmp_path / "c.fits", visit_rows(), apred="1.6")) == (6, 6, 0, 0, 0, 0)
+    after = content(database, VISITS)
+    assert after[:6] == before
+    assert [(row["apred"], row["prefix"]) for row in after[6:]] == [("1.5", "as")] * 6 + [("1.6", "ap")] * 6
+    assert len(content(database, KNOWN)) == 18

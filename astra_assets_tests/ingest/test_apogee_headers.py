@@ -8,13 +8,21 @@ from astropy.io import fits
 from sqlalchemy import insert
 
 from astra_assets.ingest import ap_star_headers, ap_visit_headers
+from astra_assets.ingest import migrate as migrate_module
 from astra_assets.ingest.ap_star_headers import INSIDE, parse_file_name
 from astra_assets.ingest.apogee import KNOWN
 from astra_assets.ingest.apogee_columns import ALL_STAR, ALL_VISIT
 from astra_assets.ingest.apogee_rows import CORRUPTED
 from astra_assets.ingest.derived import SOURCES
 from astra_assets.ingest.migrate import MigrateError, migrate
+from astra_assets.models.apogee import (
+    ApogeeCoaddedSpectrumInApStar,
+    ApogeeVisitSpectrum,
+    ApogeeVisitSpectrumInApStar,
+)
 from astra_assets.models.paths import ap_star_path, ap_visit_path, apogee_summary_paths
+from astra_assets.spectra.base import Roots
+from astra_assets.spectra.read import load
 from astra_assets_tests.ingest.apogee_samples import (
     APRED,
     dr17_stars,
@@ -121,7 +129,8 @@ def test_a_file_that_cannot_be_read_is_flagged_and_tried_again(database, survey)
     rows = content(database, VISITS)
     assert [row["spectrum_flags"] for row in rows] == [CORRUPTED, 0, 0, CORRUPTED, 0, 0]
     assert [row["dithered"] for row in rows][:4] == [None, True, True, None]
-    assert steps(report)["apVisit headers"].refused == 2
+    made = steps(report)["apVisit headers"]
+    assert (made.read, made.updated, made.unchanged, made.refused) == (6, 6, 0, 2)
     assert f"{missing}: no such file" in report.table()
     assert f"{damaged}: the header of HDU 1 has no END within 2,000 bytes; it is cut off" in report.table()
     assert not run(database, survey).changed
@@ -279,15 +288,27 @@ def test_missing_star_files_do_not_stop_anything_and_are_tried_again(sqlite, sur
     ] * 2
 
 
-def test_real_files_go_through_ingestion_and_reading(sqlite, real_spectra, tmp_path):
-    from astra_assets.models.apogee import (
-        ApogeeCoaddedSpectrumInApStar,
-        ApogeeVisitSpectrum,
-        ApogeeVisitSpectrumInApStar,
-    )
-    from astra_assets.spectra.base import Roots
-    from astra_assets.spectra.read import load
+@pytest.mark.parametrize(
+    "step", ["ingest_summary", "read_ap_visit_headers", "read_ap_star_headers", "link_apogee", "count_visits"]
+)
+def test_a_run_killed_between_steps_is_completed_by_the_next(sqlite, survey, monkeypatch, step):
+    def killed(*arguments, **options):
+        raise KeyboardInterrupt
 
+    monkeypatch.setattr(migrate_module, step, killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(sqlite, survey)
+    monkeypatch.undo()
+    run(sqlite, survey)
+    visits, stars, inside, sources, _ = everything(sqlite)
+    assert [row["n_apogee_visits"] for row in sources] == [2, 2]
+    assert [row["source_pk"] is not None for row in (*stars, *inside)] == [True, True, False] + [True] * 4 + [
+        False
+    ] * 2
+    assert all(row["dithered"] is not None for row in visits)
+
+
+def test_real_files_go_through_ingestion_and_reading(sqlite, real_spectra, tmp_path):
     star_file = real_spectra / "apogee" / "apStar-r6-2M19535443+4424541.fits"
     visit_file = real_spectra / "apogee" / "apVisit-r13-5095-55844-128.fits"
     visits = {

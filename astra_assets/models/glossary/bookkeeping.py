@@ -38,7 +38,9 @@ INGEST = {
         Kind.int64, "When the file was written, nanoseconds since 1970 (UTC)", None, "time.creation"
     ),
     "content_hash": Definition(Kind.text, "Checksum of the content of the file", ucd="meta.checksum"),
-    "kind": Definition(Kind.text, "What the file is: spall, allvisit, allstar or catalog", ucd="meta.code.class"),
+    "kind": Definition(
+        Kind.text, "What the file is: spall, allvisit, allstar or catalog", ucd="meta.code.class"
+    ),
     "rows": Definition(Kind.int64, "Number of rows in the file", ucd="meta.number"),
     "n_unmatched": Definition(
         Kind.int32, "Number of visits in the apStar file that are no visit spectra", ucd="meta.number"
