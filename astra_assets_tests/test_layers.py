@@ -10,7 +10,18 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "astra_assets"
 
-NOUNS = {"definitions", "assets", "jobs", "schedules", "sensors", "checks", "resources", "run_log", "executors", "termination"}
+NOUNS = {
+    "definitions",
+    "assets",
+    "jobs",
+    "schedules",
+    "sensors",
+    "checks",
+    "resources",
+    "run_log",
+    "executors",
+    "termination",
+}
 EVERYTHING_BELOW = {
     "operations",
     "publishing",

@@ -69,7 +69,9 @@ def _base_name(name: str) -> str:
     """One part of a path. Raises PathLeavesRoot when it is more than that."""
     name = str(name).strip()
     if name != Path(name).name or name in (".", ".."):
-        raise PathLeavesRoot(f"{name!r} is not a base name: one file or folder is expected, it leads elsewhere")
+        raise PathLeavesRoot(
+            f"{name!r} is not a base name: one file or folder is expected, it leads elsewhere"
+        )
     return name
 
 

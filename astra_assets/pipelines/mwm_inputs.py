@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -104,19 +105,28 @@ def _visits(connection: Connection, sources: Sequence[int]) -> Visits:
 
 def _latest_reduction(visits: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without visits whose night and field were reduced again: the same photons must not be stacked twice."""
-    latest: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-    for visit in visits:
-        latest[_night(visit)] = max(latest[_night(visit)], _reduction(visit))
-    return [visit for visit in visits if _reduction(visit) == latest[_night(visit)]]
+    reductions = [_reduction(visit["run2d"]) for visit in visits]
+    if len(set(reductions)) < 2:
+        return list(visits)
+    nights = [_night(visit) for visit in visits]
+    latest: dict[tuple[Any, ...], tuple[int, ...]] = defaultdict(tuple)
+    for night, reduction in zip(nights, reductions, strict=True):
+        latest[night] = max(latest[night], reduction)
+    return [
+        visit
+        for visit, night, reduction in zip(visits, nights, reductions, strict=True)
+        if reduction == latest[night]
+    ]
 
 
 def _night(visit: Mapping[str, Any]) -> tuple[Any, ...]:
     return visit["mjd"], visit["fieldid"], visit["telescope"]
 
 
-def _reduction(visit: Mapping[str, Any]) -> list[int]:
+@cache
+def _reduction(run2d: str) -> tuple[int, ...]:
     """Sorts reductions by the numbers in their names: v6_2_1 is later than v6_1_3."""
-    return [int(number) for number in re.findall(r"\d+", visit["run2d"])]
+    return tuple(int(number) for number in re.findall(r"\d+", run2d))
 
 
 def _time(visit: Mapping[str, Any]) -> tuple[int, int, int]:

@@ -140,11 +140,15 @@ def _as_fits(column: FitsColumn, array: pa.Array) -> Records:
     return column.convert(array)
 
 
+_TWIN_BUFFER_BYTES = 1 << 16
+"""Read at a time of each column of a Parquet file; else a whole row group would be in memory."""
+
+
 class _Twin:
     """The rows of a Parquet file as FITS rows, to be compared with those of the FITS file."""
 
     def __init__(self, path: Path, columns: Sequence[FitsColumn], rows: int) -> None:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, buffer_size=_TWIN_BUFFER_BYTES)
         names = [column.name for column in columns]
         if file.schema_arrow.names != names:
             raise VerificationError(TWIN, f"the columns of {path.name} are not those of the FITS table")
