@@ -20,6 +20,7 @@ import dagster as dg
 
 from astra_assets.jobs import release_of_run
 from astra_assets.resources import Survey
+from astra_assets.settings import SettingsError
 from astra_assets.termination import StoppingExecutor
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ def step_executor(survey: Survey, steps: Mapping[str, tuple[Pipeline, Step]]) ->
     """
 
     def on_cluster() -> bool:
-        return survey.operations().settings.compute == "slurm"
+        try:
+            return survey.operations().settings.compute == "slurm"
+        except SettingsError:
+            # The first step says what is wrong, in words instead of a traceback.
+            return False
 
     def work_of(run: dg.DagsterRun) -> Work:
         operations = survey.operations()

@@ -19,6 +19,7 @@ from astra_assets.fits.writer import FitsWriter
 from astra_assets.models.database import Database
 from astra_assets.models.survey import Survey
 from astra_assets.products import manifest
+from astra_assets.products.allocators import give_back
 from astra_assets.products.bundle import Bundle
 from astra_assets.products.census import Census
 from astra_assets.products.content import Previous, check_filled, check_positions, not_judged
@@ -111,6 +112,7 @@ class Attempt:
         wanted, files = self._wanted, self._files
         if {files.fits, files.sample, *files.parquet} & set(wanted):
             self._copy(progress)
+            give_back()
         if files.sample in wanted:
             self._write_sample()
         if files.page in wanted:
@@ -227,6 +229,7 @@ class Attempt:
         if files.sample in self._wanted:
             rows = [min(table.rows, SAMPLE_ROWS) for table in self._tables]
             verify(self._staged.partial(files.sample), self._expected(rows, {}), label=files.sample.name)
+            give_back()
         verified = verify(self._there(files.fits), expected, label=self._task.name)
         return verified, findings(expected)
 

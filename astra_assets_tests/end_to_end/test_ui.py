@@ -100,7 +100,8 @@ def test_a_product_shows_columns_with_units_rows_and_checks(server, browser):
 def test_a_product_shows_where_it_is_its_checksum_and_a_picture(server, browser, finished):
     path = finished.summary / "astraAllVisitCorv-0.8.1.fits.gz"
     read(browser, f"{server}/assets/astraAllVisitCorv?view=events", str(path), "sha256", "picture")
-    button = next(each for each in browser.find_elements("xpath", "//*[contains(text(), 'Show Markdown')]"))
+    row = "//tr[.//*[normalize-space(text())='picture']]"
+    button = browser.find_element("xpath", f"{row}//*[contains(text(), 'Show Markdown')]")
     browser.execute_script("arguments[0].click()", button)
     deadline = time.monotonic() + 30
     while not (shown := browser.find_elements("xpath", "//img[starts-with(@src, 'data:image/png')]")):
