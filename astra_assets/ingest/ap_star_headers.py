@@ -10,18 +10,18 @@ Belongs here: which files are read and what becomes of them. Does not belong her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from astra_assets.ingest.apogee import KNOWN
 from astra_assets.ingest.fits_header import HeaderError, cards, parse_number, parse_text, read_headers
-from astra_assets.ingest.header_files import THREADS, HeaderProblem, HeaderReport, Spectrum, read_files
-from astra_assets.ingest.report import MAX_LISTED, Say, silent
+from astra_assets.ingest.header_files import THREADS, HeaderReport, Spectrum, read_files, readable, reader
+from astra_assets.ingest.report import MAX_LISTED, Say
 from astra_assets.ingest.stage import staged
 from astra_assets.ingest.summary_rows import add_spectra
 from astra_assets.models.apogee import (
@@ -31,7 +31,7 @@ from astra_assets.models.apogee import (
 )
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.database import Database
-from astra_assets.models.paths import PathLeavesRoot, ap_star_path, inside
+from astra_assets.models.paths import ap_star_path
 
 CHUNK_FILES = 2_000
 """Files of one transaction: a coadd has some five visits, at most a few hundred."""
@@ -152,47 +152,28 @@ def read_ap_star_headers(
         progress: told how far it is.
     """
     report = StarHeaderReport()
-    say = progress or silent
     unread: ColumnElement[bool] = KNOWN.c.n_unmatched.is_(None)
     if again:
         unread = or_(unread, KNOWN.c.n_unmatched > 0)
+    columns = [STARS.c[name] for name in ("pk", "spectrum_pk", *COMMON)]
     stars = STARS.join(KNOWN, KNOWN.c.spectrum_pk == STARS.c.spectrum_pk)
-    with database.connect() as connection:
-        total = connection.scalar(select(func.count()).select_from(stars).where(unread)) or 0
-    if not total:
-        return report
-
-    def next_stars(last_pk: int) -> Sequence[Spectrum]:
-        columns = [STARS.c[name] for name in ("pk", "spectrum_pk", *COMMON)]
-        query = select(*columns).select_from(stars).where(unread, STARS.c.pk > last_pk)
-        with database.connect() as connection:
-            return connection.execute(query.order_by(STARS.c.pk).limit(CHUNK_FILES)).all()
 
     def write(rows: Sequence[Spectrum], found: Iterable[StarHeader | HeaderError]) -> None:
         _write(database, rows, found, report)
 
     read_files(
-        next_stars,
-        _reader(sas_base_dir),
+        database,
+        select(*columns).select_from(stars).where(unread),
+        STARS.c.pk,
+        reader(sas_base_dir, lambda star: ap_star_path(star._asdict()), read_header),
         write,
-        lambda: say(f"headers of apStar files: {report.read + report.n_problems:,} of {total:,}"),
+        report=report,
+        what="apStar",
+        chunk_files=CHUNK_FILES,
         threads=threads,
+        progress=progress,
     )
     return report
-
-
-def _reader(sas_base_dir: Path) -> Callable[[Spectrum], StarHeader | HeaderError]:
-    """Reads the header of a coadd; a problem is returned, not raised."""
-
-    def read(star: Spectrum) -> StarHeader | HeaderError:
-        try:
-            return read_header(inside(sas_base_dir, ap_star_path(star._asdict())))
-        except PathLeavesRoot as error:
-            return HeaderError("outside_root", str(error))
-        except HeaderError as error:
-            return error
-
-    return read
 
 
 def _write(
@@ -202,13 +183,7 @@ def _write(
     report: StarHeaderReport,
 ) -> None:
     """Write what the headers of some coadds say, in one transaction."""
-    read: list[tuple[Spectrum, StarHeader]] = []
-    for star, header in zip(stars, found, strict=True):
-        if isinstance(header, HeaderError):
-            report.add_problem(HeaderProblem(star.spectrum_pk, header.code, str(header)))
-        else:
-            read.append((star, header))
-    report.read += len(read)
+    read = readable(stars, found, report)
     if not read:
         return
     listed, unmatched = _listed(read, report)

@@ -7,7 +7,7 @@ of them. Does not belong here: the bytes (`fits_header`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,13 +15,13 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from astra_assets.ingest.apogee_rows import CORRUPTED
 from astra_assets.ingest.fits_header import HeaderError, Value, cards, parse_number, read_headers
-from astra_assets.ingest.header_files import THREADS, HeaderProblem, HeaderReport, Spectrum, read_files
-from astra_assets.ingest.report import Say, silent
+from astra_assets.ingest.header_files import THREADS, HeaderReport, Spectrum, read_files, readable, reader
+from astra_assets.ingest.report import Say
 from astra_assets.ingest.stage import staged, written
 from astra_assets.models.apogee import ApogeeVisitSpectrum
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.database import Database
-from astra_assets.models.paths import PathLeavesRoot, ap_visit_path, inside
+from astra_assets.models.paths import ap_visit_path
 
 CHUNK_FILES = 5_000
 """Files of one transaction."""
@@ -68,48 +68,23 @@ def read_ap_visit_headers(
     A file that is missing or damaged is flagged and counted, and tried again in the next run.
     """
     report = HeaderReport()
-    say = progress or silent
-    with database.connect() as connection:
-        total = connection.scalar(select(func.count()).select_from(VISITS).where(UNREAD)) or 0
-    if not total:
-        return report
 
     def write(visits: Sequence[Spectrum], found: Iterable[dict[str, Value] | HeaderError]) -> None:
         _write(database, visits, found, report)
 
     read_files(
-        lambda last_pk: _next_visits(database, last_pk),
-        _reader(sas_base_dir),
+        database,
+        select(*(VISITS.c[name] for name in ("pk", "spectrum_pk", *PATH_COLUMNS))).where(UNREAD),
+        VISITS.c.pk,
+        reader(sas_base_dir, lambda visit: ap_visit_path(visit._asdict()), read_header),
         write,
-        lambda: say(f"headers of apVisit files: {report.read + report.n_problems:,} of {total:,}"),
+        report=report,
+        what="apVisit",
+        chunk_files=CHUNK_FILES,
         threads=threads,
+        progress=progress,
     )
     return report
-
-
-def _next_visits(database: Database, last_pk: int) -> Sequence[Spectrum]:
-    query = (
-        select(*(VISITS.c[name] for name in ("pk", "spectrum_pk", *PATH_COLUMNS)))
-        .where(UNREAD, VISITS.c.pk > last_pk)
-        .order_by(VISITS.c.pk)
-        .limit(CHUNK_FILES)
-    )
-    with database.connect() as connection:
-        return connection.execute(query).all()
-
-
-def _reader(sas_base_dir: Path) -> Callable[[Spectrum], dict[str, Value] | HeaderError]:
-    """Reads the headers of a visit; a problem is returned, not raised."""
-
-    def read(visit: Spectrum) -> dict[str, Value] | HeaderError:
-        try:
-            return read_header(inside(sas_base_dir, ap_visit_path(visit._asdict())))
-        except PathLeavesRoot as error:
-            return HeaderError("outside_root", str(error))
-        except HeaderError as error:
-            return error
-
-    return read
 
 
 def _write(
@@ -119,15 +94,8 @@ def _write(
     report: HeaderReport,
 ) -> None:
     """Write what the headers of some visits say, in one transaction."""
-    read: dict[int, dict[str, Value]] = {}
-    failed: list[int] = []
-    for visit, header in zip(visits, found, strict=True):
-        if isinstance(header, HeaderError):
-            report.add_problem(HeaderProblem(visit.spectrum_pk, header.code, str(header)))
-            failed.append(visit.pk)
-        else:
-            read[visit.pk] = header
-    report.read += len(read)
+    read = {visit.pk: header for visit, header in readable(visits, found, report)}
+    failed = [visit.pk for visit in visits if visit.pk not in read]
     flags, now = VISITS.c.spectrum_flags, utcnow()
     whole = flags.bitwise_and(CORRUPTED) == 0
     with database.begin() as connection:

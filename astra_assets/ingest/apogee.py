@@ -31,7 +31,7 @@ from astra_assets.ingest.newest import NewestRows, Versions
 from astra_assets.ingest.report import IngestError, IngestReport, Refusal, Say, silent
 from astra_assets.ingest.seen import SeenKeys, hash_rows
 from astra_assets.ingest.stage import OWN_KEY, Stage, staged
-from astra_assets.ingest.summary_rows import CHUNK_ROWS, Mapped, add_spectra, teller
+from astra_assets.ingest.summary_rows import CHUNK_ROWS, Mapped, add_spectra, note_read, teller
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.database import Database
 from astra_assets.models.ingest import IngestSpectrum
@@ -133,17 +133,12 @@ def ingest_summary(
     path, kind = file.path, file.summary.kind
     stamp = Stamp.of(path)
     report = IngestReport(str(path))
-    if found := own_ledger.unchanged(stamp, kind, file.apred):
-        report.unchanged, report.skipped = found[0], f"{path}: {found[1]}"
-        say(report.skipped)
+    if own_ledger.passes_over(report, stamp, kind, file.apred, say):
         return report
     newest = _newest_rows(file, limit)
     with _open(file) as (table, mapper):
         _read_rows(database, table, mapper, newest, report, limit=limit, chunk_rows=chunk_rows, say=say)
-        if limit is None or limit >= table.rows:
-            own_ledger.note(stamp, kind, table.rows, table.finish(), file.apred)
-        else:
-            report.notes.append(f"{path}: only the first {limit:,} of {table.rows:,} rows were read (limit)")
+        note_read(own_ledger, table, report, stamp, kind=kind, version=file.apred, limit=limit)
     if ledger is None:
         own_ledger.enter()
     return report

@@ -9,21 +9,18 @@ from __future__ import annotations
 from sqlalchemy import (
     CTE,
     Connection,
-    Integer,
     Select,
     Table,
     and_,
     case,
     func,
-    literal,
     select,
     true,
-    union_all,
     update,
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from astra_assets.ingest.links import COLUMNS, MANY, SOURCES, LinkReport
+from astra_assets.ingest.links import COLUMNS, SOURCES, LinkReport, candidates, ranked
 from astra_assets.ingest.stage import written
 from astra_assets.ingest.statistics import refresh_statistics
 from astra_assets.models.apogee import (
@@ -75,15 +72,15 @@ def _link(connection: Connection, table: Table, *, again: bool) -> LinkReport:
     """Link the spectra of one table."""
     unlinked = select(func.count()).select_from(table).where(table.c.source_pk.is_(None))
     before = connection.scalar(unlinked) or 0
-    ranked = _ranked(_candidates(_wanted(table, true() if again else table.c.source_pk.is_(None))))
+    best = ranked(_candidates(_wanted(table, true() if again else table.c.source_pk.is_(None))), "pk")
     statement = (
         update(table)
         .where(
-            table.c.pk == ranked.c.pk,
-            ranked.c.place == 1,
-            table.c.source_pk.is_distinct_from(ranked.c.source_pk),
+            table.c.pk == best.c.pk,
+            best.c.place == 1,
+            table.c.source_pk.is_distinct_from(best.c.source_pk),
         )
-        .values(source_pk=ranked.c.source_pk, modified=utcnow())
+        .values(source_pk=best.c.source_pk, modified=utcnow())
     )
     changed = written(connection, statement)
     after = connection.scalar(unlinked) or 0
@@ -109,24 +106,7 @@ def _candidates(wanted: CTE) -> CTE:
         and_(wanted.c.catalogid > 0, SOURCES.c[name] == wanted.c.catalogid) for name in COLUMNS
     ]
     reasons += [SOURCES.c.sdss_id == wanted.c.sdss_id, SOURCES.c.sdss4_apogee_id == wanted.c.name]
-    parts = [
-        select(
-            wanted.c.pk,
-            SOURCES.c.pk.label("source_pk"),
-            literal(rank, Integer).label("rank"),
-            func.coalesce(SOURCES.c.n_associated, MANY).label("n_associated"),
-            SOURCES.c.sdss_id,
-        ).join_from(wanted, SOURCES, reason)
-        for rank, reason in enumerate(reasons)
-    ]
-    return union_all(*parts).cte("candidates")
-
-
-def _ranked(candidates: CTE) -> CTE:
-    """The candidates of each spectrum with their place, the best is 1."""
-    order = (candidates.c.rank, candidates.c.n_associated, candidates.c.sdss_id, candidates.c.source_pk)
-    place = func.row_number().over(partition_by=candidates.c.pk, order_by=order).label("place")
-    return select(candidates.c.pk, candidates.c.source_pk, place).cte("ranked")
+    return candidates(wanted, "pk", reasons)
 
 
 def _count_ambiguous(table: Table) -> Select[int]:

@@ -86,9 +86,7 @@ def _ingest(
 ) -> IngestReport:
     report = IngestReport(str(path))
     stamp = Stamp.of(path)
-    if not always and (found := ledger.unchanged(stamp, KIND)):
-        report.unchanged, report.skipped = found[0], f"{path}: {found[1]}"
-        say(report.skipped)
+    if not always and ledger.passes_over(report, stamp, KIND, None, say):
         return report
     repeats = Repeats()
     with open_catalog(path) as catalog:

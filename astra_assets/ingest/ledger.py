@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import delete, insert, select, update
 
-from astra_assets.ingest.report import IngestError
+from astra_assets.ingest.report import IngestError, IngestReport, Say
 from astra_assets.ingest.streams import content_hash
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.database import Database
@@ -113,6 +113,17 @@ class Ledger:
             found.rows,
             f"unchanged since it was ingested ({when} UTC, {found.rows:,} rows); not read again",
         )
+
+    def passes_over(
+        self, report: IngestReport, stamp: Stamp, kind: str, version: str | None, say: Say
+    ) -> bool:
+        """True where a file is as it was when it was ingested; the report then says so, and so do we."""
+        found = self.unchanged(stamp, kind, version)
+        if found is None:
+            return False
+        report.unchanged, report.skipped = found[0], f"{report.path}: {found[1]}"
+        say(report.skipped)
+        return True
 
     def _remember_time(self, stamp: Stamp) -> None:
         with self._database.begin() as connection:

@@ -6,6 +6,7 @@ making sources (`catalog`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import CTE, Connection, Integer, Select, Table, func, literal, select, union_all, update
@@ -87,40 +88,48 @@ def _link(connection: Connection, table: Table, which: ColumnElement[bool]) -> i
         .distinct()
         .cte("wanted")
     )
-    ranked = _ranked(_candidates(wanted))
+    best = ranked(_by_catalogid(wanted), "catalogid")
     statement = (
         update(table)
         .where(
             which,
-            table.c.catalogid == ranked.c.catalogid,
-            ranked.c.place == 1,
-            table.c.source_pk.is_distinct_from(ranked.c.source_pk),
+            table.c.catalogid == best.c.catalogid,
+            best.c.place == 1,
+            table.c.source_pk.is_distinct_from(best.c.source_pk),
         )
-        .values(source_pk=ranked.c.source_pk, modified=utcnow())
+        .values(source_pk=best.c.source_pk, modified=utcnow())
     )
     return written(connection, statement)
 
 
-def _candidates(wanted: CTE) -> CTE:
-    """Every source that has a wanted catalogid, once for each column that has it."""
+def candidates(wanted: CTE, key: str, reasons: Sequence[ColumnElement[bool]]) -> CTE:
+    """Every source that `wanted` may belong to by one of these conditions, once for each of them; earlier ones rank first.
+
+    `key` is the column of `wanted` that says what belongs to a source.
+    """
     parts = [
         select(
-            wanted.c.catalogid,
+            wanted.c[key],
             SOURCES.c.pk.label("source_pk"),
             literal(rank, Integer).label("rank"),
             func.coalesce(SOURCES.c.n_associated, MANY).label("n_associated"),
             SOURCES.c.sdss_id,
-        ).join_from(wanted, SOURCES, SOURCES.c[name] == wanted.c.catalogid)
-        for rank, name in enumerate(COLUMNS)
+        ).join_from(wanted, SOURCES, reason)
+        for rank, reason in enumerate(reasons)
     ]
     return union_all(*parts).cte("candidates")
 
 
-def _ranked(candidates: CTE) -> CTE:
-    """The candidates of each catalogid with their place, the best is 1."""
-    order = (candidates.c.rank, candidates.c.n_associated, candidates.c.sdss_id, candidates.c.source_pk)
-    place = func.row_number().over(partition_by=candidates.c.catalogid, order_by=order).label("place")
-    return select(candidates.c.catalogid, candidates.c.source_pk, place).cte("ranked")
+def ranked(found: CTE, key: str) -> CTE:
+    """The candidates of each `key` with their place, the best is 1."""
+    order = (found.c.rank, found.c.n_associated, found.c.sdss_id, found.c.source_pk)
+    place = func.row_number().over(partition_by=found.c[key], order_by=order).label("place")
+    return select(found.c[key], found.c.source_pk, place).cte("ranked")
+
+
+def _by_catalogid(wanted: CTE) -> CTE:
+    """Every source that has a wanted catalogid, once for each column that has it."""
+    return candidates(wanted, "catalogid", [SOURCES.c[name] == wanted.c.catalogid for name in COLUMNS])
 
 
 def _count_ambiguous(table: Table) -> Select[int]:
@@ -128,7 +137,7 @@ def _count_ambiguous(table: Table) -> Select[int]:
     wanted = (
         select(table.c.catalogid.label("catalogid")).where(table.c.catalogid > 0).distinct().cte("wanted")
     )
-    found = _candidates(wanted)
+    found = _by_catalogid(wanted)
     several = (
         select(found.c.catalogid)
         .group_by(found.c.catalogid)

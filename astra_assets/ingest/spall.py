@@ -26,7 +26,7 @@ from astra_assets.ingest.report import IngestError, IngestReport, Say, silent
 from astra_assets.ingest.seen import SeenKeys
 from astra_assets.ingest.spall_columns import RELEASE, VisitMapper, choose_columns
 from astra_assets.ingest.stage import staged
-from astra_assets.ingest.summary_rows import CHUNK_ROWS, add_spectra, first_of_each_key, teller
+from astra_assets.ingest.summary_rows import CHUNK_ROWS, add_spectra, first_of_each_key, note_read, teller
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.database import Database
@@ -75,17 +75,12 @@ def ingest_spall(
     own_ledger = ledger or Ledger(database)
     stamp = Stamp.of(Path(path))
     report = IngestReport(str(path))
-    if found := own_ledger.unchanged(stamp, KIND, run2d):
-        report.unchanged, report.skipped = found[0], f"{path}: {found[1]}"
-        say(report.skipped)
+    if own_ledger.passes_over(report, stamp, KIND, run2d, say):
         return report
     with _open_spall(Path(path)) as (table, names):
         mapper = VisitMapper(Path(path), run2d, sas_base_dir, names)
         _read_rows(database, table, mapper, report, limit=limit, chunk_rows=chunk_rows, say=say)
-        if limit is None or limit >= table.rows:
-            own_ledger.note(stamp, KIND, table.rows, table.finish(), run2d)
-        else:
-            report.notes.append(f"{path}: only the first {limit:,} of {table.rows:,} rows were read (limit)")
+        note_read(own_ledger, table, report, stamp, kind=KIND, version=run2d, limit=limit)
     if ledger is None:
         own_ledger.enter()
     return report

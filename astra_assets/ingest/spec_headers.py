@@ -7,24 +7,23 @@ time. Does not belong here: the bytes (`header_cards`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import ColumnElement, select
 
 from astra_assets.ingest.fits_header import HeaderError, Value
 from astra_assets.ingest.header_cards import INTEGERS, KEYS, read_header
-from astra_assets.ingest.header_files import THREADS, HeaderProblem, HeaderReport, read_files
+from astra_assets.ingest.header_files import THREADS, HeaderReport, Spectrum, read_files, readable, reader
 from astra_assets.ingest.night import SECONDS_PER_DAY, fraction_of_night
-from astra_assets.ingest.report import Say, silent
+from astra_assets.ingest.report import Say
 from astra_assets.ingest.stage import staged
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.database import Database
-from astra_assets.models.paths import PathLeavesRoot, inside, spec_full_path
+from astra_assets.models.paths import spec_full_path
 
 CHUNK_FILES = 5_000
 """Files of one transaction."""
@@ -35,7 +34,8 @@ MAX_DAYS_OFF = 2.0
 VISITS = table_of(BossVisitSpectrum)
 UNREAD: ColumnElement[bool] = VISITS.c.n_guide.is_(None)
 
-Visit = Row[tuple[Any, ...]]
+PATH_COLUMNS = ("run2d", "fieldid", "mjd", "catalogid", "spec_file")
+"""What the path of a specFull file is made of."""
 
 
 def read_spec_headers(
@@ -46,66 +46,38 @@ def read_spec_headers(
     A file that is missing or damaged is counted and tried again in the next run.
     """
     report = HeaderReport()
-    say = progress or silent
-    with database.connect() as connection:
-        total = connection.scalar(select(func.count()).select_from(VISITS).where(UNREAD)) or 0
-    if not total:
-        return report
 
-    def write(visits: Sequence[Visit], found: Iterable[dict[str, Value] | HeaderError]) -> None:
-        _read_chunk(database, visits, found, report)
+    def write(visits: Sequence[Spectrum], found: Iterable[dict[str, Value] | HeaderError]) -> None:
+        _write(database, visits, found, report)
 
+    columns = ("pk", "spectrum_pk", *PATH_COLUMNS, "telescope")
     read_files(
-        lambda last_pk: _next_visits(database, last_pk),
-        _reader(sas_base_dir),
+        database,
+        select(*(VISITS.c[name] for name in columns)).where(UNREAD),
+        VISITS.c.pk,
+        reader(sas_base_dir, _path, read_header),
         write,
-        lambda: say(f"headers of specFull files: {report.read + report.n_problems:,} of {total:,}"),
+        report=report,
+        what="specFull",
+        chunk_files=CHUNK_FILES,
         threads=threads,
+        progress=progress,
     )
     return report
 
 
-def _next_visits(database: Database, last_pk: int) -> Sequence[Visit]:
-    columns = ("pk", "spectrum_pk", "run2d", "fieldid", "mjd", "catalogid", "spec_file", "telescope")
-    query = (
-        select(*(VISITS.c[name] for name in columns))
-        .where(UNREAD, VISITS.c.pk > last_pk)
-        .order_by(VISITS.c.pk)
-        .limit(CHUNK_FILES)
-    )
-    with database.connect() as connection:
-        return connection.execute(query).all()
+def _path(visit: Spectrum) -> str:
+    return spec_full_path(**{name: getattr(visit, name) for name in PATH_COLUMNS})
 
 
-def _reader(sas_base_dir: Path) -> Callable[[Visit], dict[str, Value] | HeaderError]:
-    """Reads the header of a visit; a problem is returned, not raised."""
-
-    def read(visit: Visit) -> dict[str, Value] | HeaderError:
-        try:
-            relative = spec_full_path(visit.run2d, visit.fieldid, visit.mjd, visit.catalogid, visit.spec_file)
-            return read_header(inside(sas_base_dir, relative))
-        except PathLeavesRoot as error:
-            return HeaderError("outside_root", str(error))
-        except HeaderError as error:
-            return error
-
-    return read
-
-
-def _read_chunk(
+def _write(
     database: Database,
-    visits: Sequence[Visit],
+    visits: Sequence[Spectrum],
     found: Iterable[dict[str, Value] | HeaderError],
     report: HeaderReport,
 ) -> None:
     """Write what the headers of some visits say, in one transaction."""
-    read: list[tuple[Visit, dict[str, Value]]] = []
-    for visit, header in zip(visits, found, strict=True):
-        if isinstance(header, HeaderError):
-            report.add_problem(HeaderProblem(visit.spectrum_pk, header.code, str(header)))
-        else:
-            read.append((visit, header))
-    report.read += len(read)
+    read = readable(visits, found, report)
     if not read:
         return
     rows = header_rows(read)
@@ -119,7 +91,7 @@ def _read_chunk(
         report.updated += stage.update(columns, utcnow(), only_where=only_where)
 
 
-def header_rows(read: Sequence[tuple[Visit, dict[str, Value]]]) -> pa.Table:
+def header_rows(read: Sequence[tuple[Spectrum, dict[str, Value]]]) -> pa.Table:
     """The columns of boss_visit_spectrum that headers fill, with f_night_time."""
     arrays = {"pk": pa.array([visit.pk for visit, _ in read], type=pa.int64())}
     for name in KEYS.values():

@@ -1,7 +1,7 @@
 """What the summary files of all reductions have in common on their way into a table of spectra.
 
-Belongs here: rows with the same key, new rows with their spectrum_pk, progress. Does not belong here: which file
-becomes which table (`spall`, `apogee`), what its columns become (`spall_columns`, `apogee_columns`).
+Belongs here: rows with the same key, new rows with their spectrum_pk, what a limit left out, progress. Does not belong
+here: which file becomes which table (`spall`, `apogee`), what its columns become (`spall_columns`, `apogee_columns`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Table
 
-from astra_assets.ingest.report import Refusal, Say
+from astra_assets.ingest.fits_stream import FitsTable
+from astra_assets.ingest.ledger import Ledger, Stamp
+from astra_assets.ingest.report import IngestReport, Refusal, Say
 from astra_assets.ingest.seen import SeenKeys, hash_rows
 from astra_assets.models.database import Database
 
@@ -76,6 +78,25 @@ def add_spectra(
     keys = database.reserve_spectrum_pks(connection, len(rows))
     database.insert(connection, target, rows.append_column("spectrum_pk", pa.array(keys)))
     return keys
+
+
+def note_read(
+    ledger: Ledger,
+    table: FitsTable,
+    report: IngestReport,
+    stamp: Stamp,
+    *,
+    kind: str,
+    version: str,
+    limit: int | None,
+) -> None:
+    """Remember that a file was read completely; where a `limit` left rows out, the report says so instead."""
+    if limit is None or limit >= table.rows:
+        ledger.note(stamp, kind, table.rows, table.finish(), version)
+    else:
+        report.notes.append(
+            f"{report.path}: only the first {limit:,} of {table.rows:,} rows were read (limit)"
+        )
 
 
 def teller(name: str, total: int, say: Say) -> Callable[[int], None]:

@@ -159,11 +159,6 @@ class FakeSlurm:
         tasks = self.jobs[job_id].tasks
         tasks[task] = replace(tasks[task], state=state, **changes)  # type: ignore[arg-type]
 
-    def set_all(self, job_id: str, state: SlurmState, **changes: object) -> None:
-        """Set the state of all tasks of a job."""
-        for task in list(self.jobs[job_id].tasks):
-            self.set(job_id, task, state, **changes)
-
     def forget(self, job_id: str) -> None:
         """Slurm does not know this job any more, as some minutes after its end."""
         del self.jobs[job_id]

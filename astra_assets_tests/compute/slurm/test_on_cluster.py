@@ -18,14 +18,12 @@ from astra_assets.compute.slurm.submissions import Submissions
 from astra_assets.compute.states import read_status
 from astra_assets.compute.usage import usage_of
 from astra_assets.models.compute import ComputeBatch
-from astra_assets.models.database import Database
 from astra_assets.pipelines.options import Resources
 from astra_assets_tests.compute.conftest import PROJECT
 from astra_assets_tests.compute.samples import FLUX
 from astra_assets_tests.compute.slurm.real import (
     SMALL,
     VISIT,
-    Real,
     backend,
     jobs,
     keys_in_parts,
@@ -33,15 +31,6 @@ from astra_assets_tests.compute.slurm.real import (
 )
 
 pytestmark = pytest.mark.slurm
-
-
-@pytest.fixture
-def real(slurm, tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
-    database.create_tables()
-    real = Real(database, tmp_path)
-    yield real
-    real.pool.shutdown()
 
 
 def one_array(slurm, batch):

@@ -10,24 +10,14 @@ import pytest
 from astra_assets.compute import BatchError
 from astra_assets.compute.slurm.submissions import Submissions
 from astra_assets.compute.usage import usage_of
-from astra_assets.models.database import Database
 from astra_assets.pipelines.options import Resources
-from astra_assets_tests.compute.slurm.real import Real, jobs, keys_in_parts
+from astra_assets_tests.compute.slurm.real import jobs, keys_in_parts
 
 pytestmark = pytest.mark.slurm
 
 CONTROL_GROUPS = os.access("/sys/fs/cgroup/memory", os.W_OK)
 SLURM_OPTIONS = ["--accounting"]
 SLURM_SETTINGS = {"SLURM_TEST_CGROUP": str(int(CONTROL_GROUPS))}
-
-
-@pytest.fixture
-def real(slurm, tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
-    database.create_tables()
-    real = Real(database, tmp_path)
-    yield real
-    real.pool.shutdown()
 
 
 def test_a_worker_that_the_kernel_kills_for_its_memory_gets_twice_as_much(slurm, real):
