@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from sqlalchemy import Connection, Table, delete, exists, select, update
+from sqlalchemy import Connection, Delete, Table, delete, exists, select, update
 
 from astra_assets.compute import outcomes
 from astra_assets.compute.batch import Batch, BatchError
@@ -29,7 +29,9 @@ from astra_assets.models.compute import ComputeBatch, ComputeOutcome
 from astra_assets.models.database import Database
 
 PROBLEM_STEP = "{}/visit"
-"""Step under which problems with single visits of a source are recorded."""
+"""Step under which problems with single spectra of a source are recorded."""
+
+_SOURCES_AT_ONCE = 1_000
 
 
 class PartError(BatchError):
@@ -183,8 +185,11 @@ class Collector:
         own = own.append_column("created", _constant(self.batch.planned, rows.num_rows))
         key = [inputs.key_name, "v_astra_major_minor"]
         self.database.upsert(connection, inputs.results, own, key=key, keep=["created"])
-        for model in inputs.step.tables:
-            self._write_further(connection, table_of(model), rows[table_of(model).name])
+        for table in map(table_of, inputs.step.tables):
+            if "modified" not in table.c:
+                # Nothing tells its rows of before from those of now.
+                self._forget_rows(connection, table, rows["source_pk"].to_pylist())
+            self._write_further(connection, table, rows[table.name])
         problems = _flattened(rows[PROBLEMS])
         self._forget_problems(connection, rows)
         self._write_problems(connection, problems)
@@ -192,10 +197,11 @@ class Collector:
     def _write_further(self, connection: Connection, table: Table, nested: pa.ChunkedArray) -> None:
         """Rows of a further table carry the time at which they become visible, for others wait for that."""
         rows = _flattened(nested)
-        rows = rows.set_column(
-            rows.column_names.index("modified"), "modified", _constant(self.now, rows.num_rows)
-        )
-        rows = rows.append_column("created", _constant(self.now, rows.num_rows))
+        if "modified" in table.c:
+            rows = rows.set_column(
+                rows.column_names.index("modified"), "modified", _constant(self.now, rows.num_rows)
+            )
+            rows = rows.append_column("created", _constant(self.now, rows.num_rows))
         self.database.upsert(connection, table, rows, key=["spectrum_pk"], keep=["created"])
 
     def _forget_settled(self, connection: Connection) -> None:
@@ -214,11 +220,21 @@ class Collector:
     def _forget_replaced(self, connection: Connection) -> None:
         """Delete rows of further tables that belong to the sources of this batch and were not made again."""
         for table in map(table_of, self.inputs.step.tables):
-            old = delete(table).where(table.c.source_pk.in_(self._made()), table.c.modified < self.now)
-            if "v_astra" in table.c:
-                versions = f"{self.batch.v_astra.rpartition('.')[0]}.%"
-                old = old.where(table.c.v_astra.like(versions))
-            connection.execute(old)
+            if "modified" in table.c:
+                made = table.c.source_pk.in_(self._made())
+                connection.execute(self._delete(table).where(made, table.c.modified < self.now))
+
+    def _forget_rows(self, connection: Connection, table: Table, sources: list[int]) -> None:
+        """Delete the rows of a further table that belong to these sources."""
+        for start in range(0, len(sources), _SOURCES_AT_ONCE):
+            some = sources[start : start + _SOURCES_AT_ONCE]
+            connection.execute(self._delete(table).where(table.c.source_pk.in_(some)))
+
+    def _delete(self, table: Table) -> Delete:
+        """Deletes rows of a further table, of this minor version only where there are several."""
+        if "v_astra" not in table.c:
+            return delete(table)
+        return delete(table).where(table.c.v_astra.like(f"{self.batch.v_astra.rpartition('.')[0]}.%"))
 
     def _made(self) -> Any:
         """Keys of the inputs that have a result of this batch."""
@@ -251,7 +267,7 @@ class Collector:
         )
 
     def _forget_problems(self, connection: Connection, rows: pa.Table) -> None:
-        """Delete what earlier batches said about visits of these sources."""
+        """Delete what earlier batches said about spectra of these sources."""
         if not self.inputs.over_sources:
             return
         outcome = table_of(ComputeOutcome)
@@ -263,10 +279,10 @@ class Collector:
         if connection.scalar(select(outcome.c.pk).where(*mine).limit(1)) is None:
             return
         sources = rows["source_pk"].to_pylist()
-        for table in visit_tables():
-            for start in range(0, len(sources), 1_000):
+        for table in reduced_tables():
+            for start in range(0, len(sources), _SOURCES_AT_ONCE):
                 of_sources = select(table.c.spectrum_pk).where(
-                    table.c.source_pk.in_(sources[start : start + 1_000])
+                    table.c.source_pk.in_(sources[start : start + _SOURCES_AT_ONCE])
                 )
                 connection.execute(delete(outcome).where(*mine, outcome.c.spectrum_pk.in_(of_sources)))
 
@@ -291,12 +307,12 @@ class Collector:
         self.database.upsert(connection, ComputeOutcome, problems, key=key, keep=["created"])
 
 
-def visit_tables() -> Iterator[Table]:
-    """Tables of visits as reduced: linked to a source, and of no version of ours."""
+def reduced_tables() -> Iterator[Table]:
+    """Tables of spectra as reduced: in a release, linked to a source, and of no version of ours."""
     for mapper in Base.registry.mappers:
         table = table_of(mapper.class_)
         names = table.columns.keys()
-        if {"spectrum_pk", "source_pk", "mjd"}.issubset(names) and "v_astra" not in names:
+        if {"spectrum_pk", "source_pk", "release"}.issubset(names) and "v_astra" not in names:
             yield table
 
 

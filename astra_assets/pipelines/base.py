@@ -139,7 +139,7 @@ class WorkContext:
 
 @dataclass(frozen=True)
 class Problem:
-    """One visit that a step over sources could not use, although the source itself went through."""
+    """One spectrum that a step over sources could not use, although the source itself went through."""
 
     spectrum_pk: int
     code: str
@@ -154,8 +154,9 @@ class Products:
         status: values of the row of the pipeline's own table (`source_pk`, times and version are filled in by
             the engine).
         rows: rows of the further tables of the step, by model, each with its `spectrum_pk` (`gather` looks
-            up or reserves them). A row that is there under this key is replaced but for `pk` and `created`;
-            rows of the source that are no longer made are deleted.
+            up or reserves them). A row that is there under this key is replaced but for `pk` and `created`
+            (in a table without times `pk` changes too); rows of the source that are no longer made are
+            deleted.
         problems: inputs of the source that could not be used, recorded as outcomes of `<step>/visit`.
     """
 

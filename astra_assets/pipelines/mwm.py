@@ -1,20 +1,26 @@
 """The pipeline that makes the mwmVisit and mwmStar files of each source, and the rows of the spectra in them.
 
-Here: which sources get files, and the way from a source's visits to its two files and their rows. Not here:
-what is asked of the database (`mwm_inputs`), the sums (`spectra.stack`), the layout of the files
-(`spectra.mwm`).
+Here: which sources get files, the way from a source's spectra to its two files, and its BOSS rows. Not here:
+its APOGEE rows (`mwm_apogee`), what is asked of the database (`mwm_inputs`), the sums (`spectra.stack`), the
+layout of the files (`spectra.mwm`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
-from sqlalchemy import ColumnElement, literal, select
+from sqlalchemy import ColumnElement, literal, or_, select
 
-from astra_assets.models.base import bit, table_of
+from astra_assets.models.apogee import (
+    ApogeeCoaddedSpectrumInApStar,
+    ApogeeCombinedSpectrum,
+    ApogeeRestFrameVisitSpectrum,
+    ApogeeVisitSpectrum,
+    ApogeeVisitSpectrumInApStar,
+)
+from astra_assets.models.base import Base, bit, table_of
 from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpectrum, BossVisitSpectrum
 from astra_assets.models.cartons import stellar_like
 from astra_assets.models.mwm import MWMSpectrumProductStatus
@@ -30,6 +36,8 @@ from astra_assets.pipelines.base import (
     Unusable,
     WorkContext,
 )
+from astra_assets.pipelines.mwm_apogee import apogee_entries
+from astra_assets.pipelines.mwm_entry import Entry, Row, common_columns
 from astra_assets.pipelines.mwm_inputs import REST_FRAME_KEY, VISIT_COLUMNS, gather
 from astra_assets.spectra.base import SpectrumError
 from astra_assets.spectra.grid import BOSS_GRID
@@ -37,8 +45,6 @@ from astra_assets.spectra.mwm import write_mwm_star, write_mwm_visit
 from astra_assets.spectra.mwm_header import SOURCE_COLUMNS
 from astra_assets.spectra.read import MWM_HDUS, load
 from astra_assets.spectra.stack import Coadd, RestFrameVisit, coadd, summarise, to_rest_frame
-
-Row = Mapping[str, Any]
 
 CREATED_VISIT = bit(MWMSpectrumProductStatus, "flags", "created_mwm_visit")
 CREATED_STAR = bit(MWMSpectrumProductStatus, "flags", "created_mwm_star")
@@ -51,57 +57,60 @@ SHARED_COLUMNS = tuple(
 """Columns that a rest-frame visit takes over from its visit."""
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A row of a file."""
-
-    columns: dict[str, Any]
-    """What the database has too."""
-    pixels: dict[str, Any]
-
-    @property
-    def row(self) -> dict[str, Any]:
-        """Both."""
-        return self.columns | self.pixels
-
-
 def make_files(source: Row, context: WorkContext) -> Products:
     """The mwmVisit and mwmStar files of one source, and their rows.
 
-    `source` has the columns of the step and those that `gather` adds. A visit that cannot be read is a
-    problem of its own; the others go through. A telescope without a stacked visit has no coadd; without any
-    coadd there is no mwmStar file. Made twice from the same input, files differ in their time of creation
-    only.
+    `source` has the columns of the step and those that `gather` adds. A spectrum that cannot be read is a
+    problem of its own; the others go through. A telescope without a stacked visit has no BOSS coadd; without
+    any coadd there is no mwmStar file, without any visit no mwmVisit file. Made twice from the same input,
+    files differ in their time of creation only.
 
     Raises:
-        Unusable: no visit can be read (`no_readable_visit`).
+        Unusable: no BOSS visit and no APOGEE coadd can be read (`no_readable_visit`).
     """
     visits, problems = _read(source, context)
-    if not visits:
-        raise Unusable("no_readable_visit", _no_visit(source, problems))
-    visit_entries = [_visit_entry(visit, source, context) for visit in visits]
-    coadd_entries = list(_coadd_entries(visits, source, context))
-    flags = CREATED_VISIT
-    version, created = context.v_astra, context.planned
-    path = inside(context.roots.mwm_astra, mwm_path("visit", version, source["sdss_id"]))
-    rows = [entry.row for entry in visit_entries]
-    write_mwm_visit(path, source, rows, v_astra=version, created=created)
-    path = inside(context.roots.mwm_astra, mwm_path("star", version, source["sdss_id"]))
-    if not coadd_entries:
-        # One from before, when a visit was still good enough, has no row any more.
-        path.unlink(missing_ok=True)
-    else:
+    apogee = apogee_entries(source, context)
+    problems += apogee.problems
+    if not visits and not apogee.coadds:
+        raise Unusable("no_readable_visit", _nothing_to_show(source, problems))
+    boss_visits = [_visit_entry(visit, source, context) for visit in visits]
+    boss_coadds = list(_coadd_entries(visits, source, context))
+    flags = 0
+    if _write("visit", source, context, boss_visits, apogee.visits):
+        flags |= CREATED_VISIT
+    if _write("star", source, context, boss_coadds, apogee.coadds):
         flags |= CREATED_STAR
-        rows = [entry.row for entry in coadd_entries]
-        write_mwm_star(path, source, rows, v_astra=version, created=created)
+    rows = {
+        BossRestFrameVisitSpectrum: boss_visits,
+        BossCombinedSpectrum: boss_coadds,
+        ApogeeRestFrameVisitSpectrum: apogee.visits,
+        ApogeeCombinedSpectrum: apogee.coadds,
+    }
     return Products(
         status={"flags": flags},
-        rows={
-            BossRestFrameVisitSpectrum: [entry.columns for entry in visit_entries],
-            BossCombinedSpectrum: [entry.columns for entry in coadd_entries],
-        },
+        rows={model: [entry.columns for entry in entries] for model, entries in rows.items()},
         problems=problems,
     )
+
+
+def _write(
+    kind: Literal["star", "visit"],
+    source: Row,
+    context: WorkContext,
+    boss: Sequence[Entry],
+    apogee: Sequence[Entry],
+) -> bool:
+    """Write a file where there is something to show in it; otherwise take away one from before, whose rows are gone."""
+    path = inside(context.roots.mwm_astra, mwm_path(kind, context.v_astra, source["sdss_id"]))
+    if not boss and not apogee:
+        path.unlink(missing_ok=True)
+        return False
+    rows = ([entry.row for entry in entries] for entries in (boss, apogee))
+    WRITERS[kind](path, source, *rows, v_astra=context.v_astra, created=context.planned)
+    return True
+
+
+WRITERS = {"visit": write_mwm_visit, "star": write_mwm_star}
 
 
 def _read(source: Row, context: WorkContext) -> tuple[list[RestFrameVisit], list[Problem]]:
@@ -121,19 +130,19 @@ def _read(source: Row, context: WorkContext) -> tuple[list[RestFrameVisit], list
     return visits, problems
 
 
-def _no_visit(source: Row, problems: Sequence[Problem]) -> str:
+def _nothing_to_show(source: Row, problems: Sequence[Problem]) -> str:
     first = f"; the first: {problems[0].message}" if problems else ""
-    return f"sdss_id {source['sdss_id']}: none of {len(problems)} visits can be read{first}"
+    return f"sdss_id {source['sdss_id']}: none of {len(problems)} spectra can be read{first}"
 
 
-def _visit_entry(visit: RestFrameVisit, source: Row, context: WorkContext) -> _Entry:
+def _visit_entry(visit: RestFrameVisit, source: Row, context: WorkContext) -> Entry:
     row = visit.row
     columns = {name: row[name] for name in SHARED_COLUMNS} | {
         "spectrum_pk": row[REST_FRAME_KEY],
         "drp_spectrum_pk": row["spectrum_pk"],
         "filetype": "mwmVisit",
         "in_stack": visit.in_stack,
-        **_common_columns(row, source, context),
+        **common_columns(source, context, row["healpix"]),
     }
     pixels = {
         "flux": visit.pixels.flux,
@@ -141,10 +150,10 @@ def _visit_entry(visit: RestFrameVisit, source: Row, context: WorkContext) -> _E
         "wresl": visit.pixels.wresl,
         "pixel_flags": visit.pixels.pixel_flags,
     }
-    return _Entry(columns, pixels)
+    return Entry(columns, pixels)
 
 
-def _coadd_entries(visits: Sequence[RestFrameVisit], source: Row, context: WorkContext) -> Iterator[_Entry]:
+def _coadd_entries(visits: Sequence[RestFrameVisit], source: Row, context: WorkContext) -> Iterator[Entry]:
     """A row for each telescope that has visits in its stack, and pixels in its coadd."""
     keys = {known["telescope"]: known["spectrum_pk"] for known in source["coadds"]}
     for telescope in MWM_HDUS:
@@ -156,7 +165,7 @@ def _coadd_entries(visits: Sequence[RestFrameVisit], source: Row, context: WorkC
 
 def _coadd_entry(
     total: Coadd, visits: Sequence[RestFrameVisit], source: Row, context: WorkContext, spectrum_pk: int
-) -> _Entry:
+) -> Entry:
     last = visits[-1].row
     columns = summarise(visits) | {
         "spectrum_pk": spectrum_pk,
@@ -165,7 +174,7 @@ def _coadd_entry(
         "run2d": last["run2d"],
         "telescope": last["telescope"],
         "snr": total.snr,
-        **_common_columns(last, source, context),
+        **common_columns(source, context, last["healpix"]),
     }
     pixels = {
         "wavelength": BOSS_GRID.wavelength,
@@ -173,19 +182,7 @@ def _coadd_entry(
         "ivar": total.ivar,
         "pixel_flags": total.pixel_flags,
     }
-    return _Entry(columns, pixels)
-
-
-def _common_columns(visit: Row, source: Row, context: WorkContext) -> dict[str, Any]:
-    """Columns of both kinds of row. No continuum is fitted: the components of its model are not public."""
-    return {
-        "source_pk": source["source_pk"],
-        "sdss_id": source["sdss_id"],
-        "healpix": visit["healpix"] if source["healpix"] is None else source["healpix"],
-        "v_astra": context.v_astra,
-        "nmf_rchi2": None,
-        "nmf_flags": 0,
-    }
+    return Entry(columns, pixels)
 
 
 def _has_sdss_id(columns: Columns) -> np.ndarray[Any, Any]:
@@ -196,26 +193,35 @@ def _is_stellar_like(columns: Columns) -> np.ndarray[Any, Any]:
     return stellar_like(columns["sdss5_target_flags"], columns["sdss4_apogee_id"])
 
 
-def _visit_newer_than(since: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a visit of the source was added, linked or changed after `since`."""
-    visit = BossVisitSpectrum.c
-    newer = select(literal(1)).where(visit.source_pk == Source.c.pk, visit.modified > since)
-    return newer.correlate(table_of(Source)).exists()
+def _of_source(model: type[Base], *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether there is such a spectrum of the source."""
+    spectra = table_of(model)
+    found = select(literal(1)).where(spectra.c.source_pk == Source.c.pk, *conditions)
+    return found.correlate(table_of(Source)).exists()
 
 
-HAS_VISITS = (
-    select(literal(1))
-    .where(BossVisitSpectrum.c.source_pk == Source.c.pk)
-    .correlate(table_of(Source))
-    .exists()
+def _spectrum_newer_than(since: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a spectrum of the source was added, linked or changed after `since`."""
+    return or_(*(_of_source(model, model.c.modified > since) for model in REDUCED))
+
+
+REDUCED = (
+    BossVisitSpectrum,
+    ApogeeCoaddedSpectrumInApStar,
+    ApogeeVisitSpectrum,
+    ApogeeVisitSpectrumInApStar,
 )
-"""Whether there is a BOSS visit of the source."""
+"""The spectra that files are made from."""
+
+HAS_SPECTRA = or_(_of_source(BossVisitSpectrum), _of_source(ApogeeCoaddedSpectrumInApStar))
+"""Whether there is a BOSS visit of the source, or an APOGEE coadd, without which its APOGEE visits are not shown."""
 
 MWM = Pipeline(
     name="MWM",
     key="mwm",
     group="SpectrumProducts",
     table=MWMSpectrumProductStatus,
+    code_version="2",
     steps=(
         Step(
             "star",
@@ -232,9 +238,14 @@ MWM = Pipeline(
             ),
             columns={name: Source.c[name] for name in ("sdss5_target_flags", *SOURCE_COLUMNS)},
             gather=gather,
-            tables=(BossCombinedSpectrum, BossRestFrameVisitSpectrum),
-            stale=_visit_newer_than,
-            eligible=HAS_VISITS,
+            tables=(
+                BossCombinedSpectrum,
+                BossRestFrameVisitSpectrum,
+                ApogeeCombinedSpectrum,
+                ApogeeRestFrameVisitSpectrum,
+            ),
+            stale=_spectrum_newer_than,
+            eligible=HAS_SPECTRA,
         ),
     ),
 )

@@ -7,6 +7,7 @@ file a row names (`models.paths`), other frames or grids (`resample`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,20 @@ FLUX, ERROR, MASK, WAVELENGTH = 1, 2, 3, 4
 
 N_CHIPS = 3
 """Detectors, side by side along the wavelength; their images are red, green, blue."""
+
+DITHERED_PIXELS = 4096
+"""Pixels of a detector after two dithered exposures were interleaved; undithered ones have half as many."""
+
+N_RES = (3.5, 4.25, 5.0)
+"""Pixels per resolution element of dithered visits, blue chip first.
+
+The reduction's own (5, 4.25, 3.5), NRES in the header of apStar files, is in the order of its images, red first.
+"""
+
+NYQUIST = 2.0
+"""The fewest pixels per resolution element with which a kernel can bridge from one pixel to the next."""
+
+LARGEST_IVAR = float(np.finfo(np.float32).max)
 
 N_COADDS = 2
 """Coadds that come before the visits in an apStar file of several visits."""
@@ -47,6 +62,33 @@ def read_ap_visit(path: Path | str, row: Mapping[str, Any] | None = None) -> Spe
     return _spectrum(images, wavelength, turned, row)
 
 
+def chip_n_res(n_pixels: int) -> tuple[float, ...]:
+    """Pixels per resolution element of each chip, blue first, of a visit with `n_pixels` in all three."""
+    sampling = n_pixels / (N_CHIPS * DITHERED_PIXELS)
+    return tuple(max(n_res * sampling, NYQUIST) for n_res in N_RES)
+
+
+@dataclass(frozen=True)
+class ApStar:
+    """An apStar file in memory, read once for all of its spectra."""
+
+    images: Images
+
+    def spectrum(self, row: Mapping[str, Any] | None = None, *, visit: str = "") -> Spectrum:
+        """The coadd, or a visit, as `read_ap_star` gives it. Raises `SpectrumError` no_flux or wrong_row."""
+        images = self.images
+        place = visit_place(images.header, len(images.arrays[FLUX]), visit, images.path) if visit else 0
+        pixels = {number: image[place] for number, image in images.arrays.items()}
+        return _spectrum(images, APOGEE_GRID.wavelength, pixels, row)
+
+
+def open_ap_star(path: Path | str) -> ApStar:
+    """All spectra of an apStar file. Raises `SpectrumError` missing_file or unreadable_file."""
+    images = read_images(path, (FLUX, ERROR, MASK))
+    _check_grid(path, images.arrays[FLUX].shape[1])
+    return ApStar(images)
+
+
 def read_ap_star(path: Path | str, row: Mapping[str, Any] | None = None, *, visit: str = "") -> Spectrum:
     """One spectrum from an apStar file: rest frame, vacuum, on the common APOGEE grid of 8575 pixels.
 
@@ -58,12 +100,15 @@ def read_ap_star(path: Path | str, row: Mapping[str, Any] | None = None, *, visi
         return visit_place(header, n_rows, visit, path) if visit else 0
 
     images = read_images(path, (FLUX, ERROR, MASK), place)
-    n_pixels = len(images.arrays[FLUX])
+    _check_grid(path, len(images.arrays[FLUX]))
+    return _spectrum(images, APOGEE_GRID.wavelength, images.arrays, row)
+
+
+def _check_grid(path: Path | str, n_pixels: int) -> None:
     if n_pixels != APOGEE_GRID.n_pixels:
         raise SpectrumError(
             "unreadable_file", f"{path}: {n_pixels} pixels, expected the {APOGEE_GRID.n_pixels} of the grid"
         )
-    return _spectrum(images, APOGEE_GRID.wavelength, images.arrays, row)
 
 
 def visit_place(header: Mapping[str, Any], n_rows: int, visit: str, path: Path | str) -> int:
@@ -98,14 +143,18 @@ def _spectrum(
     """A spectrum with finite numbers only; ivar is error**-2."""
     flux, error = (pixels[number].astype(np.float64) for number in (FLUX, ERROR))
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        ivar = error**-2.0
-    usable = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0)
+        # In a tenth of the time of error**-2.0.
+        ivar = 1.0 / (error * error)
+    # An error so small that its ivar does not fit single precision, in which files have it, is none.
+    usable = np.isfinite(flux) & (ivar > 0) & (ivar <= LARGEST_IVAR)
     if not usable.any():
         raise SpectrumError(
             "no_flux",
             f"{images.path}: none of {len(flux)} pixels is usable, expected finite flux and a finite error",
         )
-    flags: BitPixels = pixels[MASK].astype(np.int64)
+    mask = pixels[MASK]
+    # Bit 15 of an image of 16 bits is its sign; as a number of 64 bits it would set all bits above.
+    flags: BitPixels = mask.astype(f"u{mask.dtype.itemsize}", casting="unsafe").astype(np.int64)
     return Spectrum(
         wavelength=wavelength,
         flux=np.where(np.isfinite(flux), flux, 0.0),

@@ -67,40 +67,63 @@ EXTENSIONS = (
 """HDUs 1 to 4."""
 
 
-def write_mwm_star(
-    path: Path, source: Row, coadds: Sequence[Row], *, v_astra: str, created: datetime
-) -> None:
-    """Write the coadds of a source, at most one for each telescope.
+def observatories(instrument: str) -> dict[str, str]:
+    """The observatory, and so the HDU, that each telescope of an instrument belongs to."""
+    return {
+        telescope: extension.observatory
+        for extension in EXTENSIONS
+        if extension.instrument == instrument
+        for telescope in extension.telescopes
+    }
 
-    A row of `coadds` has the columns of BossCombinedSpectrum by key, and arrays for the pixel columns of its
-    layout; what is absent is NULL, pixels that are absent are NaN. `source` has the columns of Source that
-    the header shows.
+
+def write_mwm_star(
+    path: Path,
+    source: Row,
+    boss: Sequence[Row],
+    apogee: Sequence[Row] = (),
+    *,
+    v_astra: str,
+    created: datetime,
+) -> None:
+    """Write the coadds of a source, at most one for each instrument and observatory.
+
+    A row of `boss` has the columns of BossCombinedSpectrum by key, one of `apogee` those of
+    ApogeeCombinedSpectrum, and arrays for the pixel columns of its layout; what is absent is NULL, pixels
+    that are absent are NaN. `source` has the columns of Source that the header shows.
     """
     models = {"BOSS": BossCombinedSpectrum, "APOGEE": ApogeeCombinedSpectrum}
-    _write(path, models, source=source, boss=coadds, v_astra=v_astra, created=created)
+    rows = {"BOSS": boss, "APOGEE": apogee}
+    _write(path, models, rows, source=source, v_astra=v_astra, created=created)
 
 
 def write_mwm_visit(
-    path: Path, source: Row, visits: Sequence[Row], *, v_astra: str, created: datetime
+    path: Path,
+    source: Row,
+    boss: Sequence[Row],
+    apogee: Sequence[Row] = (),
+    *,
+    v_astra: str,
+    created: datetime,
 ) -> None:
     """Write the visits of a source in order of time, one row each, on the common grid (no wavelength column).
 
-    A row of `visits` has the columns of BossRestFrameVisitSpectrum by key, and arrays for its pixel columns,
-    as above.
+    A row of `boss` has the columns of BossRestFrameVisitSpectrum by key, one of `apogee` those of
+    ApogeeRestFrameVisitSpectrum, and arrays for its pixel columns, as above.
     """
     models = {"BOSS": BossRestFrameVisitSpectrum, "APOGEE": ApogeeRestFrameVisitSpectrum}
-    in_time = sorted(visits, key=lambda row: row["mjd"])
-    left_out = ("wavelength",)
-    _write(path, models, left_out, source=source, boss=in_time, v_astra=v_astra, created=created)
+    rows = {"BOSS": boss, "APOGEE": apogee}
+    in_time = {instrument: sorted(own, key=lambda row: row["mjd"]) for instrument, own in rows.items()}
+    _write(path, models, in_time, ("wavelength",), source=source, v_astra=v_astra, created=created)
 
 
 def _write(
     path: Path,
     models: Mapping[str, type[Base]],
+    rows: Mapping[str, Sequence[Row]],
     left_out: tuple[str, ...] = (),
     *,
     source: Row,
-    boss: Sequence[Row],
     v_astra: str,
     created: datetime,
 ) -> None:
@@ -110,8 +133,7 @@ def _write(
     parts = [hdu([*heading, *described], created)]
     for extension in EXTENSIONS:
         model = models[extension.instrument]
-        rows = boss if extension.instrument == "BOSS" else ()
-        own = tuple(row for row in rows if row["telescope"] in extension.telescopes)
+        own = [row for row in rows[extension.instrument] if row["telescope"] in extension.telescopes]
         try:
             if own:
                 parts.append(_table(model, left_out, extension, own, v_astra=v_astra, created=created))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import gzip
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from astra_assets.models.paths import (
     spec_full_path,
 )
 from astra_assets.spectra.airvac import air_to_vacuum
-from astra_assets.spectra.apogee import read_ap_star, read_ap_visit
+from astra_assets.spectra.apogee import ApStar, open_ap_star, read_ap_star, read_ap_visit
 from astra_assets.spectra.base import BitPixels, Code, FloatPixels, Roots, Spectrum, SpectrumError
 from astra_assets.spectra.tables import check_file, read_table
 
@@ -162,8 +163,24 @@ def load(model: type[Base], row: Mapping[str, Any], roots: Roots) -> Spectrum:
     if model not in READERS:
         expected = ", ".join(each.__name__ for each in READERS)
         raise TypeError(f"no reader for {model.__name__}, expected one of {expected}")
-    try:
+    with _of_row(model, row):
         return READERS[model](row, roots)
+
+
+def load_ap_star(model: type[Base], row: Mapping[str, Any], roots: Roots) -> ApStar:
+    """The apStar file of a row (of a coadd or of a visit in it) with all of its spectra, opened once.
+
+    Raises `SpectrumError` as `load` does, but for what is wrong with single spectra.
+    """
+    with _of_row(model, row):
+        return open_ap_star(inside(roots.sas_base_dir, ap_star_path(row)))
+
+
+@contextmanager
+def _of_row(model: type[Base], row: Mapping[str, Any]) -> Iterator[None]:
+    """Errors of the block become `SpectrumError` and name the row."""
+    try:
+        yield
     except KeyError as error:
         code: Code = "wrong_row"
         message = f"the row has no {error}, which its path is made of"
@@ -171,6 +188,8 @@ def load(model: type[Base], row: Mapping[str, Any], roots: Roots) -> Spectrum:
         code, message = "outside_root", str(error)
     except SpectrumError as error:
         code, message = error.code, error.message
+    else:
+        return
     raise SpectrumError(code, f"{message} ({table_of(model).name}, spectrum_pk {row.get('spectrum_pk')})")
 
 

@@ -17,12 +17,16 @@ Gaussian that ends it softly. Where Astra's arithmetic is doubtful we differ:
   half;
 - negative flux is no reason to reject a pixel: rejecting it makes faint spectra too bright.
 
+Detectors (the three chips of APOGEE) are resampled one by one, each with its own number of pixels per
+resolution element; pixels of the grid in the gaps between them have flux and ivar 0.
+
 Neighbouring output pixels share input pixels: their errors are correlated over about `n_res` / 2 pixels,
 while `ivar` is the inverse variance of each pixel by itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
@@ -36,8 +40,8 @@ if TYPE_CHECKING:
     # Imported where it is used: whoever only plans work resamples nothing, and scipy takes long to import.
     from scipy.sparse import csr_array
 
-N_RES = 5.0
-"""Pixels per resolution element that Astra assumes for BOSS."""
+N_RES = (5.0,)
+"""Pixels per resolution element that Astra assumes for BOSS, whose two cameras are one spectrum."""
 
 DAMPING = 3.25
 """Width of the kernel's Gaussian in Nyquist samples (half a resolution element)."""
@@ -51,7 +55,7 @@ FLAG_THRESHOLD = 0.1
 MINIMUM_SHARE = 0.5
 """Below this share of the kernel's power on good pixels, an output pixel has ivar 0."""
 
-# The kernel is tabulated at this many phases: positions are right to 1/4096 pixel (17 m/s for BOSS).
+# The kernel is tabulated at this many phases: positions are right to 1/4096 pixel (17 m/s for BOSS, 1 m/s for APOGEE).
 _PHASES = 2048
 
 Weights: TypeAlias = "csr_array[np.float64, tuple[int, int]]"
@@ -69,29 +73,40 @@ class GridSpectrum:
 
 
 def resample(
-    spectrum: Spectrum, rest_wavelength: FloatPixels, grid: LogLinearGrid, n_res: float = N_RES
+    spectrum: Spectrum, rest_wavelength: FloatPixels, grid: LogLinearGrid, n_res: Sequence[float] = N_RES
 ) -> GridSpectrum:
-    """`spectrum` on `grid`; its pixels lie at `rest_wavelength` (Angstrom, ascending)."""
-    n_in = len(rest_wavelength)
-    position = np.interp(
-        grid.log_wavelength, np.log10(rest_wavelength), np.arange(n_in), left=np.nan, right=np.nan
-    )
-    (inside,) = np.nonzero(np.isfinite(position))
-    weights = _weights(position[inside], n_in, n_res)
-    flux, ivar = _resample_flux(weights, spectrum.flux, spectrum.ivar)
+    """`spectrum` on `grid`; its pixels lie at `rest_wavelength` (Angstrom, ascending).
+
+    `n_res` is the number of pixels per resolution element, of each detector where there are several: these
+    have as many equal parts of the pixels, and nothing is carried over from one to the next.
+    """
     result = GridSpectrum(
         flux=np.zeros(grid.n_pixels),
         ivar=np.zeros(grid.n_pixels),
         pixel_flags=np.zeros(grid.n_pixels, dtype=np.int64),
         wresl=np.full(grid.n_pixels, np.nan),
     )
-    result.flux[inside] = flux
-    result.ivar[inside] = ivar
-    if spectrum.pixel_flags is not None:
-        result.pixel_flags[inside] = _resample_bits(weights, spectrum.pixel_flags)
-    if spectrum.wresl is not None:
-        result.wresl[inside] = np.interp(position[inside], np.arange(n_in), spectrum.wresl)
+    log_wavelength = np.log10(rest_wavelength)
+    size = len(log_wavelength) // len(n_res)
+    for number, own_n_res in enumerate(n_res):
+        part = slice(number * size, (number + 1) * size)
+        position = np.interp(
+            grid.log_wavelength, log_wavelength[part], np.arange(size), left=np.nan, right=np.nan
+        )
+        _fill(result, spectrum, part, position, own_n_res)
     return result
+
+
+def _fill(result: GridSpectrum, spectrum: Spectrum, part: slice, position: FloatPixels, n_res: float) -> None:
+    """Fill in the pixels of the grid that lie within one detector: at a `position` in its pixels that is no NaN."""
+    (inside,) = np.nonzero(np.isfinite(position))
+    flux = spectrum.flux[part]
+    weights = _weights(position[inside], len(flux), n_res)
+    result.flux[inside], result.ivar[inside] = _resample_flux(weights, flux, spectrum.ivar[part])
+    if spectrum.pixel_flags is not None:
+        result.pixel_flags[inside] = _resample_bits(weights, spectrum.pixel_flags[part])
+    if spectrum.wresl is not None:
+        result.wresl[inside] = np.interp(position[inside], np.arange(len(flux)), spectrum.wresl[part])
 
 
 def kernel(offset: FloatPixels, n_res: float) -> FloatPixels:
@@ -100,7 +115,7 @@ def kernel(offset: FloatPixels, n_res: float) -> FloatPixels:
     return np.asarray(np.sinc(x) * np.exp(-((x / DAMPING) ** 2)))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _kernel_table(n_res: float) -> FloatPixels:
     """The kernel at all phases, shape (_PHASES + 1, taps); the output is `phase` after the middle tap."""
     half = int(KERNEL_SAMPLES * n_res / 2) // 2
@@ -130,6 +145,9 @@ def _resample_flux(weights: Weights, flux: FloatPixels, ivar: FloatPixels) -> tu
     from scipy.sparse import csr_array
 
     good = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0)
+    if not good.any():
+        nothing = np.zeros(weights.shape[0])
+        return nothing, nothing
     pixel = np.arange(len(flux))
     bridged = np.interp(pixel, pixel[good], flux[good])
     variance = np.interp(pixel, pixel[good], 1.0 / ivar[good])
