@@ -13,42 +13,17 @@ from astra_assets.models.apogee import (
 )
 from astra_assets.models.paths import ap_star_path, ap_visit_name, ap_visit_path
 from astra_assets.spectra import images
-from astra_assets.spectra.apogee import read_ap_star, read_ap_visit
+from astra_assets.spectra.apogee import chip_n_res, open_ap_star, read_ap_star, read_ap_visit
 from astra_assets.spectra.base import Roots, SpectrumError
 from astra_assets.spectra.grid import APOGEE_GRID
 from astra_assets.spectra.read import load
+from astra_assets_tests.spectra.apogee_files import ap_star, ap_visit, write_images
 
 KEYS = {
     "release": "sdss5", "apred": "1.5", "apstar": "stars", "telescope": "apo25m", "obj": "2M01183798+8403419",
     "healpix": 12345, "field": "N188", "plate": "5095", "mjd": 55844, "fiber": 28, "prefix": "ap", "reduction": "",
     "spectrum_pk": 7,
 }  # fmt: skip
-
-
-def write_images(path, images, **header):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    primary = fits.PrimaryHDU()
-    primary.header.update(header)
-    fits.HDUList([primary, *map(fits.ImageHDU, images)]).writeto(path)
-    return path
-
-
-def ap_star(path, n_rows, *, flux=None, error=None, **header):
-    shape = (n_rows, APOGEE_GRID.n_pixels) if n_rows > 1 else (APOGEE_GRID.n_pixels,)
-    rows = np.arange(n_rows, dtype=np.float32)[:, None] + 1
-    flux = np.broadcast_to(rows, (n_rows, APOGEE_GRID.n_pixels)).reshape(shape) if flux is None else flux
-    error = np.full(shape, 0.5, dtype=np.float32) if error is None else error
-    return write_images(path, [flux.astype(np.float32), error, np.full(shape, 4, dtype=np.int64)], **header)
-
-
-def ap_visit(path, *, wavelength=None, n_pixels=2048):
-    """Three chips, red first, pixels from red to blue, as the reduction writes them."""
-    ascending = np.linspace(15_100, 17_000, 3 * n_pixels).reshape(3, n_pixels)
-    wavelength = ascending[::-1, ::-1] if wavelength is None else wavelength
-    flux = (wavelength / 1000).astype(np.float32)
-    error = np.full(flux.shape, 0.1, dtype=np.float32)
-    error[0, 0] = np.inf
-    return write_images(path, [flux, error, np.zeros(flux.shape, np.int16), wavelength])
 
 
 def test_the_pixels_of_a_visit_run_from_blue_to_red_over_the_chips(tmp_path):
@@ -86,6 +61,36 @@ def test_visits_come_after_two_coadds_in_the_order_of_the_header(tmp_path):
     path = ap_star(tmp_path / "apStar.fits", 4, SFILE1="first.fits", SFILE2="second.fits", NVISITS=2)
     assert set(read_ap_star(path, visit="first.fits").flux) == {3.0}
     assert set(read_ap_star(path, visit="second.fits").flux) == {4.0}
+
+
+def test_a_file_that_is_opened_once_gives_the_same_spectra(tmp_path):
+    path = ap_star(tmp_path / "apStar.fits", 4, SFILE1="first.fits", SFILE2="second.fits", NVISITS=2)
+    star = open_ap_star(path)
+    path.unlink()
+    assert [set(star.spectrum(visit=name).flux) for name in ("", "first.fits", "second.fits")] == [
+        {1.0}, {3.0}, {4.0},
+    ]  # fmt: skip
+    assert star.spectrum({"snr": 7.0}).snr == 7.0
+    with pytest.raises(SpectrumError, match=r"no visit third\.fits"):
+        star.spectrum(visit="third.fits")
+
+
+def test_the_chips_of_undithered_visits_have_half_as_many_pixels_per_resolution_element():
+    assert chip_n_res(3 * 4096) == (3.5, 4.25, 5.0)
+    assert chip_n_res(3 * 2048) == (2.0, 2.125, 2.5)  # 1.75 in the blue is less than a kernel needs
+
+
+def test_the_highest_bit_of_a_mask_of_16_bits_sets_no_other(tmp_path):
+    mask = np.full((3, 2048), -(1 << 15), dtype=np.int16)
+    assert set(read_ap_visit(ap_visit(tmp_path / "apVisit.fits", mask=mask)).pixel_flags) == {1 << 15}
+
+
+def test_an_error_that_is_too_small_to_be_one_makes_a_pixel_unusable(tmp_path):
+    error = np.full(APOGEE_GRID.n_pixels, 0.5, dtype=np.float32)
+    error[10] = 1e-30
+    spectrum = read_ap_star(ap_star(tmp_path / "apStar.fits", 1, error=error))
+    assert spectrum.ivar[10] == 0
+    assert spectrum.ivar[11] == 4
 
 
 def test_a_single_visit_is_its_own_coadd(tmp_path):

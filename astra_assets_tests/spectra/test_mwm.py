@@ -13,7 +13,7 @@ from astropy.io import fits
 from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.models.paths import mwm_path
 from astra_assets.spectra.base import Roots, SpectrumError
-from astra_assets.spectra.grid import BOSS_GRID
+from astra_assets.spectra.grid import APOGEE_GRID, BOSS_GRID
 from astra_assets.spectra.mwm import write_mwm_star, write_mwm_visit
 from astra_assets.spectra.mwm_header import SOURCE_COLUMNS, SOURCE_KEYWORDS
 from astra_assets.spectra.read import load, read_file, read_mwm_star
@@ -47,6 +47,21 @@ xcsao_v_rad xcsao_e_v_rad xcsao_teff xcsao_e_teff xcsao_logg xcsao_e_logg xcsao_
 flux ivar wresl pixel_flags continuum nmf_rchi2 nmf_flags
 """
 VISIT_COLUMNS = VISIT_NAMES.split()
+APOGEE_STAR_NAMES = """
+spectrum_pk release filetype v_astra healpix sdss_id apred obj telescope min_mjd max_mjd n_entries n_visits
+n_good_visits n_good_rvs snr mean_fiber std_fiber spectrum_flags v_rad e_v_rad std_v_rad median_e_v_rad
+doppler_teff doppler_e_teff doppler_logg doppler_e_logg doppler_fe_h doppler_e_fe_h doppler_rchi2
+doppler_flags xcorr_v_rad xcorr_v_rel xcorr_e_v_rel ccfwhm autofwhm n_components wavelength flux ivar
+pixel_flags continuum nmf_rectified_model_flux nmf_rchi2 nmf_flags
+"""
+APOGEE_VISIT_NAMES = """
+spectrum_pk catalogid star_pk visit_pk rv_visit_pk release filetype v_astra healpix sdss_id apred plate
+telescope fiber mjd field prefix reduction obj date_obs jd exptime dithered f_night_time input_ra input_dec
+n_frames assigned on_target valid fps snr in_stack spectrum_flags v_rad v_rel e_v_rel bc doppler_teff
+doppler_e_teff doppler_logg doppler_e_logg doppler_fe_h doppler_e_fe_h doppler_rchi2 doppler_flags
+xcorr_v_rad xcorr_v_rel xcorr_e_v_rel ccfwhm autofwhm n_components flux ivar pixel_flags continuum nmf_rchi2
+nmf_flags
+"""
 KEYWORDS = {"release": "sdss5", "v_astra": "0.8.1", "sdss_id": SDSS_ID, "run2d": "v6_2_1"}
 
 
@@ -74,6 +89,37 @@ def visit_row(mjd, telescope="apo25m", **changes) -> dict:
     pixels = {"flux": np.full(4648, mjd / 1e4), "ivar": np.ones(4648), "pixel_flags": np.zeros(4648)}
     more = {"in_stack": True, "delta_ra": [0.5] * (mjd % 4), "zwarning_flags": 0, "fiber_offset": None}
     return KEYWORDS | row | pixels | more | changes
+
+
+def apogee_row(telescope, mjd=59001, **changes) -> dict:
+    pixels = {
+        "wavelength": APOGEE_GRID.wavelength,
+        "flux": np.full(8575, mjd / 1e4),
+        "ivar": np.ones(8575),
+        "pixel_flags": np.full(8575, 1 << 14),
+    }
+    names = {
+        "telescope": telescope,
+        "apred": "1.5",
+        "obj": "2M00000000+0000000",
+        "field": "20916",
+        "prefix": "ap",
+    }
+    numbers = {
+        "spectrum_pk": mjd,
+        "mjd": mjd,
+        "fiber": 12,
+        "plate": "15001",
+        "reduction": "",
+        "in_stack": False,
+    }
+    observed = {
+        "date_obs": datetime.fromisoformat("2022-01-20T06:00:00.5"),
+        "jd": 2_459_600.75,
+        "dithered": True,
+    }
+    row = {"release": "sdss5", "v_astra": "0.8.1", "sdss_id": SDSS_ID, "filetype": "mwmStar"}
+    return row | pixels | names | numbers | observed | changes
 
 
 @pytest.fixture
@@ -111,6 +157,37 @@ def test_columns_are_those_of_the_published_files_in_their_order(star, visit):
         assert hdus[1].columns.names == VISIT_COLUMNS
         assert len(hdus[3].columns) == len(hdus[4].columns) == 58
         assert [len(hdu.data) for hdu in hdus[1:]] == [2, 1, 0, 0]
+
+
+@pytest.fixture
+def full_files(tmp_path):
+    """mwmStar and mwmVisit with rows in all four tables."""
+    both = [apogee_row("lco25m"), apogee_row("apo1m", 59002)]
+    star, visit = tmp_path / "mwmStar-0.8.1-1.fits", tmp_path / "mwmVisit-0.8.1-1.fits"
+    given = {"v_astra": "0.8.1", "created": CREATED}
+    write_mwm_star(star, SOURCE, [coadd_row(), coadd_row("lco25m")], both, **given)
+    visits = [visit_row(59001), visit_row(59002, telescope="lco25m")]
+    write_mwm_visit(visit, SOURCE, visits, [*both, apogee_row("apo25m", 59000, in_stack=True)], **given)
+    return star, visit
+
+
+def test_apogee_spectra_are_in_the_tables_of_their_observatories(full_files):
+    star, visit = full_files
+    with fits.open(star) as hdus:
+        assert [len(hdu.data) for hdu in hdus[1:]] == [1, 1, 1, 1]
+        assert hdus[3].columns.names == hdus[4].columns.names == APOGEE_STAR_NAMES.split()
+        assert (hdus[3].data["telescope"][0], hdus[4].data["telescope"][0]) == ("apo1m", "lco25m")
+        np.testing.assert_allclose(hdus[3].data["wavelength"][0], APOGEE_GRID.wavelength, rtol=1e-7)
+        assert set(hdus[3].data["pixel_flags"][0]) == {1 << 14}
+    with fits.open(visit) as hdus:
+        assert [len(hdu.data) for hdu in hdus[1:]] == [1, 1, 2, 1]
+        assert hdus[3].columns.names == hdus[4].columns.names == APOGEE_VISIT_NAMES.split()
+        data = hdus[3].data
+        assert list(data["mjd"]) == [59000, 59002]
+        assert data["in_stack"].tolist() == [True, False]
+        assert data["flux"].shape == (2, 8575)
+        assert (data["date_obs"][0], data["jd"][0]) == ("2022-01-20T06:00:00.500000", 2_459_600.75)
+        assert np.isnan(data["continuum"]).all()
 
 
 def test_values_and_pixels_come_back_and_null_is_filled(star, visit):
@@ -192,8 +269,8 @@ def test_checksums_hold(star, visit):
 @pytest.mark.skipif(
     not shutil.which("fitsverify"), reason="fitsverify is not installed (Debian package fitsverify)"
 )
-def test_fitsverify_finds_nothing_to_say(star, visit):
-    for path in (star, visit):
+def test_fitsverify_finds_nothing_to_say(star, visit, full_files):
+    for path in (star, visit, *full_files):
         done = subprocess.run(["fitsverify", path], capture_output=True, text=True, check=False)
         assert "Verification found 0 warning(s) and 0 error(s)" in done.stdout
 

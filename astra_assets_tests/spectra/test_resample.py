@@ -152,7 +152,50 @@ def test_flags_reach_the_pixels_that_used_flagged_ones(wavelength):
 
 def test_the_kernel_has_one_peak_and_ends_softly():
     offsets = np.arange(-26, 27, dtype=np.float64)
-    values = kernel(offsets, N_RES)
+    values = kernel(offsets, N_RES[0])
     assert np.argmax(values) == 26
     assert values[26] == 1.0
     assert abs(values[[0, -1]]).max() < 1e-3
+
+
+def test_detectors_are_resampled_one_by_one_with_their_own_resolution():
+    """Three chips with gaps between them: lines land where they should, and nothing is claimed in the gaps."""
+    edges = ((15_150.0, 15_800.0), (15_860.0, 16_420.0), (16_480.0, 16_950.0))
+    wavelength = np.concatenate([np.linspace(*edge, 4096) for edge in edges])
+    centres = (15_400.0, 16_100.0, 16_700.0)
+    flux = np.ones_like(wavelength)
+    for centre in centres:
+        flux -= 0.5 * np.exp(-0.5 * ((wavelength - centre) / 0.5) ** 2)
+    ivar = np.full_like(flux, 4.0)
+    flux[4095] = 1e4  # the last pixel of the first chip is spoilt, and of no matter to the second
+    ivar[4095] = 0.0
+    flags = np.zeros(len(flux), dtype=np.int64)
+    flags[4096] = 8
+    spectrum = spectrum_of(wavelength, flux, ivar, pixel_flags=flags)
+    result = resample(spectrum, wavelength, APOGEE_GRID, (3.5, 4.25, 5.0))
+    grid = APOGEE_GRID.wavelength
+    inside = np.any([(grid > low) & (grid < high) for low, high in edges], axis=0)
+    assert np.all(result.ivar[~inside] == 0)
+    assert np.all(result.flux[~inside] == 0)
+    # Only what is bridged over the spoilt pixel has no error.
+    assert np.sum(result.ivar[inside] == 0) < 5
+    for centre in centres:
+        near = np.abs(grid - centre) < 5
+        assert np.average(grid[near], weights=1.0 - result.flux[near]) == pytest.approx(centre, abs=0.005)
+        assert result.flux[near].min() == pytest.approx(0.5, abs=0.01)
+    assert np.all(np.abs(grid[result.pixel_flags == 8] - 15_860.0) < 1)
+
+
+def test_a_dead_detector_leaves_the_others_alone():
+    wavelength = np.linspace(15_200.0, 16_900.0, 300)
+    ivar = np.ones(300)
+    ivar[100:200] = 0.0
+    result = resample(
+        spectrum_of(wavelength, np.full(300, 3.0), ivar), wavelength, APOGEE_GRID, (2.0, 2.0, 2.0)
+    )
+    grid = APOGEE_GRID.wavelength
+    dead = (grid > wavelength[99]) & (grid < wavelength[200])
+    assert not np.any(result.ivar[dead])
+    assert not np.any(result.flux[dead])
+    np.testing.assert_allclose(result.flux[result.ivar > 0], 3.0)
+    assert np.any(result.ivar[grid > wavelength[200]])
