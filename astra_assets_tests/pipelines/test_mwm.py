@@ -3,109 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from astropy.io import fits
-from sqlalchemy import func, insert, literal, select, update
+from sqlalchemy import func, literal, select, update
 
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpectrum, BossVisitSpectrum
-from astra_assets.models.cartons import cartons, pack
-from astra_assets.models.paths import mwm_path, spec_full_path
 from astra_assets.models.source import Source
 from astra_assets.models.spectrum import SpectrumKey
 from astra_assets.pipelines.base import Unusable, WorkContext
-from astra_assets.pipelines.mwm import CREATED_STAR, CREATED_VISIT, HAS_VISITS, MWM, make_files
+from astra_assets.pipelines.mwm import CREATED_STAR, CREATED_VISIT, HAS_SPECTRA
 from astra_assets.pipelines.mwm_inputs import gather
-from astra_assets.spectra.base import Roots
 from astra_assets.spectra.mwm_header import SOURCE_COLUMNS
 from astra_assets.spectra.read import load
-
-PLANNED = datetime.fromisoformat("2026-03-04T05:06:07")
-(STEP,) = MWM.steps
-WHITE_DWARF = pack([next(carton.bit for carton in cartons() if carton.program == "mwm_wd")])
-OTHER_STAR = pack(
-    [next(carton.bit for carton in cartons() if carton.mapper == "mwm" and carton.program != "mwm_wd")]
-)
-GOOD = {"snr": 20.0, "xcsao_rxc": 10.0, "xcsao_v_rad": 30.0, "xcsao_e_v_rad": 2.0, "telescope": "apo25m"}
-
-
-class Survey:
-    """A database and folders with sources, visits and their files."""
-
-    def __init__(self, database, folder: Path) -> None:
-        self.database = database
-        self.roots = Roots(folder / "sas", folder / "mwm")
-        self.context = WorkContext(self.roots, "0.8.1", PLANNED)
-
-    def source(self, sdss_id: int | None, bits: bytes = OTHER_STAR) -> int:
-        values = {"sdss_id": sdss_id, "sdss5_target_flags": bits, "healpix": 9, "ra": 10.5}
-        with self.database.begin() as connection:
-            made = connection.execute(insert(table_of(Source)).values(values))
-        return made.inserted_primary_key[0]
-
-    def visit(self, source_pk: int, mjd: int, *, file: bool = True, **changes) -> int:
-        row = {"release": "sdss5", "run2d": "v6_2_1", "fieldid": 15000, "mjd": mjd, "catalogid": 4375924413}
-        row |= (
-            {"healpix": 9, "spec_file": "", "source_pk": source_pk, "delta_ra": [0.1, 0.2]} | GOOD | changes
-        )
-        with self.database.begin() as connection:
-            row["spectrum_pk"] = int(self.database.reserve_spectrum_pks(connection, 1)[0])
-            connection.execute(insert(table_of(BossVisitSpectrum)).values(row))
-        if file:
-            self.write(row)
-        return row["spectrum_pk"]
-
-    def write(self, row) -> None:
-        keys = ("run2d", "fieldid", "mjd", "catalogid", "spec_file")
-        path = self.roots.sas_base_dir / spec_full_path(*(row[name] for name in keys))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        loglam = (3.56 + 1e-4 * np.arange(4500)).astype(np.float32)
-        columns = [
-            fits.Column("FLUX", "E", array=np.full(4500, 5.0)),
-            fits.Column("LOGLAM", "E", array=loglam),
-            fits.Column("IVAR", "E", array=np.full(4500, 4.0)),
-            fits.Column("OR_MASK", "J", array=np.full(4500, 2)),
-        ]
-        fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]).writeto(path)
-
-    def path(self, kind: str, sdss_id: int) -> Path:
-        return self.roots.mwm_astra / mwm_path(kind, "0.8.1", sdss_id)
-
-    def gathered(self, *source_pks: int) -> list[dict]:
-        columns = {name: column.label(name) for name, column in STEP.columns.items()}
-        query = select(Source.c.pk.label("source_pk"), *columns.values()).where(Source.c.pk.in_(source_pks))
-        rows = self.database.arrow_table(query.order_by(Source.c.pk))
-        with self.database.begin() as connection:
-            return gather(connection, rows, self.context).to_pylist()
-
-    def made(self, source_pk: int):
-        (source,) = self.gathered(source_pk)
-        return make_files(source, self.context)
-
-    def store(self, products) -> None:
-        """Insert the rows of products, as the engine does."""
-        with self.database.begin() as connection:
-            for model, rows in products.rows.items():
-                if rows:
-                    connection.execute(insert(table_of(model)), [row | {"modified": PLANNED} for row in rows])
-
-
-@pytest.fixture
-def survey(database, tmp_path) -> Survey:
-    return Survey(database, tmp_path)
-
-
-@pytest.fixture
-def sqlite_survey(tmp_path) -> Survey:
-    from astra_assets.models.database import Database
-
-    database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
-    database.create_tables()
-    return Survey(database, tmp_path)
+from astra_assets_tests.pipelines.mwm_survey import OTHER_STAR, PLANNED, STEP, WHITE_DWARF
 
 
 def test_a_source_gets_both_files_and_a_row_for_each_spectrum(survey):
@@ -279,7 +193,7 @@ def test_a_visit_newer_than_the_files_makes_them_stale(survey):
     touch(PLANNED + timedelta(microseconds=1))
     assert stale_sources() == [source]
     with survey.database.connect() as connection:
-        assert list(connection.scalars(select(Source.c.pk).where(HAS_VISITS))) == [source]
+        assert list(connection.scalars(select(Source.c.pk).where(HAS_SPECTRA))) == [source]
     assert lonely not in stale_sources()
 
 
