@@ -11,6 +11,8 @@ import pytest
 from astropy.io import fits
 from sqlalchemy import literal, select, update
 
+from astra_assets.compute.batch import EnginePaths
+from astra_assets.compute.engine import Engine
 from astra_assets.models.apogee import (
     ApogeeCoaddedSpectrumInApStar,
     ApogeeCombinedSpectrum,
@@ -18,15 +20,18 @@ from astra_assets.models.apogee import (
     ApogeeVisitSpectrum,
     ApogeeVisitSpectrumInApStar,
 )
-from astra_assets.models.base import table_of
+from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpectrum
-from astra_assets.models.paths import ap_star_path, ap_visit_path
+from astra_assets.models.compute import ComputeOutcome
+from astra_assets.models.paths import ap_star_path, ap_visit_name, ap_visit_path
 from astra_assets.models.source import Source
 from astra_assets.pipelines import mwm_apogee
 from astra_assets.pipelines.base import Unusable, WorkContext
-from astra_assets.pipelines.mwm import CREATED_STAR, CREATED_VISIT, HAS_SPECTRA
+from astra_assets.pipelines.mwm import CREATED_STAR, CREATED_VISIT, HAS_SPECTRA, MWM
 from astra_assets.spectra.grid import APOGEE_GRID
+from astra_assets_tests.compute.conftest import QUICK, Directly
 from astra_assets_tests.pipelines.mwm_survey import PLANNED, STEP
+from astra_assets_tests.spectra.apogee_files import ap_star
 
 REAL_STAR = {"release": "dr17", "apred": "r6", "obj": "2M19535443+4424541", "field": "N6819"}
 REAL_VISIT = {
@@ -349,3 +354,62 @@ def _assert_lines_stay(flux, seen, raw) -> None:
         ]
         assert abs(shifts[int(np.argmax(agreement))]) <= 0.25
         assert max(agreement) > 0.95
+
+
+def test_rows_reach_the_database_and_are_replaced_there_by_those_made_again(survey, tmp_path):
+    """The engine's whole way, without processes: planned, made, collected, and made again when something is new."""
+    engine = Engine(
+        survey.database, EnginePaths(tmp_path / "home", survey.roots), "0.8.1", {}, Directly(), limits=QUICK
+    )
+    source, other = survey.source(7), survey.source(8)
+    stacked, gone = survey.apogee_visit(source, 59601), survey.apogee_visit(source, 59602)
+    coadd = survey.apogee_coadd(source, [stacked], file=False)
+    survey.visit(source, 59001)
+    survey.apogee_coadd(other, [survey.apogee_visit(other, 59601, fiber=1)], obj="2M8")
+
+    def rows(model, *names) -> list[tuple]:
+        with survey.database.connect() as connection:
+            query = select(*(model.c[name] for name in names)).order_by(
+                model.c.source_pk, model.c.spectrum_pk
+            )
+            return [tuple(row) for row in connection.execute(query)]
+
+    def problems() -> list[tuple]:
+        names = ("spectrum_pk", "step", "code")
+        with survey.database.connect() as connection:
+            return [
+                tuple(row) for row in connection.execute(select(*(ComputeOutcome.c[name] for name in names)))
+            ]
+
+    account = engine.run(MWM, STEP)
+    assert (account.inputs, account.results, account.balanced) == (2, 2, True)
+    assert problems() == [(coadd["spectrum_pk"], "star/visit", "missing_file")]
+    assert [row[0] for row in rows(ApogeeCombinedSpectrum, "sdss_id")] == [8]
+    (eighth,) = rows(ApogeeRestFrameVisitSpectrum, "pk", "spectrum_pk", "date_obs", "field", "in_stack")
+    ap_star(survey.roots.sas_base_dir / ap_star_path(coadd), 1, SFILE1=ap_visit_name(stacked))
+    _touch(survey, source)
+    engine.run(MWM, STEP)
+    assert problems() == []
+    names = ("source_pk", "mjd", "spectrum_pk", "in_stack")
+    before = rows(ApogeeRestFrameVisitSpectrum, *names)
+    assert [(row[1], row[3]) for row in before] == [(59601, True), (59602, False), (59601, True)]
+    (survey.roots.sas_base_dir / ap_visit_path(gone)).unlink()
+    _touch(survey, source)
+    engine.run(MWM, STEP)
+    assert problems() == [(gone["spectrum_pk"], "star/visit", "missing_file")]
+    assert rows(ApogeeRestFrameVisitSpectrum, *names) == [before[0], before[2]]
+    assert (
+        rows(ApogeeRestFrameVisitSpectrum, "pk", "spectrum_pk", "date_obs", "field", "in_stack")[1] == eighth
+    )
+    assert [row[0] for row in rows(ApogeeCombinedSpectrum, "sdss_id")] == [7, 8]
+    assert rows(BossCombinedSpectrum, "telescope") == [("apo25m",)]
+
+
+def _touch(survey, source_pk: int) -> None:
+    spectra = table_of(ApogeeVisitSpectrum)
+    with survey.database.begin() as connection:
+        connection.execute(
+            update(spectra)
+            .where(spectra.c.source_pk == source_pk)
+            .values(modified=utcnow() + timedelta(seconds=1))
+        )
