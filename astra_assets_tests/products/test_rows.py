@@ -61,11 +61,35 @@ xcsao_rxc
 """
 
 
+DOPPLER_COLUMNS = """
+doppler_teff doppler_e_teff doppler_logg doppler_e_logg doppler_fe_h doppler_e_fe_h doppler_rchi2 doppler_flags
+xcorr_v_rad xcorr_v_rel xcorr_e_v_rel ccfwhm autofwhm n_components
+"""
+
+APOGEE_COADD_COLUMNS = f"""
+source star_pk spectrum_pk release filetype apred apstar obj telescope field prefix min_mjd max_mjd starver
+n_entries n_visits n_good_visits n_good_rvs snr mean_fiber std_fiber spectrum_flags v_rad e_v_rad std_v_rad
+median_e_v_rad {DOPPLER_COLUMNS}
+"""
+
+APOGEE_VISIT_COLUMNS = f"""
+spectrum_pk source star_pk visit_pk rv_visit_pk release filetype apred plate telescope fiber mjd field prefix
+reduction obj date_obs jd exptime dithered f_night_time input_ra input_dec n_frames assigned on_target valid
+fps snr spectrum_flags v_rad v_rel e_v_rel bc {DOPPLER_COLUMNS}
+"""
+
+
 @pytest.mark.parametrize(
-    ("product", "columns"), [(MWM_ALL_STAR, COADD_COLUMNS), (MWM_ALL_VISIT, VISIT_COLUMNS)]
+    ("product", "number", "columns"),
+    [
+        (MWM_ALL_STAR, 0, COADD_COLUMNS),
+        (MWM_ALL_VISIT, 0, VISIT_COLUMNS),
+        (MWM_ALL_STAR, 1, APOGEE_COADD_COLUMNS),
+        (MWM_ALL_VISIT, 1, APOGEE_VISIT_COLUMNS),
+    ],
 )
-def test_columns_of_spectra_follow_those_of_the_source(product, columns):
-    assert names(product, 0) == [*names(MWM_TARGETS, 0), *columns.split()]
+def test_columns_of_spectra_follow_those_of_the_source(product, number, columns):
+    assert names(product, number) == [*names(MWM_TARGETS, 0), *columns.split()]
 
 
 def test_results_come_last_without_hidden_columns_pixels_and_correlations():
@@ -110,6 +134,19 @@ def test_all_spectra_of_targets_are_listed_by_key(filled, product, number):
     keys = found["spectrum_pk"].to_pylist()
     assert keys == sorted(keys)
     assert sorted(found["sdss_id"].to_pylist()) == sorted([1000 - n for n in LISTED] * 2)
+
+
+def test_apogee_spectra_of_sources_that_only_apogee_saw_are_listed(filled):
+    source = table_of(Source)
+    sdss_id, unseen = 1000 - LISTED[0], 1000 - LISTED[1]
+    with filled.begin() as connection:
+        for number, n_apogee_visits in ((sdss_id, 2), (unseen, 0)):
+            seen = {"n_boss_visits": None, "n_apogee_visits": n_apogee_visits}
+            connection.execute(update(source).where(source.c.sdss_id == number).values(seen))
+    for product in (MWM_ALL_STAR, MWM_ALL_VISIT):
+        listed = rows(filled, product, 1)["sdss_id"].to_pylist()
+        assert listed.count(sdss_id) == 2
+        assert unseen not in listed
 
 
 def test_spectra_without_source_are_in_no_product(filled):
