@@ -20,7 +20,7 @@ from sqlalchemy import Connection, select
 
 from astra_assets.ingest.catalog_columns import Sources, choose_columns, to_sources, unknown_columns
 from astra_assets.ingest.catalog_files import KEY, CatalogFile, open_catalog
-from astra_assets.ingest.derived import INPUTS, SOURCES, derive, derive_query, has_inputs
+from astra_assets.ingest.derived import DERIVED, SOURCES, derive, derive_query, has_inputs
 from astra_assets.ingest.ledger import Ledger, Stamp
 from astra_assets.ingest.repeats import UNIQUE, RepeatedRows, Repeats
 from astra_assets.ingest.report import IngestError, IngestReport, Refusal, Say, silent
@@ -149,7 +149,7 @@ def _write(database: Database, sources: Sources, report: IngestReport) -> None:
     ):
         refusals = _taken_identifiers(connection, stage, sources, report.path)
         stage.discard(list(refusals))
-        guards = {name: ~has_inputs(name) for name in INPUTS if name in columns}
+        guards = {name: ~has_inputs(name) for name in DERIVED if name in columns}
         updated = stage.update(columns, now, keep=columns, only_where=guards)
         new = stage.new_rows()
         _add(database, connection, sources.rows.take(pa.array(new)), now)

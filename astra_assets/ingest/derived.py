@@ -1,9 +1,10 @@
 """Columns of a source that follow from others.
 
-Sky pixel, Galactic coordinates, W1 and W2 magnitudes, how often it was observed.
+Sky pixel, Galactic coordinates, W1 and W2 magnitudes, reddening, how often it was observed.
 
 A row is written, and its time of modification set, only where a value changes. Belongs here: formulas and
-counts. Does not belong here: values that a catalogue gives (`catalog`).
+counts. Does not belong here: the formulas of reddening (`reddening`), values that a catalogue gives
+(`catalog`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as sql_cast
 
-from astra_assets.ingest import sky
+from astra_assets.ingest import reddening, sky
 from astra_assets.ingest.stage import staged, written
 from astra_assets.ingest.statistics import refresh_statistics
 from astra_assets.models.apogee import ApogeeVisitSpectrum
@@ -61,10 +63,16 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "e_w1_mag": ("w1_flux", "w1_dflux"),
     "w2_mag": ("w2_flux",),
     "e_w2_mag": ("w2_flux", "w2_dflux"),
+    **reddening.INPUTS,
 }
 """The columns that follow from others of the same row, and from which."""
 
-INPUT_COLUMNS = tuple(dict.fromkeys(name for inputs in INPUTS.values() for name in inputs))
+DERIVED = (*INPUTS, *reddening.CHOSEN)
+"""All columns that follow from others of the same row; the last ones by a choice of method."""
+
+INPUT_COLUMNS = tuple(
+    dict.fromkeys((*(name for inputs in INPUTS.values() for name in inputs), "b", *reddening.CHOICE_INPUTS))
+)
 
 
 def unwise_magnitude(flux: Floats, error: Floats, band: str) -> tuple[Floats, Floats]:
@@ -78,7 +86,7 @@ def unwise_magnitude(flux: Floats, error: Floats, band: str) -> tuple[Floats, Fl
 
 
 def derive_columns(inputs: Mapping[str, Floats]) -> dict[str, Floats | NDArray[np.int64]]:
-    """All derived columns from arrays of their inputs; NaN (healpix: -1) where an input is missing."""
+    """All derived columns from arrays of their inputs; NaN (whole numbers: -1) where an input is missing."""
     ra, dec = inputs["ra"], inputs["dec"]
     made: dict[str, Floats | NDArray[np.int64]] = {"healpix": sky.healpix(ra, dec)}
     made["l"], made["b"] = sky.galactic(ra, dec)
@@ -86,19 +94,35 @@ def derive_columns(inputs: Mapping[str, Floats]) -> dict[str, Floats | NDArray[n
         made[f"{band}_mag"], made[f"e_{band}_mag"] = unwise_magnitude(
             inputs[f"{band}_flux"], inputs[f"{band}_dflux"], band
         )
+    made |= reddening.methods(_known(inputs, made))
+    known = _known(inputs, made)
+    made |= dict(zip(reddening.CHOSEN, reddening.choose(known, known["b"]), strict=True))
     return made
 
 
+def _known(inputs: Mapping[str, Floats], made: Mapping[str, Any]) -> dict[str, Floats]:
+    """Inputs, with what was derived in the place of what is missing or from before."""
+    return {
+        name: np.where(np.isnan(made[name]), values, made[name]) if name in made else values
+        for name, values in inputs.items()
+    }
+
+
 def has_inputs(name: str) -> ColumnElement[bool]:
-    """Condition that a derived column follows from what a source has."""
+    """Condition that a derived column follows from what a source has; never NULL."""
+    if name in reddening.CHOSEN:
+        return reddening.has_choice()
     return and_(*(_usable(column) for column in INPUTS[name]))
 
 
 def _usable(name: str) -> ColumnElement[bool]:
     column = SOURCES.c[name]
+    there = column.is_not(None)
     if name.endswith("_flux"):
-        return column > 0
-    return column.between(-90, 90) if name == "dec" else column.is_not(None)
+        return and_(there, column > 0)
+    if name == "dec":
+        return and_(there, column.between(-90, 90))
+    return and_(there, column < reddening.NO_MAGNITUDE) if name == "mag4_5" else there
 
 
 def derive(
@@ -111,9 +135,12 @@ def derive(
     made = derive_columns({name: np.array(columns[name], dtype=float) for name in INPUT_COLUMNS})
     arrays = {"pk": pa.array(columns["pk"], type=pa.int64())}
     for name, values in made.items():
-        arrays[name] = pa.array(values, mask=values < 0 if name == "healpix" else np.isnan(values))
+        arrays[name] = pa.array(values, mask=values < 0 if values.dtype.kind == "i" else np.isnan(values))
     with staged(database, connection, SOURCES, pa.table(arrays), ("pk",)) as stage:
-        return stage.update(list(made), now, keep=tuple(made))
+        # An error that is not known must not stay that of a value adopted before.
+        together = {"e_ebv": stage.table.c["ebv"].is_not(None)}
+        kept = [name for name in made if name not in together]
+        return stage.update(list(made), now, keep=kept, only_where=together)
 
 
 def derive_missing(database: Database) -> int:
@@ -121,7 +148,7 @@ def derive_missing(database: Database) -> int:
 
     Returns how many sources changed.
     """
-    lacking = or_(*(and_(SOURCES.c[name].is_(None), has_inputs(name)) for name in INPUTS))
+    lacking = or_(*(and_(SOURCES.c[name].is_(None), has_inputs(name)) for name in (*INPUTS, "ebv")))
     last, changed = 0, 0
     while True:
         query = derive_query().where(lacking, SOURCES.c.pk > last).order_by(SOURCES.c.pk).limit(CHUNK_ROWS)
