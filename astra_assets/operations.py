@@ -158,6 +158,7 @@ class Operations:
                 apred=tuple(apred),
                 catalogs=files,
                 sas_base_dir=self.settings.archive,
+                sfd_map=self.settings.sfd_map,
                 limit=limit,
                 progress=say,
             )

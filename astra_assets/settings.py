@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     catalogs: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="source catalogue files, in order; in the environment separated by ':'"
     )
+    sfd_map: Path | None = Field(
+        default=None,
+        description="folder of the dust map of Schlegel, Finkbeiner & Davis, for E(B-V) of sources; none by default",
+    )
     compute: Compute = Field(default="local", description="where pipelines run")
     slurm: Annotated[SlurmProfile, NoDecode] = Field(
         default=SlurmProfile(),
@@ -83,7 +87,7 @@ class Settings(BaseSettings):
         default=None, description="ONNX file instead of the packaged classifier"
     )
 
-    @field_validator("home", "sas_base_dir", "mwm_astra", "snow_white_classifier", mode="after")
+    @field_validator("home", "sas_base_dir", "mwm_astra", "sfd_map", "snow_white_classifier", mode="after")
     @classmethod
     def absolute(cls, value: Path | None) -> Path | None:
         """Relative folders are those of the moment the program started."""

@@ -25,6 +25,7 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    case,
     exists,
     func,
     or_,
@@ -158,6 +159,17 @@ def derive_missing(database: Database) -> int:
         if len(rows) < CHUNK_ROWS:
             return changed
         last = rows[-1].pk
+
+
+def waiting_for_map(database: Database) -> dict[str, int]:
+    """How many sources have no E(B-V) since the method that is due is a dust map's, by the column of the map."""
+    counts = {
+        f"ebv_{method}": func.count(case((reddening.missing_map(method), 1)))
+        for method in ("edenhofer_2023", "sfd")
+    }
+    query = select(*counts.values()).where(SOURCES.c.ebv.is_(None))
+    with database.connect() as connection:
+        return dict(zip(counts, connection.execute(query).one(), strict=True))
 
 
 def derive_query() -> Select[tuple[object, ...]]:

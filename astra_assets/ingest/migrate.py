@@ -15,11 +15,12 @@ from astra_assets.ingest.ap_visit_headers import read_ap_visit_headers
 from astra_assets.ingest.apogee import has_spectra, ingest_summary, summary_files
 from astra_assets.ingest.apogee_links import link_apogee
 from astra_assets.ingest.catalog import ingest_catalogs
-from astra_assets.ingest.derived import count_visits, derive_missing
+from astra_assets.ingest.derived import count_visits, derive_missing, waiting_for_map
 from astra_assets.ingest.header_files import HeaderReport
 from astra_assets.ingest.ledger import Ledger
 from astra_assets.ingest.links import LinkReport, link_spectra
 from astra_assets.ingest.report import IngestError, IngestReport, Say, silent
+from astra_assets.ingest.sfd import SfdMap, fill_sfd
 from astra_assets.ingest.spall import ingest_spall
 from astra_assets.ingest.spec_headers import read_spec_headers
 from astra_assets.models.database import Database
@@ -149,6 +150,7 @@ def migrate(
     apred: Sequence[str] = (),
     catalogs: Sequence[Path],
     sas_base_dir: Path,
+    sfd_map: Path | None = None,
     limit: int | None = None,
     progress: Say | None = None,
 ) -> MigrateReport:
@@ -160,13 +162,15 @@ def migrate(
         apred: APOGEE reductions, whose summary files are where `models.paths.apogee_summary_paths` says.
         catalogs: catalogue files; what a later one says goes before what an earlier one says.
         sas_base_dir: the root of the reductions.
+        sfd_map: the folder of the SFD dust map, where there is one.
         limit: read only this many rows of each summary file.
         progress: told what is done.
 
     Raises:
         MigrateError: files could not be used. The others were, and all steps were done.
     """
-    return _Migration(database, Path(sas_base_dir), limit, progress or silent).run(run2d, apred, catalogs)
+    migration = _Migration(database, Path(sas_base_dir), limit, progress or silent)
+    return migration.run(run2d, apred, catalogs, sfd_map)
 
 
 class _Migration:
@@ -180,7 +184,9 @@ class _Migration:
         self.report = MigrateReport()
         self.ledger = Ledger(database)
 
-    def run(self, run2d: Sequence[str], apred: Sequence[str], catalogs: Sequence[Path]) -> MigrateReport:
+    def run(
+        self, run2d: Sequence[str], apred: Sequence[str], catalogs: Sequence[Path], sfd_map: Path | None
+    ) -> MigrateReport:
         """All steps in order."""
         report = self.report
         read_any = self._catalogs(catalogs)
@@ -189,7 +195,9 @@ class _Migration:
         read_any = read_any or read_apogee or bool(report.errors)
         changed = self._boss(again=read_any)
         changed = self._apogee_spectra(again=read_any) or changed
-        report.steps.append(StepReport("derived columns", updated=derive_missing(self.database)))
+        if sfd_map is not None:
+            self._sfd(sfd_map)
+        report.steps.append(self._derived(read_any=read_any))
         if read_any or changed:
             self.say("counting visits")
             report.steps.append(StepReport("visit counts", updated=count_visits(self.database)))
@@ -260,6 +268,22 @@ class _Migration:
         headers = read_spec_headers(self.database, self.sas_base_dir, progress=self.say)
         self.report.add_headers("specFull headers", headers)
         return links.changed or bool(headers.updated)
+
+    def _sfd(self, folder: Path) -> None:
+        """Look sources up in the dust map."""
+        try:
+            updated = fill_sfd(self.database, SfdMap(folder))
+        except IngestError as error:
+            self._error(error)
+        else:
+            self.report.steps.append(StepReport("SFD dust map", updated=updated))
+
+    def _derived(self, *, read_any: bool) -> StepReport:
+        """Fill in derived columns; says how many sources have no E(B-V) for want of a map, if that may have changed."""
+        updated = derive_missing(self.database)
+        waiting = waiting_for_map(self.database) if read_any or updated else {}
+        remarks = [f"{count:,} sources wait for {name}" for name, count in waiting.items() if count]
+        return StepReport("derived columns", updated=updated, remark=", ".join(remarks))
 
     def _apogee_spectra(self, *, again: bool) -> bool:
         """Read the headers of APOGEE files and link the spectra; returns whether rows changed.
