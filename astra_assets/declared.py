@@ -13,7 +13,7 @@ from typing import get_args
 from astra_assets.models.base import PipelineResult
 from astra_assets.models.kinds import Definition
 from astra_assets.models.survey import DECLARED
-from astra_assets.pipelines import PIPELINES
+from astra_assets.pipelines import PIPELINES, chosen
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.products.rows import output_columns
 from astra_assets.products.summary import MWM_PRODUCTS, Level, SummaryProduct, level_of, pipeline_product
@@ -100,10 +100,16 @@ def product_named(name: str) -> DeclaredProduct | None:
     return known.get(name.lower())
 
 
+def pipelines_of(release: Release) -> tuple[Pipeline, ...]:
+    """The pipelines of a release, each after those that it reads from."""
+    return chosen(release.pipelines, plug_ins=release.plug_ins)
+
+
 def products_of(release: Release) -> dict[str, DeclaredProduct]:
     """The products of a release: those of the survey and those of its pipelines."""
+    own = {pipeline.name for pipeline in pipelines_of(release)}
     return {
         name: declared
         for name, declared in all_products().items()
-        if declared.pipeline is None or declared.pipeline.key in release.pipelines
+        if declared.pipeline is None or declared.pipeline.name in own
     }

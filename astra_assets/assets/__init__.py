@@ -9,10 +9,10 @@ from functools import cache
 
 import dagster as dg
 
-from astra_assets.assets.ingest import TABLE_KEYS, ingested_tables
+from astra_assets.assets.ingest import ingested_tables, table_keys
 from astra_assets.assets.pipelines import graph_name, step_asset, step_keys
 from astra_assets.assets.summary import product_asset
-from astra_assets.declared import all_products, products_of
+from astra_assets.declared import all_products, pipelines_of, products_of
 from astra_assets.pipelines import PIPELINES
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.releases import Release
@@ -33,8 +33,10 @@ def step_graphs() -> dict[str, tuple[Pipeline, Step]]:
 
 def keys_of(release: Release) -> list[dg.AssetKey]:
     """Keys that a release's job materialises: the tables, the steps of its pipelines, the products of both."""
-    pipelines = [pipeline for pipeline in PIPELINES if pipeline.key in release.pipelines]
     steps = [
-        key for pipeline in pipelines for step in pipeline.steps for key in step_keys(pipeline, step).values()
+        key
+        for pipeline in pipelines_of(release)
+        for step in pipeline.steps
+        for key in step_keys(pipeline, step).values()
     ]
-    return [*TABLE_KEYS, *steps, *(dg.AssetKey(name) for name in products_of(release))]
+    return [*table_keys(release), *steps, *(dg.AssetKey(name) for name in products_of(release))]

@@ -10,21 +10,22 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from astra_assets.assets.ingest import BOSS_VISITS, SOURCE
+from astra_assets.assets.ingest import APOGEE_COADDS, APOGEE_VISITS, BOSS_VISITS, SOURCE, table_key
 from astra_assets.assets.metadata import OWNERS, column_schema, product_metadata
-from astra_assets.assets.pipelines import MWM_KEYS, step_keys
+from astra_assets.assets.pipelines import result_keys
 from astra_assets.checks import account_check, check_specs, content_checks, drift_check, failed_check
 from astra_assets.declared import DeclaredProduct
 from astra_assets.executors import HEAVY
+from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.products.findings import VerificationError
 from astra_assets.resources import Survey, plainly
 from astra_assets.work import Work
 
 GROUP = "SummarySpectrumProducts"
 SURVEY_WIDE = {
-    "mwmTargets": (SOURCE, BOSS_VISITS),
-    "mwmAllVisit": (SOURCE, BOSS_VISITS),
-    "mwmAllStar": (SOURCE, MWM_KEYS["boss_combined_spectrum"]),
+    "mwmTargets": (SOURCE, BOSS_VISITS, APOGEE_VISITS),
+    "mwmAllVisit": (SOURCE, BOSS_VISITS, APOGEE_VISITS),
+    "mwmAllStar": (SOURCE, table_key(BossCombinedSpectrum), APOGEE_COADDS),
 }
 """What the products that belong to no pipeline show."""
 
@@ -50,7 +51,7 @@ def upstream_of(declared: DeclaredProduct) -> tuple[dg.AssetKey, ...]:
     """The tables whose rows a product shows."""
     if declared.pipeline is None:
         return SURVEY_WIDE[declared.name]
-    return tuple(key for pipeline, step in declared.steps() for key in step_keys(pipeline, step).values())
+    return tuple(key for pipeline, step in declared.steps() for key in result_keys(pipeline, step).values())
 
 
 def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
