@@ -5,17 +5,18 @@ Belongs here: the list of all assets and which of them a release needs. Does not
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 import dagster as dg
 
-from astra_assets.assets.ingest import ingested_tables, table_keys
+from astra_assets.assets.ingest import SOURCE, ingested_tables, table_keys
 from astra_assets.assets.pipelines import graph_name, step_asset, step_keys
 from astra_assets.assets.summary import product_asset
 from astra_assets.declared import all_products, pipelines_of, products_of
 from astra_assets.pipelines import PIPELINES
 from astra_assets.pipelines.base import Pipeline, Step
-from astra_assets.releases import Release
+from astra_assets.releases import MAIN, Release
 
 
 @cache
@@ -24,6 +25,30 @@ def all_assets() -> tuple[dg.AssetsDefinition, ...]:
     steps = [step_asset(pipeline, step) for pipeline in PIPELINES for step in pipeline.steps]
     products = [product_asset(declared) for declared in all_products().values()]
     return (ingested_tables, *steps, *products)
+
+
+def located(v_astra: str, assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
+    """The assets of the code location that serves a version."""
+    found = list(assets)
+    if located_key(v_astra, SOURCE) == SOURCE:
+        return found
+    return [
+        each.with_attributes(
+            asset_key_replacements={
+                key: located_key(v_astra, key) for key in (*each.keys, *each.dependency_keys)
+            }
+        )
+        for each in found
+    ]
+
+
+def located_key(v_astra: str, key: dg.AssetKey) -> dg.AssetKey:
+    """The key of an asset in the code location that serves a version.
+
+    Dagster wants each key in one location only: those of another version than the package's own have it in front,
+    such as `v0_9_0/mwmTargets`.
+    """
+    return key if v_astra == MAIN.v_astra else dg.AssetKey([f"v{v_astra.replace('.', '_')}", *key.path])
 
 
 def step_graphs() -> dict[str, tuple[Pipeline, Step]]:
@@ -39,4 +64,5 @@ def keys_of(release: Release) -> list[dg.AssetKey]:
         for step in pipeline.steps
         for key in step_keys(pipeline, step).values()
     ]
-    return [*table_keys(release), *steps, *(dg.AssetKey(name) for name in products_of(release))]
+    keys = [*table_keys(release), *steps, *(dg.AssetKey(name) for name in products_of(release))]
+    return [located_key(release.v_astra, key) for key in keys]

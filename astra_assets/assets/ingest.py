@@ -117,9 +117,7 @@ def ingested_tables(
             report = operations.migrate(release, limit=config.limit, say=context.log.info)
             summary = f"```\n{report.table()}\n```"
         shared: dict[str, Any] = {"summary": dg.MetadataValue.md(summary), "tables created": len(created)}
-        selected = [model for model, _, _ in TABLES if table_key(model) in context.selected_asset_keys]
-        for model in selected:
-            rows = operations.row_count(model)
-            yield dg.MaterializeResult(
-                asset_key=table_key(model), metadata={**shared, "dagster/row_count": rows}
-            )
+        models = {table_of(model).name: model for model, _, _ in TABLES}
+        for key in context.selected_asset_keys:
+            rows = operations.row_count(models[key.path[-1]])
+            yield dg.MaterializeResult(asset_key=key, metadata={**shared, "dagster/row_count": rows})

@@ -56,10 +56,9 @@ def upstream_of(declared: DeclaredProduct) -> tuple[dg.AssetKey, ...]:
 
 def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
     """The asset of one product."""
-    key = dg.AssetKey(declared.name)
 
     @dg.asset(
-        key=key,
+        key=declared.name,
         deps=upstream_of(declared),
         group_name=declared.pipeline.group if declared.pipeline else GROUP,
         description=declared.description,
@@ -67,7 +66,7 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
         owners=OWNERS,
         code_version="1",
         metadata={"dagster/column_schema": column_schema(declared.columns())},
-        check_specs=check_specs(declared, key),
+        check_specs=check_specs(declared, dg.AssetKey(declared.name)),
         op_tags=HEAVY,
     )
     def product(
@@ -88,8 +87,9 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
                     say=context.log.info,
                 )
             except VerificationError as error:
-                yield failed_check(error, key)
+                yield failed_check(error, context.asset_key)
                 raise
+            key = context.asset_key
             checks = [*content_checks(report, key), drift_check(report, key)]
             if declared.steps():
                 checks.append(_account(operations.work(release), declared, context.run.run_config, key))

@@ -254,7 +254,10 @@ def _need_free_name(model: type[PipelineResult]) -> None:
     for mapper in Base.registry.mappers:
         other = mapper.class_
         if table_of(other).name == model.__tablename__:
-            files = [getattr(sys.modules.get(each.__module__), "__file__", each.__module__) for each in (model, other)]
+            files = [
+                getattr(sys.modules.get(each.__module__), "__file__", each.__module__)
+                for each in (model, other)
+            ]
             raise TableDeclarationError(
                 f"the result table {model.__name__} in {files[0]} has the name {model.__tablename__!r}, which is that of "
                 f"{other.__name__} in {files[1]}: give the class another name"

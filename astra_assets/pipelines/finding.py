@@ -81,7 +81,9 @@ def pipelines_in(module: ModuleType) -> Iterator[Pipeline]:
 
 def _place(error: BaseException) -> str:
     """File and line where an exception was raised, the innermost one outside of the import system."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename
+    ]
     return f"{frames[-1].filename}, line {frames[-1].lineno}"
 
 
