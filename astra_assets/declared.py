@@ -13,8 +13,9 @@ from typing import get_args
 from astra_assets.models.base import PipelineResult
 from astra_assets.models.kinds import Definition
 from astra_assets.models.survey import DECLARED
-from astra_assets.pipelines import PIPELINES
-from astra_assets.pipelines.base import Pipeline, Step
+from astra_assets.pipelines import PIPELINES, chosen
+from astra_assets.pipelines.base import Pipeline, PipelineDeclarationError, Step
+from astra_assets.pipelines.together import home_of
 from astra_assets.products.rows import output_columns
 from astra_assets.products.summary import MWM_PRODUCTS, Level, SummaryProduct, level_of, pipeline_product
 from astra_assets.releases import Release
@@ -69,7 +70,7 @@ def all_products() -> dict[str, DeclaredProduct]:
     """Every product by name: those of the survey, and those that show what steps of ours make."""
     declared = [DeclaredProduct(product) for product in MWM_PRODUCTS]
     for pipeline, table in with_results():
-        levels = {level_of(step.inputs) for step in pipeline.steps if not step.is_filter}
+        levels = {_level(pipeline, step) for step in pipeline.steps if not step.is_filter}
         declared += [_result_product(pipeline, table, level) for level in sorted(levels)]
     return {each.name: each for each in declared}
 
@@ -86,6 +87,15 @@ def with_results() -> list[tuple[Pipeline, type[PipelineResult]]]:
     return [(each, each.table) for each in PIPELINES if issubclass(each.table, PipelineResult)]
 
 
+def _level(pipeline: Pipeline, step: Step) -> Level:
+    try:
+        return level_of(step.inputs)
+    except ValueError as error:
+        raise PipelineDeclarationError(
+            f"{pipeline.name}: step {step.name!r}: {error}; change its `inputs` in {home_of(pipeline)}"
+        ) from None
+
+
 def _result_product(pipeline: Pipeline, table: type[PipelineResult], level: Level) -> DeclaredProduct:
     product = pipeline_product(pipeline.name, table, level, suffix=pipeline.product)
     return DeclaredProduct(product, pipeline, level)
@@ -100,10 +110,16 @@ def product_named(name: str) -> DeclaredProduct | None:
     return known.get(name.lower())
 
 
+def pipelines_of(release: Release) -> tuple[Pipeline, ...]:
+    """The pipelines of a release, each after those that it reads from."""
+    return chosen(release.pipelines, plug_ins=release.plug_ins)
+
+
 def products_of(release: Release) -> dict[str, DeclaredProduct]:
     """The products of a release: those of the survey and those of its pipelines."""
+    own = {pipeline.name for pipeline in pipelines_of(release)}
     return {
         name: declared
         for name, declared in all_products().items()
-        if declared.pipeline is None or declared.pipeline.key in release.pipelines
+        if declared.pipeline is None or declared.pipeline.name in own
     }

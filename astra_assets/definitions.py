@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dagster as dg
 
-from astra_assets.assets import all_assets, keys_of, step_graphs
+from astra_assets.assets import all_assets, keys_of, located, step_graphs
 from astra_assets.executors import step_executor
 from astra_assets.jobs import release_job
-from astra_assets.releases import RELEASES
+from astra_assets.own_releases import load_releases
 from astra_assets.resources import Survey
 from astra_assets.run_log import plain_console
 from astra_assets.schedules import daily
@@ -19,13 +19,15 @@ from astra_assets.sensors import new_spectra
 
 def build_defs(**overrides: str) -> dg.Definitions:
     """Definitions of the deployment; `overrides` are settings that win over environment and `astra.toml`."""
-    jobs = {release.name: release_job(release, keys_of(release)) for release in RELEASES.values()}
+    settings = load_releases(**overrides)
+    releases = settings.served_releases
+    jobs = {name: release_job(release, keys_of(release)) for name, release in releases.items()}
     survey = Survey(overrides=overrides)
     return dg.Definitions(
-        assets=all_assets(),
+        assets=located(settings.v_astra, all_assets()),
         jobs=list(jobs.values()),
-        schedules=[daily(RELEASES[name], job) for name, job in jobs.items()],
-        sensors=[new_spectra(RELEASES[name], job) for name, job in jobs.items()],
+        schedules=[daily(releases[name], job) for name, job in jobs.items()],
+        sensors=[new_spectra(releases[name], job) for name, job in jobs.items()],
         resources={"survey": survey},
         executor=step_executor(survey, step_graphs()),
         loggers={"console": plain_console},

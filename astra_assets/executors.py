@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from astra_assets.jobs import release_of_run
+from astra_assets.jobs import RELEASE_TAG
 from astra_assets.resources import Survey
 from astra_assets.settings import SettingsError
 from astra_assets.termination import StoppingExecutor
@@ -72,7 +72,7 @@ def step_executor(survey: Survey, steps: Mapping[str, tuple[Pipeline, Step]]) ->
 
     def work_of(run: dg.DagsterRun) -> Work:
         operations = survey.operations()
-        return operations.work(release_of_run(dict(run.tags), operations.settings.release))
+        return operations.work(operations.release(run.tags.get(RELEASE_TAG)))
 
     @dg.executor(
         name="by_setting",

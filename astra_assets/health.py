@@ -16,7 +16,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from astra_assets.models.base import Base, table_of
 from astra_assets.models.paths import apogee_summary_paths, spall_path
-from astra_assets.releases import RELEASES
 
 if TYPE_CHECKING:
     from astra_assets.models.database import Database
@@ -129,13 +128,14 @@ def examine_archive(settings: Settings) -> Iterator[Examined]:
             0 if found else 1, f"SAS_BASE_DIR is not set: the demo survey in {settings.demo_folder} is {text}"
         )
     else:
-        for run2d in sorted({run2d for release in RELEASES.values() for run2d in release.run2d}):
+        releases = settings.served_releases.values()
+        for run2d in sorted({run2d for release in releases for run2d in release.run2d}):
             path = settings.archive / spall_path(run2d)
             yield Examined(
                 0 if path.is_file() else 2,
                 f"summary file: {path}" + ("" if path.is_file() else " is missing"),
             )
-        for apred in sorted({apred for release in RELEASES.values() for apred in release.apred}):
+        for apred in sorted({apred for release in releases for apred in release.apred}):
             paths = [settings.archive / path for path in apogee_summary_paths("allVisit", apred)]
             there = [str(path) for path in paths if path.is_file()]
             text = ", ".join(there) if there else " and ".join(map(str, paths)) + ": missing"

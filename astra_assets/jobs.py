@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from astra_assets.releases import RELEASES, Release
+from astra_assets.releases import Release
 
 AssetJob = Any
 """What `define_asset_job` returns; Dagster keeps the name of its class to itself."""
@@ -29,8 +29,3 @@ def release_job(release: Release, keys: Iterable[dg.AssetKey]) -> AssetJob:
         tags={RELEASE_TAG: release.name, "astra/v_astra": release.v_astra},
         config={"loggers": {"console": {"config": {"log_level": "INFO"}}}},
     )
-
-
-def release_of_run(tags: dict[str, str], default: str) -> Release:
-    """The release that a run is for; assets materialised one by one belong to the deployment's own."""
-    return RELEASES[tags.get(RELEASE_TAG, default)]

@@ -31,7 +31,7 @@ from astra_assets.models.paths import apogee_summary_paths, spall_path
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import WorkContext
 from astra_assets.publishing import Publishing
-from astra_assets.releases import RELEASES, Release
+from astra_assets.releases import Release
 from astra_assets.settings import Compute, Settings
 from astra_assets.spectra.base import Roots
 
@@ -81,10 +81,11 @@ class Operations:
         Raises:
             OperationError: there is none of this name.
         """
+        known = self.settings.known_releases
         name = name or self.settings.release
-        if name not in RELEASES:
-            raise OperationError(f"no release {name!r}; choose one of: {', '.join(RELEASES)}")
-        return RELEASES[name]
+        if name not in known:
+            raise OperationError(f"no release {name!r}; choose one of: {', '.join(known)}")
+        return known[name]
 
     @cached_property
     def roots(self) -> Roots:

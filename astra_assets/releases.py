@@ -20,6 +20,7 @@ class Release:
         apred: APOGEE reductions to ingest, e.g. ("1.5",).
         v_astra: version of the analysis; results are unique for its major and minor part.
         pipelines: keys of the pipelines that run.
+        plug_ins: whether pipelines of other distributions run as well, unasked.
     """
 
     name: str
@@ -28,7 +29,14 @@ class Release:
     apred: tuple[str, ...]
     v_astra: str
     pipelines: tuple[str, ...]
+    plug_ins: bool = False
 
+
+BOSS_PIPELINES = ("mwm", "snow_white", "corv", "line_forest", "bossnet", "slam", "mdwarftype")
+"""Those that read BOSS spectra, and the one that makes the spectra that they read."""
+
+APOGEE_PIPELINES = ("apogeenet", "aspcap", "astronn", "astronn_dist", "the_payne")
+"""Those that read APOGEE spectra."""
 
 MAIN = Release(
     name="main",
@@ -36,7 +44,8 @@ MAIN = Release(
     run2d=("v6_2_1",),
     apred=("1.5", "dr17"),
     v_astra="0.8.1",
-    pipelines=("mwm", "snow_white", "corv"),
+    pipelines=(*BOSS_PIPELINES, *APOGEE_PIPELINES),
+    plug_ins=True,
 )
 
 DR20 = Release(
@@ -45,7 +54,8 @@ DR20 = Release(
     run2d=("v6_2_1",),
     apred=(),
     v_astra="0.8.1",
-    pipelines=("mwm", "snow_white", "corv"),
+    pipelines=BOSS_PIPELINES,
 )
 
 RELEASES: dict[str, Release] = {release.name: release for release in (MAIN, DR20)}
+"""The releases of this package; a deployment may declare further ones in `astra.toml` (`own_releases`)."""

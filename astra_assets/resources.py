@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from astra_assets.jobs import release_of_run
+from astra_assets.jobs import RELEASE_TAG
 from astra_assets.operations import Operations, expected_text
 from astra_assets.releases import Release
 from astra_assets.settings import load_settings
@@ -32,11 +32,14 @@ class Survey(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Operations(load_settings(**self.overrides))
 
     def of_run(self, run: dg.DagsterRun) -> tuple[Operations, Release]:
-        """What can be done with the survey, and the release that a run is for; asked by its steps."""
+        """What can be done with the survey, and the release that a run is for; asked by its steps.
+
+        Assets that are materialised one by one belong to the deployment's own release.
+        """
         operations = self.operations()
         if operations.settings.compute == "slurm":
             end_with_run()
-        return operations, release_of_run(dict(run.tags), operations.settings.release)
+        return operations, operations.release(run.tags.get(RELEASE_TAG))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Where things are and how work is run: environment variables, then `astra.toml`, then defaults.
 
 Belongs here: the settings of a deployment, their validation and their defaults.
-Does not belong here: what a release contains (`releases`), what a pipeline needs (its declaration).
+Does not belong here: what a release contains (`releases`, `own_releases`), what a pipeline needs (its declaration).
 """
 
 from __future__ import annotations
@@ -13,19 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from astra_assets.models.errors import ExpectedError
 from astra_assets.models.placement import OWN_SCHEMA
+from astra_assets.own_releases import ReleaseSettings, SettingsError, unusable
 from astra_assets.profile import SlurmProfile
+
+__all__ = ["Compute", "Settings", "SettingsError", "load_settings"]
 
 Compute = Literal["local", "slurm"]
 """Where pipelines run: on this machine, or on a cluster."""
@@ -34,11 +30,7 @@ DATABASES = ("sqlite", "postgresql")
 """What a database URL may begin with."""
 
 
-class SettingsError(ExpectedError):
-    """The settings cannot be used; the message lists every problem and what to type."""
-
-
-class Settings(BaseSettings):
+class Settings(ReleaseSettings):
     """Settings of one deployment.
 
     Each field is read from the environment variable named in it, else from the key of the field's name in
@@ -75,7 +67,6 @@ class Settings(BaseSettings):
         default=SlurmProfile(),
         description="what the site asks of its cluster: the table [slurm] of astra.toml",
     )
-    release: str = Field(default="main", description="release whose v_astra this deployment serves")
     procs: int | None = Field(
         default=None, ge=1, description="worker processes of a local batch; all cores by default"
     )
@@ -140,23 +131,6 @@ class Settings(BaseSettings):
             )
         return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments win over the environment, the environment over the file."""
-        del dotenv_settings, file_secret_settings
-        sources = [init_settings, env_settings]
-        file = config_file()
-        if file is not None:
-            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
-        return tuple(sources)
-
     @property
     def is_demo(self) -> bool:
         """True when no survey is configured, so that the synthetic one serves."""
@@ -199,23 +173,6 @@ class Settings(BaseSettings):
         return {"snow_white_classifier": str(self.snow_white_classifier)}
 
 
-def config_file() -> Path | None:
-    """The `astra.toml` in use.
-
-    Raises:
-        SettingsError: `ASTRA_CONFIG` names a file that is not there.
-    """
-    named = os.environ.get("ASTRA_CONFIG")
-    if named:
-        if not Path(named).is_file():
-            raise SettingsError(
-                f"ASTRA_CONFIG={named}: there is no such file; correct the path or unset ASTRA_CONFIG"
-            )
-        return Path(named)
-    default = Path("astra.toml")
-    return default if default.is_file() else None
-
-
 def load_settings(**overrides: Any) -> Settings:
     """Settings from arguments, environment, file and defaults.
 
@@ -225,17 +182,4 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [
-            f"  {problem_name(problem)}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors()
-        ]
-        raise SettingsError("These settings cannot be used:\n" + "\n".join(lines)) from None
-
-
-def problem_name(problem: Mapping[str, Any]) -> str:
-    """Name of the variable that a person would set to mend the problem."""
-    if problem["loc"][:1] == ("slurm",):
-        *tables, name = map(str, problem["loc"])
-        return f"{name} in [{'.'.join(tables)}] of astra.toml" if tables else "[slurm] of astra.toml"
-    name = ".".join(str(part) for part in problem["loc"]) or "settings"
-    return name if name.isupper() else f"ASTRA_{name.upper()} (or {name} in astra.toml)"
+        raise unusable(error) from None

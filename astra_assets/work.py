@@ -36,7 +36,7 @@ from astra_assets.models.base import table_of
 from astra_assets.models.compute import ComputeBatch
 from astra_assets.models.errors import ExpectedError
 from astra_assets.models.version import major_minor
-from astra_assets.pipelines import PIPELINES
+from astra_assets.pipelines import PIPELINES, chosen
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.options import Resources
 from astra_assets.settings import SettingsError
@@ -171,9 +171,8 @@ class Work:
 
     def steps(self) -> Iterator[tuple[Pipeline, Step]]:
         """Every step of the release's pipelines, in the order in which they run."""
-        for pipeline in PIPELINES:
-            if pipeline.key in self.release.pipelines:
-                yield from ((pipeline, step) for step in pipeline.steps)
+        for pipeline in chosen(self.release.pipelines, plug_ins=self.release.plug_ins):
+            yield from ((pipeline, step) for step in pipeline.steps)
 
     def unavailable(self, pipeline: Pipeline, step: Step) -> str | None:
         """Why a step cannot run here, as a sentence; None where it can."""

@@ -84,6 +84,22 @@ def test_a_job_materialises_everything_that_its_release_declares(name):
     assert not groups & {graph.get(key).group_name for key in selected}
 
 
+def test_main_runs_everything_and_dr20_what_reads_boss_spectra():
+    graph = defs.resolve_asset_graph()
+    selected = {name: set(keys_of(RELEASES[name])) for name in ("main", "dr20")}
+    assert selected["main"] == graph.get_all_asset_keys()
+    groups = {graph.get(key).group_name for key in selected["dr20"]}
+    boss = {"SnowWhite", "CORV", "BOSSNet", "LineForest", "Slam", "MDwarfType"}
+    assert groups == boss | {"Initialisation", "SpectrumProducts", "SummarySpectrumProducts"}
+    left_out = {key.path[0] for key in selected["main"] - selected["dr20"]}
+    tables = {
+        "apogee_visit_spectrum",
+        "apogee_coadded_spectrum_in_ap_star",
+        "apogee_visit_spectrum_in_ap_star",
+    }
+    assert {name for name in left_out if "spectrum" in name} == tables
+
+
 def test_the_real_dependencies_decide_the_order():
     graph = graph_of(defs)
 
@@ -103,6 +119,9 @@ def test_the_real_dependencies_decide_the_order():
     assert "astronn/star" in upstream("astronn_dist/star")
     assert "slam/star_filter" in upstream("slam/star")
     assert not upstream("line_forest/visit") & {"boss_combined_spectrum", "line_forest/star"}
+    assert {"apogee_visit_spectrum", "boss_visit_spectrum"} <= upstream("mwmAllVisit")
+    assert {"apogee_coadded_spectrum_in_ap_star", "boss_combined_spectrum"} <= upstream("mwmAllStar")
+    assert "apogee_visit_spectrum_in_ap_star" in upstream("mwmStar")
 
 
 def test_definitions_take_settings_that_win_over_the_environment(tmp_path):

@@ -18,6 +18,7 @@ from astra_assets.models.apogee import (
 from astra_assets.models.base import Base, table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
+from astra_assets.releases import Release
 from astra_assets.resources import Survey, plainly
 
 GROUP = "Initialisation"
@@ -57,10 +58,20 @@ def table_key(model: type[Base]) -> dg.AssetKey:
     return dg.AssetKey(table_of(model).name)
 
 
-TABLE_KEYS = tuple(table_key(model) for model, _, _ in TABLES)
 BOSS_VISITS = table_key(BossVisitSpectrum)
+APOGEE_VISITS = table_key(ApogeeVisitSpectrum)
 APOGEE_COADDS = table_key(ApogeeCoaddedSpectrumInApStar)
 APOGEE_VISITS_IN_COADDS = table_key(ApogeeVisitSpectrumInApStar)
+
+
+APOGEE_KEYS = (APOGEE_VISITS, APOGEE_COADDS, APOGEE_VISITS_IN_COADDS)
+"""The tables that APOGEE's reductions fill."""
+
+
+def table_keys(release: Release) -> tuple[dg.AssetKey, ...]:
+    """The tables that a release fills: sources, and the spectra of the reductions that it is made from."""
+    boss = (BOSS_VISITS,) if release.run2d else ()
+    return (SOURCE, *boss, *(APOGEE_KEYS if release.apred else ()))
 
 
 class MigrateOptions(dg.Config):
@@ -72,9 +83,11 @@ class MigrateOptions(dg.Config):
 @dg.multi_asset(
     name="migrate",
     group_name=GROUP,
+    can_subset=True,
     specs=[
         dg.AssetSpec(
             table_key(model),
+            skippable=True,
             deps=[table_key(parent) for parent in parents],
             description=description,
             kinds={"table"},
@@ -104,8 +117,7 @@ def ingested_tables(
             report = operations.migrate(release, limit=config.limit, say=context.log.info)
             summary = f"```\n{report.table()}\n```"
         shared: dict[str, Any] = {"summary": dg.MetadataValue.md(summary), "tables created": len(created)}
-        for model, _, _ in TABLES:
-            rows = operations.row_count(model)
-            yield dg.MaterializeResult(
-                asset_key=table_key(model), metadata={**shared, "dagster/row_count": rows}
-            )
+        models = {table_of(model).name: model for model, _, _ in TABLES}
+        for key in context.selected_asset_keys:
+            rows = operations.row_count(models[key.path[-1]])
+            yield dg.MaterializeResult(asset_key=key, metadata={**shared, "dagster/row_count": rows})

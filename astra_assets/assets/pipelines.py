@@ -9,48 +9,42 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
-from astra_assets.assets.ingest import APOGEE_COADDS, APOGEE_VISITS_IN_COADDS, BOSS_VISITS, SOURCE
+from astra_assets.assets.ingest import APOGEE_VISITS_IN_COADDS, BOSS_VISITS, SOURCE, TABLES, table_key
 from astra_assets.assets.metadata import OWNERS, layout_schema, step_metadata, table_metadata
 from astra_assets.compute import Sparingly
 from astra_assets.executors import HEAVY
-from astra_assets.models.apogee import ApogeeCoaddedSpectrumInApStar, ApogeeVisitSpectrumInApStar
-from astra_assets.models.base import Base
-from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpectrum, BossVisitSpectrum
+from astra_assets.models.base import Base, table_of
+from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.operations import Operations
 from astra_assets.pipelines import PIPELINES
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.profile import Asked
+from astra_assets.publishing import SPECTRA_PIPELINE
 from astra_assets.releases import Release
 from astra_assets.resources import Survey, plainly
 from astra_assets.run_log import heard
 from astra_assets.termination import COLLECT, SUBMIT, while_run_lives
 from astra_assets.work import Restriction
 
-MWM_KEYS = {
-    "mwmStar": dg.AssetKey("mwmStar"),
-    "mwmVisit": dg.AssetKey("mwmVisit"),
-    "boss_combined_spectrum": dg.AssetKey("boss_combined_spectrum"),
+FILES: dict[str, tuple[type[Base], str]] = {
+    "mwmStar": (
+        BossCombinedSpectrum,
+        "One file per source: the coadd of its visits for each instrument and telescope.",
+    ),
+    "mwmVisit": (
+        BossRestFrameVisitSpectrum,
+        "One file per source: its visits in the rest frame on a common wavelength grid.",
+    ),
 }
-"""What the step that makes per-source files makes: two kinds of file, and the table of coadds."""
+"""The files that the step over sources makes: rows of their BOSS HDUs, and what they are."""
 
-MADE_BY: dict[type[Base], tuple[dg.AssetKey, ...]] = {
-    Source: (SOURCE, BOSS_VISITS),
-    BossVisitSpectrum: (BOSS_VISITS,),
-    BossCombinedSpectrum: (MWM_KEYS["boss_combined_spectrum"],),
-    ApogeeCoaddedSpectrumInApStar: (APOGEE_COADDS,),
-    ApogeeVisitSpectrumInApStar: (APOGEE_VISITS_IN_COADDS,),
+INGESTED: dict[type[Base], tuple[dg.AssetKey, ...]] = {
+    **{model: (table_key(model),) for model, _, _ in TABLES},
+    # What is made of a source is made of its spectra.
+    Source: (SOURCE, BOSS_VISITS, APOGEE_VISITS_IN_COADDS),
 }
-"""The assets whose rows a step over this input model reads."""
-
-FILE_MODELS: dict[str, type[Base]] = {"mwmStar": BossCombinedSpectrum, "mwmVisit": BossRestFrameVisitSpectrum}
-"""Rows of the BOSS HDUs of the per-source files."""
-
-DESCRIPTIONS = {
-    "mwmStar": "One file per source: the coadd of its visits for each instrument and telescope.",
-    "mwmVisit": "One file per source: its visits in the rest frame on a common wavelength grid.",
-    "boss_combined_spectrum": "Rows of the BOSS coadds in the mwmStar files; what star-level pipelines read.",
-}
+"""The assets whose rows a step over this model reads; those over other models read what another step has made."""
 
 
 class StepOptions(Asked, dg.Config):
@@ -70,19 +64,32 @@ def graph_name(pipeline: Pipeline, step: Step) -> str:
 
 
 def step_keys(pipeline: Pipeline, step: Step) -> dict[str, dg.AssetKey]:
-    """Keys of what a step makes, by the name of the output of its graph."""
-    return MWM_KEYS if pipeline.key == "mwm" else {"result": dg.AssetKey([pipeline.key, step.name])}
+    """Keys of what a step makes, by the name of the output of its graph: results or files, and further tables."""
+    tables = {table_of(model).name: table_key(model) for model in step.tables}
+    return result_keys(pipeline, step) | tables
+
+
+def result_keys(pipeline: Pipeline, step: Step) -> dict[str, dg.AssetKey]:
+    """Keys of the results or files of a step, without those of further tables."""
+    if pipeline.key == SPECTRA_PIPELINE:
+        return {name: dg.AssetKey(name) for name in FILES}
+    return {"result": dg.AssetKey([pipeline.key, step.name])}
+
+
+def made_by(model: type[Base]) -> tuple[dg.AssetKey, ...]:
+    """The assets whose rows a step over this model reads."""
+    return INGESTED.get(model) or (table_key(model),)
 
 
 def upstream_of(pipeline: Pipeline, step: Step) -> list[dg.AssetKey]:
     """What a step reads: its inputs, earlier steps of its pipeline on them, and the pipelines it comes after."""
-    keys = list(MADE_BY[step.inputs])
+    keys = list(made_by(step.inputs))
     for earlier in pipeline.steps[: pipeline.steps.index(step)]:
         if earlier.inputs is step.inputs:
-            keys += step_keys(pipeline, earlier).values()
+            keys += result_keys(pipeline, earlier).values()
     for other in PIPELINES:
         if other.name in pipeline.after:
-            keys += step_keys(other, step_read(other, step)).values()
+            keys += result_keys(other, step_read(other, step)).values()
     return keys
 
 
@@ -126,7 +133,7 @@ def step_asset(pipeline: Pipeline, step: Step) -> dg.AssetsDefinition:
         keys_by_output_name=keys,
         internal_asset_deps={item: set(upstream.values()) for item in keys},
         group_name=pipeline.group,
-        descriptions_by_output_name={item: DESCRIPTIONS.get(item, describe(pipeline, step)) for item in keys},
+        descriptions_by_output_name={item: output_description(pipeline, step, item) for item in keys},
         metadata_by_output_name={item: output_metadata(pipeline, step, item) for item in keys},
         tags_by_output_name={item: {f"dagster/kind/{kind}": "" for kind in kinds(item)} for item in keys},
         owners_by_output_name=dict.fromkeys(keys, OWNERS),
@@ -153,19 +160,38 @@ def describe(pipeline: Pipeline, step: Step) -> str:
     return f"{what}." + (f" Skipped with a reason: {skips}." if skips else "")
 
 
+def further_table(step: Step, output: str) -> type[Base] | None:
+    """The further table that an output stands for; None where it is results or files."""
+    return next((model for model in step.tables if table_of(model).name == output), None)
+
+
+def output_description(pipeline: Pipeline, step: Step, output: str) -> str:
+    """A sentence about what an output stands for."""
+    table = further_table(step, output)
+    if table is not None:
+        return (table.__doc__ or table.__name__).partition("\n")[0]
+    return FILES[output][1] if output in FILES else describe(pipeline, step)
+
+
 def output_metadata(pipeline: Pipeline, step: Step, output: str) -> dict[str, object]:
     """Name and schema of the table that an output stands for, or the schema of the HDUs of its files."""
-    if output in FILE_MODELS:
-        return {"dagster/column_schema": layout_schema(FILE_MODELS[output])}
-    if output == "boss_combined_spectrum":
-        return table_metadata(BossCombinedSpectrum)
+    if output in FILES:
+        return {"dagster/column_schema": layout_schema(FILES[output][0])}
+    table = further_table(step, output)
+    if table is not None:
+        return table_metadata(table)
     return {} if step.is_filter else table_metadata(pipeline.table)
 
 
-def rows_metadata(operations: Operations, release: Release, output: str) -> dict[str, dg.MetadataValue]:
+def rows_metadata(
+    operations: Operations, release: Release, step: Step, output: str
+) -> dict[str, dg.MetadataValue]:
     """Rows or files of an output that is not the table of results, and where files are."""
-    if output == "boss_combined_spectrum":
-        return {"dagster/row_count": dg.MetadataValue.int(operations.row_count(BossCombinedSpectrum))}
+    table = further_table(step, output)
+    if table is not None:
+        return {"dagster/row_count": dg.MetadataValue.int(operations.row_count(table))}
+    if output not in FILES:
+        return {}
     for listed in operations.source_files(release):
         if listed.name == output:
             files = dg.MetadataValue.int(sum(listed.rows))
@@ -175,7 +201,7 @@ def rows_metadata(operations: Operations, release: Release, output: str) -> dict
 
 def kinds(output: str) -> list[str]:
     """What the UI shows as the kind of an output."""
-    return ["fits"] if output in {"mwmStar", "mwmVisit"} else ["table"]
+    return ["fits"] if output in FILES else ["table"]
 
 
 def submit_op(pipeline: Pipeline, step: Step, name: str, upstream: list[str]) -> dg.OpDefinition:
@@ -216,7 +242,7 @@ def collect_op(pipeline: Pipeline, step: Step, name: str, outputs: list[str]) ->
             context.log.info(str(account))
             metadata = step_metadata(work, pipeline, step, account)
             for item in outputs:
-                rows = rows_metadata(operations, release, item)
+                rows = rows_metadata(operations, release, step, item)
                 yield dg.Output(None, output_name=item, metadata=metadata | rows)
 
     return collect

@@ -10,21 +10,22 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from astra_assets.assets.ingest import BOSS_VISITS, SOURCE
+from astra_assets.assets.ingest import APOGEE_COADDS, APOGEE_VISITS, BOSS_VISITS, SOURCE, table_key
 from astra_assets.assets.metadata import OWNERS, column_schema, product_metadata
-from astra_assets.assets.pipelines import MWM_KEYS, step_keys
+from astra_assets.assets.pipelines import result_keys
 from astra_assets.checks import account_check, check_specs, content_checks, drift_check, failed_check
 from astra_assets.declared import DeclaredProduct
 from astra_assets.executors import HEAVY
+from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.products.findings import VerificationError
 from astra_assets.resources import Survey, plainly
 from astra_assets.work import Work
 
 GROUP = "SummarySpectrumProducts"
 SURVEY_WIDE = {
-    "mwmTargets": (SOURCE, BOSS_VISITS),
-    "mwmAllVisit": (SOURCE, BOSS_VISITS),
-    "mwmAllStar": (SOURCE, MWM_KEYS["boss_combined_spectrum"]),
+    "mwmTargets": (SOURCE, BOSS_VISITS, APOGEE_VISITS),
+    "mwmAllVisit": (SOURCE, BOSS_VISITS, APOGEE_VISITS),
+    "mwmAllStar": (SOURCE, table_key(BossCombinedSpectrum), APOGEE_COADDS),
 }
 """What the products that belong to no pipeline show."""
 
@@ -50,15 +51,14 @@ def upstream_of(declared: DeclaredProduct) -> tuple[dg.AssetKey, ...]:
     """The tables whose rows a product shows."""
     if declared.pipeline is None:
         return SURVEY_WIDE[declared.name]
-    return tuple(key for pipeline, step in declared.steps() for key in step_keys(pipeline, step).values())
+    return tuple(key for pipeline, step in declared.steps() for key in result_keys(pipeline, step).values())
 
 
 def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
     """The asset of one product."""
-    key = dg.AssetKey(declared.name)
 
     @dg.asset(
-        key=key,
+        key=declared.name,
         deps=upstream_of(declared),
         group_name=declared.pipeline.group if declared.pipeline else GROUP,
         description=declared.description,
@@ -66,7 +66,7 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
         owners=OWNERS,
         code_version="1",
         metadata={"dagster/column_schema": column_schema(declared.columns())},
-        check_specs=check_specs(declared, key),
+        check_specs=check_specs(declared, dg.AssetKey(declared.name)),
         op_tags=HEAVY,
     )
     def product(
@@ -87,8 +87,9 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
                     say=context.log.info,
                 )
             except VerificationError as error:
-                yield failed_check(error, key)
+                yield failed_check(error, context.asset_key)
                 raise
+            key = context.asset_key
             checks = [*content_checks(report, key), drift_check(report, key)]
             if declared.steps():
                 checks.append(_account(operations.work(release), declared, context.run.run_config, key))

@@ -6,6 +6,7 @@ said in `source.py`, `boss.py` and so on; result tables stand with their pipelin
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,6 +40,7 @@ from astra_assets.models.columns import (
     definition,
     own_columns,
 )
+from astra_assets.models.errors import ExpectedError
 from astra_assets.models.fields import (
     Field,
     Heading,
@@ -235,9 +237,31 @@ class PipelineResult(Base):
         return (UniqueConstraint("spectrum_pk", "v_astra_major_minor"),)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+        concrete = not cls.__dict__.get("__abstract__", False)
+        if concrete:
+            _need_free_name(cls)
         super().__init_subclass__(**kwargs)
-        if not cls.__dict__.get("__abstract__", False):
+        if concrete:
             _complete_result(cls)
+
+
+class TableDeclarationError(ExpectedError):
+    """A table is declared in a way that cannot work; the message says which and what to change."""
+
+
+def _need_free_name(model: type[PipelineResult]) -> None:
+    """Two result tables must not have one name: pipelines of several distributions meet here."""
+    for mapper in Base.registry.mappers:
+        other = mapper.class_
+        if table_of(other).name == model.__tablename__:
+            files = [
+                getattr(sys.modules.get(each.__module__), "__file__", each.__module__)
+                for each in (model, other)
+            ]
+            raise TableDeclarationError(
+                f"the result table {model.__name__} in {files[0]} has the name {model.__tablename__!r}, which is that of "
+                f"{other.__name__} in {files[1]}: give the class another name"
+            )
 
 
 def _complete_result(model: type[PipelineResult]) -> None:

@@ -1,25 +1,24 @@
-"""The pipelines of this package: `PIPELINES` and `pipeline(name)`.
+"""The pipelines: `PIPELINES`, those of a release (`chosen`) and one of them (`pipeline`).
 
 A module or package in this folder that holds a `Pipeline` is found by itself: adding a pipeline is adding a
-file. Only finding, ordering and checking belongs here; how a pipeline is declared is in `base`. The
-pipelines are looked for when `PIPELINES` is first asked for, so that a worker imports no more than the one
+file. So is one of another distribution (`finding`). Only the list of all belongs here; how a pipeline is declared is in
+`base`. The pipelines are looked for when `PIPELINES` is first asked for, so that a worker imports no more than the one
 it runs.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
-from astra_assets.pipelines.base import Pipeline, PipelineDeclarationError
+from astra_assets.pipelines.base import Pipeline
+from astra_assets.pipelines.together import in_order
 
 PIPELINES: tuple[Pipeline, ...]
 """All pipelines, each after those whose results or rows it reads; otherwise in the order of their names."""
 
-__all__ = ["PIPELINES", "in_order", "pipeline"]
+__all__ = ["PIPELINES", "chosen", "in_order", "pipeline"]
 
 
 def __getattr__(name: str) -> Any:
@@ -40,58 +39,24 @@ def pipeline(name: str) -> Pipeline:
     raise KeyError(f"there is no pipeline {name!r}; there are: {', '.join(p.key for p in _registered())}")
 
 
-def in_order(pipelines: Iterable[Pipeline]) -> tuple[Pipeline, ...]:
-    """The pipelines, checked together, each after those that it reads from.
-
-    A pipeline reads from those that it names in `after`, and from those that write the table of its inputs.
-
-    Raises:
-        PipelineDeclarationError: two share a name, key, product or table, `after` names an unknown
-            pipeline, or they wait for each other in a circle.
-    """
-    waiting = {p.name: p for p in sorted(pipelines, key=lambda p: p.name.lower())}
-    _check_together(tuple(pipelines))
-    needs = {p.name: _reads_from(p, waiting) for p in waiting.values()}
-    ordered: list[Pipeline] = []
-    while waiting:
-        ready = next((name for name in waiting if not needs[name] & waiting.keys()), None)
-        if ready is None:
-            raise PipelineDeclarationError(
-                f"these pipelines wait for each other in a circle: {', '.join(waiting)}; check their `after`, `tables` and inputs"
-            )
-        ordered.append(waiting.pop(ready))
-    return tuple(ordered)
-
-
-def _check_together(pipelines: tuple[Pipeline, ...]) -> None:
-    for kind in ("name", "key", "product", "table"):
-        seen: dict[Any, str] = {}
-        for p in pipelines:
-            value = getattr(p, kind)
-            folded = value.lower() if isinstance(value, str) else value
-            if folded in seen:
-                raise PipelineDeclarationError(
-                    f"{seen[folded]} and {p.name} have the same {kind} {value!r}: change one of them"
-                )
-            seen[folded] = p.name
-
-
-def _reads_from(reader: Pipeline, by_name: dict[str, Pipeline]) -> set[str]:
-    unknown = [name for name in reader.after if name not in by_name]
-    if unknown:
-        raise PipelineDeclarationError(
-            f"{reader.name}: `after` names {', '.join(unknown)}, but there are only: {', '.join(by_name)}"
-        )
-    inputs = {step.inputs for step in reader.steps}
-    writers = {p.name for p in by_name.values() for step in p.steps if inputs.intersection(step.tables)}
-    return (writers | set(reader.after)) - {reader.name}
+def chosen(keys: Collection[str], *, plug_ins: bool = False) -> tuple[Pipeline, ...]:
+    """The pipelines with these keys, with `plug_ins` also all of other distributions, in the order of `PIPELINES`."""
+    return tuple(p for p in _registered() if p.key in keys or (plug_ins and p.key in _keys_of_plug_ins()))
 
 
 @cache
 def _registered() -> tuple[Pipeline, ...]:
-    found: dict[int, Pipeline] = {}
-    for module in pkgutil.iter_modules(__path__):
-        if module.name != "base" and not module.name.startswith("_"):
-            members = vars(importlib.import_module(f"{__name__}.{module.name}")).values()
-            found.update((id(member), member) for member in members if isinstance(member, Pipeline))
+    from astra_assets.pipelines.finding import own_pipelines, plug_ins
+
+    found = {id(member): member for member in own_pipelines(__name__, __path__)}
+    found |= {id(member): member for each in plug_ins() for member in each.pipelines}
     return in_order(found.values())
+
+
+@cache
+def _keys_of_plug_ins() -> frozenset[str]:
+    """Keys of the pipelines that only other distributions have."""
+    from astra_assets.pipelines.finding import own_pipelines, plug_ins
+
+    own = set(map(id, own_pipelines(__name__, __path__)))
+    return frozenset(member.key for each in plug_ins() for member in each.pipelines if id(member) not in own)

@@ -85,7 +85,8 @@ def refuse_if_frozen(mwm_astra: Path, v_astra: str, part: Part, what: str) -> No
     raise FrozenError(
         f"{what} belongs to version {v_astra}, which was frozen on {marker.date} for release {marker.release} "
         f"({mwm_astra / v_astra / NAME}); its files do not change any more. To publish what is different now make a "
-        f"new version: give the release a new v_astra (such as {_next(v_astra)}) in astra_assets/releases.py and run its job"
+        f"new version: give the release a new v_astra (such as {_next(v_astra)}) in astra_assets/releases.py, or in its table "
+        "of astra.toml, and run its job"
     )
 
 
