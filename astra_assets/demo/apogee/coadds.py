@@ -1,6 +1,7 @@
 """The visits of a star that are in one coadd, and what follows from them: mean velocity, fibres, flags.
 
-Belongs here: numbers that both apStar files and allStar have. Does not belong here: pixels (`pixels`), files (`files`, `summary`).
+Belongs here: numbers that both apStar files and allStar have. Does not belong here: pixels (`pixels`), files (`files`,
+`summary`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from astra_assets.demo.apogee.visits import APRED, Star, StarVisit
 class Coadd:
     """One apStar file: a star, a release, a telescope.
 
-    `visits` are in the coadd, with their measured S/N in `snr` and their bits of STARFLAG in `visit_flags`; `n_visits` counts also
-    those that are not.
+    `visits` are in the coadd, with their measured S/N in `snr` and their bits of STARFLAG in `visit_flags`; `n_visits`
+    counts also those that are not.
     """
 
     star: Star

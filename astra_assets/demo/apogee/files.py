@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astra_assets.demo.apogee.pixels import WAVELENGTHS, StarPixels, VisitPixels
 from astra_assets.demo.apogee.coadds import Coadd
+from astra_assets.demo.apogee.pixels import WAVELENGTHS, StarPixels, VisitPixels
 from astra_assets.demo.apogee.visits import APRED, StarVisit
 from astra_assets.demo.photometry import Columns
 from astra_assets.demo.tables import image_hdu, primary_hdu, records, table_hdu
@@ -31,8 +31,8 @@ EXPOSURE = 500.0
 """Seconds of an exposure of the spectrographs of APOGEE."""
 LSF_COEFFICIENTS = 26
 VISIT_TABLE = {
-    "APOGEE_ID": "A", "FILE": "A", "FIBERID": "I", "PLATE": "A", "MJD": "J", "TELESCOPE": "A", "FIELD": "A", "RA": "D", "DEC": "D",
-    "SNR": "E", "STARFLAG": "K", "DATEOBS": "A", "JD": "D", "BC": "E", "VREL": "E", "VRELERR": "E", "VRAD": "E",
+    "APOGEE_ID": "A", "FILE": "A", "FIBERID": "I", "PLATE": "A", "MJD": "J", "TELESCOPE": "A", "FIELD": "A", "RA": "D",
+    "DEC": "D", "SNR": "E", "STARFLAG": "K", "DATEOBS": "A", "JD": "D", "BC": "E", "VREL": "E", "VRELERR": "E", "VRAD": "E",
 }  # fmt: skip
 """Columns of the last HDU of an apVisit file (some of 50)."""
 STAR_TABLE = {

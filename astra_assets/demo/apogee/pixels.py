@@ -101,9 +101,8 @@ def observe(visit: StarVisit, rest: Images, level: float, rng: np.random.Generat
     flux = flux + error * noise[0] + level / visit.snr * RESIDUAL * sky * noise[1]
     # A residual of the sky is an error too.
     error = np.hypot(error, level / visit.snr * RESIDUAL * sky)
-    mask = np.where(sky > STRONG, 1 << BITS["SIG_SKYLINE"], 0) | np.where(
-        telluric > 0.5, 1 << BITS["SIG_TELLURIC"], 0
-    )
+    mask = np.where(sky > STRONG, 1 << BITS["SIG_SKYLINE"], 0)
+    mask |= np.where(telluric > 0.5, 1 << BITS["SIG_TELLURIC"], 0)
     _spoil(visit, flux, error, mask, rng)
     snr = _median_snr(flux[1], error[1])
     low = flag("low_snr") if snr < LOW_SNR else 0
@@ -165,22 +164,25 @@ def combine(visits: Sequence[StarVisit], pixels: Sequence[VisitPixels]) -> StarP
     visits; masks are joined by OR in the first, by AND in the second.
     """
     rows = [_at_rest(each, visit.measured_relative) for visit, each in zip(visits, pixels, strict=True)]
-    flux, error, mask = (np.stack([row[place] for row in rows]) for place in range(3))
+    flux, error = np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
+    mask = np.stack([row[2] for row in rows])
     if len(rows) > 1:
         each = 1.0 / error**2
         whole = np.where(error < NO_ERROR / 2, np.median(each, axis=1, keepdims=True), 1.0 / NO_ERROR**2)
-        joined = [np.bitwise_or.reduce(mask), np.bitwise_and.reduce(mask)]
-        weighted = [np.sum(weights * flux, axis=0) / np.sum(weights, axis=0) for weights in (each, whole)]
-        errors = [
-            np.sqrt(np.sum((weights * error) ** 2, axis=0)) / np.sum(weights, axis=0)
-            for weights in (each, whole)
-        ]
-        flux, error, mask = (
-            np.concatenate([np.stack(first), rest])
-            for first, rest in ((weighted, flux), (errors, error), (joined, mask))
-        )
-    error[error > 0.01 * NO_ERROR] = NO_ERROR
-    return StarPixels(flux.astype(np.float32), error.astype(np.float32), mask, _median_snr(flux[0], error[0]))
+        coadds = [_average(flux, error, weights) for weights in (each, whole)]
+        flux = np.stack([*(coadd[0] for coadd in coadds), *flux])
+        error = np.stack([*(coadd[1] for coadd in coadds), *error])
+        mask = np.stack([np.bitwise_or.reduce(mask), np.bitwise_and.reduce(mask), *mask])
+    snr = _median_snr(flux[0], error[0])
+    return StarPixels(flux.astype(np.float32), error.astype(np.float32), mask, snr)
+
+
+def _average(flux: Floats, error: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """The weighted mean of rows, and its error."""
+    total = np.sum(weights, axis=0)
+    found = np.sqrt(np.sum((weights * error) ** 2, axis=0)) / total
+    found[found > 0.01 * NO_ERROR] = NO_ERROR
+    return np.sum(weights * flux, axis=0) / total, found
 
 
 def _at_rest(pixels: VisitPixels, velocity: float) -> tuple[Floats, Floats, NDArray[np.int64]]:

@@ -10,7 +10,6 @@ their own, so that the BOSS sources of a seed are the same with and without thes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -220,8 +219,9 @@ def _template(atmosphere: Atmosphere, *, for_boss: bool) -> Template:
 
 
 def _star(rank: int, target: Target, atmosphere: Atmosphere, rng: np.random.Generator, *, slot: int) -> Star:
-    """The star with what surveys observed it: of those that SDSS-IV observed a third is in SDSS-V too, a third was left to the
-    1 m telescope if that sees it.
+    """The star with the surveys that observed it.
+
+    Of those that SDSS-IV observed a third is in SDSS-V too, and a third was left to the 1 m telescope if that sees it.
     """
     share = rank // SDSS4[0] % 3
     sdss4 = sdss4_patch(rank, target.patch, rng) if target.in_sdss4 else None

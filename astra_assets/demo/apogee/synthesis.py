@@ -135,7 +135,9 @@ def _metals(atmosphere: Atmosphere) -> Floats:
     centre = np.rint(lines.pixel).astype(np.int64)
     profile = np.exp(-0.5 * ((offsets[None, :] + (centre - lines.pixel)[:, None]) / width) ** 2)
     places = np.clip(centre[:, None] + offsets[None, :], 0, GRID.n_pixels - 1)
-    return np.bincount(places.ravel(), (tau[:, None] * profile).ravel(), GRID.n_pixels)
+    return np.asarray(
+        np.bincount(places.ravel(), (tau[:, None] * profile).ravel(), GRID.n_pixels), dtype=np.float64
+    )
 
 
 def brackett_wavelength(upper: int) -> float:

@@ -204,8 +204,9 @@ def _visit(
     star: Star, release: str, pointing: Field, night: Night, rng: np.random.Generator, *, number: int
 ) -> StarVisit:
     snr = float(np.clip(star.snr() * np.exp(rng.normal(0, SNR_SPREAD)), *SNR_LIMITS))
-    # Broad lines are harder to measure.
-    error = float(np.hypot(VELOCITY_FLOOR, 3.0 / snr * (1.0 + star.atmosphere.v_sini / 15.0)))
+    # Broad lines are harder to measure, and hot stars have few others.
+    broad = 1.0 + star.atmosphere.v_sini / 15.0 + max(star.atmosphere.teff - 7000.0, 0.0) / 200.0
+    error = float(np.hypot(VELOCITY_FLOOR, 3.0 / snr * broad))
     true = star.target.velocity(night.middle)
     one_metre = release == "dr17" and star.one_metre
     plate = str(pointing.plate.number if pointing.plate else night.mjd % 20_000)

@@ -5,15 +5,16 @@ Belongs here: which file is made of what, in which order. Does not belong here: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
 from astra_assets.demo.apogee import files, pixels, summary, synthesis
 from astra_assets.demo.apogee.coadds import Coadd, group
 from astra_assets.demo.apogee.population import ApogeeSurvey, stream
-from astra_assets.demo.apogee.visits import APRED, Star, StarVisit
+from astra_assets.demo.apogee.visits import APRED, StarVisit
 from astra_assets.demo.photometry import Columns
 from astra_assets.demo.tables import write_fits
 from astra_assets.models.paths import (
@@ -27,16 +28,20 @@ from astra_assets.models.paths import (
 SAY_EVERY = 100
 
 
+Listed = list[tuple[str, str, summary.Row]]
+"""Rows with their release and telescope."""
+
+
 @dataclass
 class Written:
-    """What was written: rows of allVisit and of allStar with their release and telescope, and the S/N of each visit."""
+    """What was written: rows of allVisit, in the order of the plan, and of allStar."""
 
-    visits: list[tuple[str, str, summary.Row]] = field(default_factory=list)
-    stars: list[tuple[str, str, summary.Row]] = field(default_factory=list)
+    visits: Listed = field(default_factory=list)
+    stars: Listed = field(default_factory=list)
 
     @property
     def snr(self) -> list[float]:
-        """Measured S/N of the visits, in the order of the plan."""
+        """Measured S/N of the visits."""
         return [row["SNR"] for _, _, row in self.visits]
 
 
@@ -48,9 +53,9 @@ def write_apogee(
     `columns` describe all targets of the survey.
     """
     written = Written()
-    for star, visits in groupby(survey.visits, lambda visit: visit.star):
+    for _, visits in groupby(survey.visits, lambda visit: visit.star):
         before = len(written.visits)
-        _write_star(staging, survey.seed, star, list(visits), columns, written)
+        _write_star(staging, survey.seed, list(visits), columns, written)
         if before // SAY_EVERY < len(written.visits) // SAY_EVERY:
             say(f"{len(written.visits)} of {len(survey.visits)} APOGEE visits written")
     for release in APRED:
@@ -59,13 +64,13 @@ def write_apogee(
 
 
 def _write_star(
-    staging: Path, seed: int, star: Star, visits: Iterable[StarVisit], columns: Columns, written: Written
+    staging: Path, seed: int, visits: Sequence[StarVisit], columns: Columns, written: Written
 ) -> None:
-    """The apVisit and apStar files of one star."""
+    """Write the apVisit and apStar files of the star that the visits are of."""
+    star = visits[0].star
     rest = synthesis.star(star.atmosphere)
     level = pixels.VEGA_H * 10.0 ** (-0.4 * star.h_mag)
     recorded: dict[int, pixels.VisitPixels] = {}
-    visits = list(visits)
     for visit in visits:
         rng = stream(seed, "pixels", visit.number)
         seen = recorded[visit.number] = pixels.observe(visit, rest, level, rng)
@@ -96,17 +101,17 @@ def _write_star(
 
 
 def _write_summaries(staging: Path, release: str, written: Written) -> None:
-    """allVisit and allStar of a release: of each telescope in SDSS-V, of all in SDSS-IV."""
-    for kind, listed, formats in (
+    """Write allVisit and allStar of a release: of each telescope in SDSS-V, of all in SDSS-IV."""
+    listed: tuple[tuple[Literal["allVisit", "allStar"], Listed, Mapping[str, str]], ...] = (
         ("allVisit", written.visits, summary.VISIT_COLUMNS[release]),
         ("allStar", written.stars, summary.STAR_COLUMNS[release]),
-    ):
+    )
+    for kind, rows, formats in listed:
         paths = apogee_summary_paths(kind, APRED[release])
         for number, path in enumerate(paths):
-            rows = [
-                row
-                for its_release, telescope, row in listed
-                if its_release == release and (len(paths) == 1 or telescope == APOGEE_TELESCOPES[number])
-            ]
-            if rows:
-                write_fits(inside(staging, path), summary.table(rows, formats))
+            telescopes = (
+                {telescope for _, telescope, _ in rows} if len(paths) == 1 else {APOGEE_TELESCOPES[number]}
+            )
+            chosen = [row for its, telescope, row in rows if its == release and telescope in telescopes]
+            if chosen:
+                write_fits(inside(staging, path), summary.table(chosen, formats))
