@@ -135,6 +135,19 @@ def colour(kind: str, teff: float, rng: np.random.Generator) -> float:
     return _read_off(_WD_TEFF, _WD_COLOUR, teff, 9000.0) + float(rng.normal(0, 0.02))
 
 
+def star_colour(teff: float) -> float:
+    """Gaia BP - RP of a normal star, without scatter."""
+    return _read_off(_STAR_TEFF, _STAR_COLOUR, teff, teff)
+
+
+def giant_magnitude(teff: float, logg: float) -> float:
+    """Gaia M_G of a giant of one solar mass: its luminosity follows from gravity and temperature.
+
+    The Sun has M_G 4.67, 5772 K and logg 4.438 (Willmer 2018, ApJS 236, 47).
+    """
+    return 4.67 - 2.5 * (4.0 * float(np.log10(teff / 5772.0)) - (logg - 4.438))
+
+
 def absolute_magnitude(kind: str, teff: float, logg: float, rng: np.random.Generator) -> float:
     """Gaia M_G, as rough as `colour`.
 

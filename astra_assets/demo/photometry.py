@@ -15,21 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astra_assets.demo.ephemeris import Floats
-from astra_assets.demo.kinds import EXTRAGALACTIC, absolute_magnitude, colour
-from astra_assets.demo.population import Survey, Target
+from astra_assets.demo.kinds import EXTRAGALACTIC, absolute_magnitude, colour, giant_magnitude
+from astra_assets.demo.population import STREAMS, Survey, Target
 from astra_assets.models import cartons
 
 Columns = dict[str, NDArray[Any]]
 
+STREAM = len(STREAMS)
+"""First word after the seed of the random streams of photometry; after those of `population`."""
 NSIDE = 128
+GIANTS = 3.6
+"""logg below which a star is a giant."""
 SATURATED, FAINTEST_2MASS, FAINTEST_XP = 5.0, 16.6, 17.65
 """Magnitudes: the 2MASS J limit, and the G limit of the published Gaia XP spectra."""
 # Vega to AB offsets that Astra takes off its unWISE magnitudes.
 WISE_OFFSETS = {"w1": 0.004, "w2": 0.032}
 EBV_SFD_BIT = 2
 """Bit of ebv_flags that says that ebv is the SFD value."""
-SDSS4_PERIOD = 6
-"""Each so many stars were a target of APOGEE in SDSS-IV."""
 
 
 def g_magnitude(snr: Floats) -> Floats:
@@ -50,8 +52,20 @@ def describe(survey: Survey) -> Columns:
 
     NaN, -1 and "" where nothing is known.
     """
-    targets = survey.targets
-    rng = np.random.default_rng([survey.seed, 4])
+    groups = [
+        _describe(tuple(chosen), np.random.default_rng([survey.seed, STREAM, *more]))
+        for more, chosen in (
+            ((), [target for target in survey.targets if not target.has_apogee]),
+            ((1,), [target for target in survey.targets if target.has_apogee]),
+        )
+        if chosen
+    ]
+    columns = {name: np.concatenate([group[name] for group in groups]) for name in groups[0]}
+    return columns | {"sdss5_target_flags": _packed(survey.targets)}
+
+
+def _describe(targets: tuple[Target, ...], rng: np.random.Generator) -> Columns:
+    """The columns of some targets; those that BOSS alone observes do not depend on there being others."""
     columns = _names(targets, rng)
     columns |= _places(targets)
     columns |= _gaia(targets, rng)
@@ -68,13 +82,12 @@ def _names(targets: tuple[Target, ...], rng: np.random.Generator) -> Columns:
     extragalactic = np.array([t.kind in EXTRAGALACTIC for t in targets])
     dr3 = rng.integers(1, 6_900_000_000_000_000_000, size=size)
     unknown = extragalactic & (rng.uniform(size=size) < 0.5)
-    rank = np.cumsum([t.kind == "STAR" for t in targets])
-    is_sdss4 = np.array([t.kind == "STAR" for t in targets]) & (rank % SDSS4_PERIOD == 1)
+    is_sdss4 = np.array([t.in_sdss4 for t in targets])
     ids = {version: np.array([t.catalogids.get(version, -1) for t in targets]) for version in (21, 25, 31)}
     return {
         "sdss_id": np.array([t.sdss_id for t in targets]),
         "sdss4_apogee_id": np.array(
-            [_twomass_name(t) if old else "" for t, old in zip(targets, is_sdss4, strict=True)]
+            [twomass_name(t) if old else "" for t, old in zip(targets, is_sdss4, strict=True)]
         ),
         "gaia_dr2_source_id": np.where(unknown, -1, dr3 + np.where(rng.uniform(size=size) < 0.1, 1234, 0)),
         "gaia_dr3_source_id": np.where(unknown, -1, dr3),
@@ -85,7 +98,6 @@ def _names(targets: tuple[Target, ...], rng: np.random.Generator) -> Columns:
         "catalogid21": ids[21],
         "catalogid25": ids[25],
         "catalogid31": ids[31],
-        "sdss5_target_flags": _packed(targets),
         "n_associated": np.where(rng.uniform(size=size) < 0.04, 2, 1),
         "n_neighborhood": rng.choice([0, 1, 2], size=size, p=[0.85, 0.12, 0.03]),
         "crossmatch_flags": np.full(size, 3),
@@ -102,7 +114,7 @@ def _packed(targets: tuple[Target, ...]) -> NDArray[np.uint8]:
     return np.array([list(bits.ljust(width, b"\0")) for bits in packed], dtype=np.uint8)
 
 
-def _twomass_name(target: Target) -> str:
+def twomass_name(target: Target) -> str:
     """2MASS designation: 2Mhhmmssss+ddmmsss."""
     hours, arc = target.ra / 15.0, abs(target.dec)
     hh, mm, ss = int(hours), int(hours * 60 % 60), int(hours * 360_000 % 6000)
@@ -126,9 +138,11 @@ def _gaia(targets: tuple[Target, ...], rng: np.random.Generator) -> Columns:
     """Magnitudes, parallaxes and proper motions; velocities of bright stars."""
     size = len(targets)
     extragalactic = np.array([t.kind in EXTRAGALACTIC for t in targets])
+    given = np.array([t.g_mag for t in targets])
     g_mag = g_magnitude(np.array([t.snr for t in targets])) + rng.normal(0, 0.15, size)
+    g_mag = np.where(np.isfinite(given), given, g_mag)
     bp_rp = np.array([colour(t.kind, t.template.teff, rng) for t in targets])
-    absolute = np.array([absolute_magnitude(t.kind, t.template.teff, t.template.logg, rng) for t in targets])
+    absolute = np.array([_absolute(t, rng) for t in targets])
     parallax = np.where(extragalactic, 0.0, 1000.0 / 10.0 ** ((g_mag - absolute + 5.0) / 5.0))
     e_plx = 0.03 + 0.04 * 10.0 ** (0.2 * (g_mag - 17.0))
     # 35 km/s across the line of sight; 4.74 km/s are 1 au per year.
@@ -149,6 +163,14 @@ def _gaia(targets: tuple[Target, ...], rng: np.random.Generator) -> Columns:
         "bp_mag": g_mag + 0.35 * bp_rp,
         "rp_mag": g_mag - 0.65 * bp_rp,
     }
+
+
+def _absolute(target: Target, rng: np.random.Generator) -> float:
+    """Gaia M_G; giants are told from others only where APOGEE looks for them."""
+    teff, logg = target.template.teff, target.template.logg
+    if target.has_apogee and logg < GIANTS:
+        return giant_magnitude(teff, logg)
+    return absolute_magnitude(target.kind, teff, logg, rng)
 
 
 def _distances(columns: Columns, rng: np.random.Generator) -> Columns:
@@ -238,9 +260,12 @@ def _parameters(targets: tuple[Target, ...], columns: Columns, rng: np.random.Ge
     known = np.array([t.kind == "STAR" for t in targets]) & (columns["g_mag"] < FAINTEST_XP)
     teff = np.array([t.template.teff for t in targets]) * (1 + rng.normal(0, 0.02, size))
     logg = np.array([t.template.logg for t in targets]) + rng.normal(0, 0.1, size)
+    given = np.array([t.fe_h for t in targets])
+    fe_h = rng.normal(-0.4, 0.5, size)
+    fe_h = np.where(np.isfinite(given), given + 0.3 * (fe_h + 0.4), fe_h)
     numbers: dict[str, Any] = {
         "zgr_teff": teff, "zgr_e_teff": 0.02 * teff, "zgr_logg": logg, "zgr_e_logg": 0.1,
-        "zgr_fe_h": rng.normal(-0.4, 0.5, size), "zgr_e_fe_h": 0.15, "zgr_e": columns["ebv_sfd"] / 0.829,
+        "zgr_fe_h": fe_h, "zgr_e_fe_h": 0.15, "zgr_e": columns["ebv_sfd"] / 0.829,
         "zgr_e_e": 0.02, "zgr_plx": columns["plx"], "zgr_e_plx": columns["e_plx"],
         "zgr_teff_confidence": rng.uniform(0.6, 1, size), "zgr_logg_confidence": rng.uniform(0.5, 1, size),
         "zgr_fe_h_confidence": rng.uniform(0.3, 1, size), "zgr_ln_prior": rng.normal(-7, 1, size),

@@ -9,7 +9,7 @@ another had.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,6 +33,10 @@ UNLINKED_SHARE = 0.04
 UNLINKED_KINDS = ("STAR", "DA", "QSO")
 NAMELESS_PERIOD = 4
 """Each so many of these have no catalogid at all (-1)."""
+SDSS_IDS = (52_000_000, 129_000_000)
+"""Range of the identifiers of sources."""
+SDSS4_PERIOD = 6
+"""Each so many normal stars were a target of APOGEE in SDSS-IV."""
 UNKNOWN_ID = -999
 """What spAll says where an object has no sdss_id."""
 SNR_LIMITS = (4.2, 72.0)
@@ -51,7 +55,9 @@ Draw = Callable[[str, np.random.Generator], Template]
 class Target:
     """One object.
 
-    Velocities in km/s, `period` in days, angles in degrees; `catalogids` by cross-match version.
+    Velocities in km/s, `period` in days, angles in degrees; `catalogids` by cross-match version. `in_sdss4` says that
+    SDSS-IV's APOGEE observed it, `has_apogee` that it is one of the stars that have APOGEE spectra. `g_mag` is given
+    where it does not follow from the S/N that BOSS reaches, and `fe_h` where it is known.
     """
 
     number: int
@@ -69,6 +75,10 @@ class Target:
     cartons: tuple[str, ...]
     catalogids: dict[int, int]
     in_catalog: bool = True
+    in_sdss4: bool = False
+    has_apogee: bool = False
+    g_mag: float = float("nan")
+    fe_h: float = float("nan")
 
     @property
     def in_wd(self) -> bool:
@@ -104,7 +114,10 @@ class Visit:
 
 @dataclass(frozen=True)
 class Survey:
-    """The whole plan: targets (those outside the catalogue last) and their visits."""
+    """The whole plan of the BOSS spectra: targets and their visits.
+
+    Targets outside the catalogue come after the others; stars with APOGEE spectra follow in the same way.
+    """
 
     seed: int
     targets: tuple[Target, ...]
@@ -129,7 +142,7 @@ def plan_survey(sources: int, seed: int, draw: Draw) -> Survey:
     kinds = [str(kind) for kind in rng.permutation(allocate(sources))]
     n_unlinked = max(2, round(UNLINKED_SHARE * sources))
     patches = [make_patch(i, stream(seed, "patch", i)) for i in range(1 + (sources - 1) // SOURCES_PER_PATCH)]
-    ids = iter(_distinct(rng, sources + n_unlinked, 52_000_000, 129_000_000))
+    ids = iter(distinct(rng, sources + n_unlinked, *SDSS_IDS))
     brightness, numbers = _strata(kinds, rng), _visit_numbers(kinds, rng)
     of_kind = dict.fromkeys(TRAITS, 0)
     targets = []
@@ -148,11 +161,11 @@ def plan_survey(sources: int, seed: int, draw: Draw) -> Survey:
             _target(i, kind, own, draw, rank=0, sdss_id=next(ids), snr=snr, patch=patch, in_catalog=False)
         )
         numbers[i] = 1
-    visits = tuple(_visits(targets, numbers, seed))
+    visits = tuple(boss_visits(targets, numbers, seed))
     return Survey(seed, tuple(targets), visits)
 
 
-def _distinct(rng: np.random.Generator, size: int, low: int, high: int) -> list[int]:
+def distinct(rng: np.random.Generator, size: int, low: int, high: int) -> list[int]:
     """Different whole numbers."""
     found: dict[int, None] = {}
     while len(found) < size:
@@ -222,8 +235,9 @@ def _target(
         period=period,
         phase=float(rng.uniform()),
         cartons=_cartons(kind, rank, rng),
-        catalogids=_catalogids(number, rng),
+        catalogids=draw_catalogids(number, rng),
         in_catalog=in_catalog,
+        in_sdss4=kind == "STAR" and rank % SDSS4_PERIOD == 0,
     )
 
 
@@ -238,7 +252,7 @@ def _cartons(kind: str, rank: int, rng: np.random.Generator) -> tuple[str, ...]:
     return tuple(sorted(chosen))
 
 
-def _catalogids(number: int, rng: np.random.Generator) -> dict[int, int]:
+def draw_catalogids(number: int, rng: np.random.Generator) -> dict[int, int]:
     """The object's identifier in each cross-match version; the two old ones may lack it."""
     found = {31: 63_050_394_780_000_000 + 977 * number + int(rng.integers(0, 900)) + 100_000 * number}
     if rng.uniform() < 0.92:
@@ -248,11 +262,16 @@ def _catalogids(number: int, rng: np.random.Generator) -> dict[int, int]:
     return found
 
 
-def _visits(targets: list[Target], numbers: dict[int, int], seed: int) -> Iterator[Visit]:
-    count = 0
+def boss_visits(
+    targets: Iterable[Target], numbers: Mapping[int, int], seed: int, *, first: int = 0
+) -> Iterator[Visit]:
+    """The BOSS visits of some targets, `numbers` of each, counted from `first`."""
+    count = first
     for target in targets:
         rng = stream(seed, "visit", target.number)
-        for position, (pointing, night) in enumerate(_nights(target.patch, numbers[target.number], rng)):
+        for position, (pointing, night) in enumerate(
+            choose_nights(target.patch, numbers[target.number], rng)
+        ):
             snr = float(np.clip(target.snr * np.exp(rng.normal(0, 0.2)), *SNR_LIMITS))
             nameless = not target.in_catalog and target.number % NAMELESS_PERIOD == 0
             yield Visit(
@@ -260,7 +279,7 @@ def _visits(targets: list[Target], numbers: dict[int, int], seed: int) -> Iterat
                 target=target,
                 field=pointing,
                 night=night,
-                catalogid=-1 if nameless else _catalogid(target, pointing, night, rng),
+                catalogid=-1 if nameless else current_catalogid(target, pointing, night, rng),
                 sdss_id=target.sdss_id if target.in_catalog and (count + position) % 9 else UNKNOWN_ID,
                 snr=snr,
                 v_rad=target.velocity(night.middle),
@@ -268,7 +287,7 @@ def _visits(targets: list[Target], numbers: dict[int, int], seed: int) -> Iterat
             count += 1
 
 
-def _nights(patch: Patch, number: int, rng: np.random.Generator) -> list[tuple[Field, Night]]:
+def choose_nights(patch: Patch, number: int, rng: np.random.Generator) -> list[tuple[Field, Night]]:
     """Different nights of a patch by date; the first ones chosen take turns between its fields."""
     decks = [[(pointing, night) for night in pointing.nights] for pointing in patch.fields]
     shuffled = [[deck[i] for i in rng.permutation(len(deck))] for deck in decks]
@@ -279,7 +298,7 @@ def _nights(patch: Patch, number: int, rng: np.random.Generator) -> list[tuple[F
     return sorted(chosen, key=lambda pair: pair[1].tai_beg)
 
 
-def _catalogid(target: Target, pointing: Field, night: Night, rng: np.random.Generator) -> int:
+def current_catalogid(target: Target, pointing: Field, night: Night, rng: np.random.Generator) -> int:
     """The identifier that was in use when the night was planned: version 0 for plates, then 0.5, then 1."""
     planned_early = night.mjd < LAST_EARLY_MJD and rng.uniform() < 0.8
     version = 21 if pointing.plate is not None else 25 if planned_early else 31

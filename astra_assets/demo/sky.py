@@ -152,15 +152,20 @@ def _make_field(
     number: int, observatory: Observatory, place: Direction, rng: np.random.Generator, *, on_plate: bool
 ) -> Field:
     if on_plate:
-        fieldid = 15000 + 7 * number
-        cartridge = int(rng.integers(1, 10))
-        plate = Plate(fieldid, cartridge, int(rng.integers(1, 4)), cartridge)
-        span = PLATE_MJDS
-    else:
-        fieldid = 100000 + 13 * number + (500 if observatory.code == "LCO" else 0)
-        plate, span = None, (observatory.first_robot_mjd, LAST_MJD)
+        return plate_field(15000 + 7 * number, observatory, place, PLATE_MJDS, rng)
+    fieldid = 100000 + 13 * number + (500 if observatory.code == "LCO" else 0)
+    nights = _make_nights(observatory, place, (observatory.first_robot_mjd, LAST_MJD), rng)
+    return Field(fieldid, observatory, float(place.ra), float(place.dec), nights, None)
+
+
+def plate_field(
+    number: int, observatory: Observatory, place: Direction, span: tuple[int, int], rng: np.random.Generator
+) -> Field:
+    """A field that is observed with a plug plate of this number, in nights between two MJDs."""
+    cartridge = int(rng.integers(1, 10))
+    plate = Plate(number, cartridge, int(rng.integers(1, 4)), cartridge)
     nights = _make_nights(observatory, place, span, rng)
-    return Field(fieldid, observatory, float(place.ra), float(place.dec), nights, plate)
+    return Field(number, observatory, float(place.ra), float(place.dec), nights, plate)
 
 
 def _make_nights(

@@ -22,20 +22,21 @@ from pathlib import Path
 from astra_assets.demo.spall_columns import RUN2D
 from astra_assets.fits.atomic import atomic_write
 from astra_assets.models.errors import ExpectedError
-from astra_assets.models.paths import spall_path
+from astra_assets.models.paths import apogee_redux, spall_path
 
 log = logging.getLogger(__name__)
 
 SOURCES = 230
 SEED = 20
-LAYOUT = 1
+LAYOUT = 2
 """Changes whenever the same seed gives other files than before."""
 MANIFEST = "demo.json"
 STAGING = ".demo-unfinished"
 LOCK = ".demo.lock"
 CATALOG = "catalogs/mwmTargets-demo.fits"
 TRUTH = "truth.fits"
-PARTS = (spall_path(RUN2D).split("/", 1)[0], "catalogs", TRUTH)
+DR17 = apogee_redux("dr17").split("/", 1)[0]
+PARTS = (spall_path(RUN2D).split("/", 1)[0], DR17, "catalogs", TRUTH)
 """What a demo consists of, directly below its folder, besides the manifest."""
 
 
@@ -45,12 +46,17 @@ class DemoError(ExpectedError):
 
 @dataclass(frozen=True)
 class DemoSurvey:
-    """A demo survey on disk. `root` serves as SAS_BASE_DIR; `made` is False when it was there already."""
+    """A demo survey on disk.
+
+    `root` serves as SAS_BASE_DIR; `sources` is what the demo was asked for: stars with APOGEE spectra come in addition. `visits`
+    and `apogee_visits` are those of sources in the catalogue. `made` is False when it was there already.
+    """
 
     root: Path
     sources: int
     seed: int
     visits: int
+    apogee_visits: int
     made: bool
 
     @property
@@ -75,7 +81,10 @@ class DemoSurvey:
 
     def __str__(self) -> str:
         state = "made" if self.made else "already there, nothing done"
-        what = f"demo survey of {self.sources} sources and {self.visits} visits (seed {self.seed})"
+        what = (
+            f"demo survey of {self.sources} sources and {self.visits} visits with BOSS, and of stars with "
+            f"{self.apogee_visits} visits with APOGEE (seed {self.seed})"
+        )
         return f"{what}: {self.root}: {state}"
 
 
@@ -112,23 +121,26 @@ def make_demo(
 
 def _make(root: Path, sources: int, seed: int, say: Callable[[str], None]) -> DemoSurvey:
     # Finding that there is nothing to do is to cost nothing, making spectra needs half of SciPy.
+    from astra_assets.demo.apogee.population import add_stars
     from astra_assets.demo.population import plan_survey
     from astra_assets.demo.write import write_survey
     from astra_assets.pipelines.white_dwarf import templates
 
-    survey = plan_survey(sources, seed, templates.draw)
-    visits = write_survey(root / STAGING, survey, say)
+    survey, apogee = add_stars(plan_survey(sources, seed, templates.draw))
+    visits, apogee_visits = write_survey(root / STAGING, survey, apogee, say)
     manifest = {
         "layout": LAYOUT,
         "sources": sources,
         "seed": seed,
         "visits": visits,
         "spectra": len(survey.visits),
+        "apogee_visits": apogee_visits,
+        "apogee_spectra": len(apogee.visits),
     }
     with atomic_write(root / STAGING / MANIFEST) as partial:
         partial.write_text(json.dumps(manifest, indent=1) + "\n")
     _publish(root)
-    return DemoSurvey(root, sources, seed, visits, made=True)
+    return DemoSurvey(root, sources, seed, visits, apogee_visits, made=True)
 
 
 @contextmanager
@@ -178,6 +190,8 @@ def _found(root: Path, sources: int | None, seed: int | None) -> DemoSurvey | No
     try:
         there = json.loads(manifest.read_text())
         parameters = {name: int(there[name]) for name in ("layout", "sources", "seed", "visits")}
+        # A demo of an older layout has none.
+        parameters["apogee_visits"] = int(there.get("apogee_visits", 0))
     except (ValueError, KeyError, TypeError) as error:
         raise DemoError(
             f"{manifest} is not the manifest of a demo survey ({error!r}); remove the demo: {remove}"
@@ -195,7 +209,9 @@ def _found(root: Path, sources: int | None, seed: int | None) -> DemoSurvey | No
             f"{root} holds a demo survey with {'; '.join(different)}. Ask for the same one, choose another "
             f"folder (ASTRA_HOME), or remove it: {remove}"
         )
-    if len(present) < len(PARTS):
-        missing = ", ".join(part for part in PARTS if part not in present)
-        raise DemoError(f"{root} holds a demo survey without {missing}; remove the rest: {remove}")
-    return DemoSurvey(root, parameters["sources"], parameters["seed"], parameters["visits"], made=False)
+    expected = PARTS if parameters["apogee_visits"] else [part for part in PARTS if part != DR17]
+    missing = [part for part in expected if part not in present]
+    if missing:
+        raise DemoError(f"{root} holds a demo survey without {', '.join(missing)}; remove the rest: {remove}")
+    del parameters["layout"]
+    return DemoSurvey(root, **parameters, made=False)

@@ -1,6 +1,6 @@
-"""FITS files from NumPy records, without anything that changes from run to run.
+"""FITS files from NumPy records and images, without anything that changes from run to run.
 
-Belongs here: turning records into the bytes of an HDU, and writing a file of several HDUs. Does not belong
+Belongs here: turning arrays into the bytes of an HDU, and writing a file of several HDUs. Does not belong
 here: what the columns mean.
 """
 
@@ -24,6 +24,10 @@ NOTE = "Synthetic: made by astra_assets demo, not an observation"
 """COMMENT in every file of the demo."""
 LETTERS = {"f4": "E", "f8": "D", "i2": "I", "i4": "J", "i8": "K", "u1": "B"}
 """FITS format by NumPy type; u1 with `logical` in its metadata is L."""
+
+
+BITPIX = {"u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64}
+"""FITS type of the pixels of an image by NumPy type."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,23 @@ def _table_header(
     if name:
         cards.append(Card("EXTNAME", name, "extension name"))
     return render([*cards, *extra])
+
+
+def image_hdu(image: NDArray[Any] | None, cards: Sequence[Card] = ()) -> bytes:
+    """The bytes of an image HDU, numbers big-endian; of one without data for None."""
+    shape = () if image is None else image.shape
+    header = [
+        Card("XTENSION", "IMAGE", "IMAGE extension"),
+        Card(
+            "BITPIX", -32 if image is None else BITPIX[image.dtype.str[1:]], "Number of bits per data pixel"
+        ),
+        Card("NAXIS", len(shape), "Number of data axes"),
+        *(Card(f"NAXIS{axis}", size) for axis, size in enumerate(reversed(shape), 1)),
+        Card("PCOUNT", 0, "No Group Parameters"),
+        Card("GCOUNT", 1, "One Data Group"),
+    ]
+    content = b"" if image is None else image.astype(image.dtype.newbyteorder(">")).tobytes()
+    return render([*header, *cards]) + content + bytes(-len(content) % BLOCK_BYTES)
 
 
 def primary_hdu(cards: Sequence[Card] = ()) -> bytes:

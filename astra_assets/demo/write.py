@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from astra_assets.demo import photometry, pixels, spall
+from astra_assets.demo.apogee.population import ApogeeSurvey
+from astra_assets.demo.apogee.write import write_apogee
 from astra_assets.demo.catalog import catalog_hdus
 from astra_assets.demo.population import STREAMS, Survey, Visit
 from astra_assets.demo.spall_columns import RUN2D
@@ -27,10 +29,12 @@ STREAM = len(STREAMS) + 3
 SAY_EVERY = 100
 
 
-def write_survey(staging: Path, survey: Survey, say: Callable[[str], None]) -> int:
-    """Write all files of a survey below a folder, and return the number of visits of catalogued sources.
+def write_survey(
+    staging: Path, survey: Survey, apogee: ApogeeSurvey, say: Callable[[str], None]
+) -> tuple[int, int]:
+    """Write all files of a survey below a folder.
 
-    `say` gets a line of text now and then.
+    Returns the numbers of BOSS and of APOGEE visits of catalogued sources. `say` gets a line of text now and then.
     """
     columns = photometry.describe(survey)
     rows: list[dict[str, Any]] = []
@@ -40,11 +44,15 @@ def write_survey(staging: Path, survey: Survey, say: Callable[[str], None]) -> i
             say(f"{len(rows)} of {len(survey.visits)} spectra written")
     table = table_hdu(spall.stack(rows), name="SPALL", units=spall.UNITS)
     write_fits(inside(staging, spall_path(RUN2D)), [primary_hdu(), table])
+    written = write_apogee(staging, apogee, columns, say)
     listed = np.array([target.number for target in survey.catalogued])
     write_fits(staging / CATALOG, catalog_hdus(columns, listed))
     snr = [row["SN_MEDIAN_ALL"] for row in rows]
-    write_fits(staging / TRUTH, truth_hdus(survey.catalogued, survey.visits, snr))
-    return sum(visit.target.in_catalog for visit in survey.visits)
+    write_fits(staging / TRUTH, truth_hdus(survey, snr, apogee.visits, written.snr))
+    return (
+        sum(visit.target.in_catalog for visit in survey.visits),
+        sum(visit.star.target.in_catalog for visit in apogee.visits),
+    )
 
 
 def _write_visit(staging: Path, seed: int, visit: Visit, columns: photometry.Columns) -> dict[str, Any]:
