@@ -29,9 +29,7 @@ def there(request, tmp_path, cluster_settings) -> dict[str, str]:
     return {**cluster_settings, "ASTRA_DATABASE_URL": url, "MWM_ASTRA": str(tmp_path / "cluster")}
 
 
-def test_the_cluster_gives_the_rows_and_the_products_of_this_machine(
-    arrays, small, small_finished, there
-):
+def test_the_cluster_gives_the_rows_and_the_products_of_this_machine(arrays, small, small_finished, there):
     small.run("dagster", "job", "execute", "-j", "dr20", **there)
     assert_same_products(small_finished.summary, Path(there["MWM_ASTRA"], "0.8.1", "summary"))
     kind, _, file = there["ASTRA_DATABASE_URL"].partition(":///")
