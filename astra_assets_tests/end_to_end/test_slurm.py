@@ -22,10 +22,8 @@ pytestmark = pytest.mark.slurm
 @pytest.fixture(params=["sqlite", "postgresql"])
 def there(request, tmp_path, cluster_settings) -> dict[str, str]:
     """The environment for a run on the cluster into an empty database and a folder of products of its own."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/cluster.db"
-    else:
-        url = request.getfixturevalue("postgresql_url")
+    file = f"sqlite:///{tmp_path}/cluster.db"
+    url = file if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
     return {**cluster_settings, "ASTRA_DATABASE_URL": url, "MWM_ASTRA": str(tmp_path / "cluster")}
 
 
