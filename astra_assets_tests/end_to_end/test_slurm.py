@@ -67,7 +67,7 @@ def test_a_killed_run_leaves_no_process_that_watches(slurm, arrays, small, clust
     job = small.start("dagster", "job", "execute", "-j", "dr20", **cluster_settings)
     number = watched_array(slurm, arrays, small)
     os.kill(job.pid, signal.SIGKILL)
-    job.wait(30)
+    job.wait(60)
     deadline = time.monotonic() + 90
     while left := watchers(small):
         assert time.monotonic() < deadline, left
