@@ -162,7 +162,7 @@ class Cluster:
     def _end(self, pid_file: Path, number):
         process = psutil.Process(int(pid_file.read_text()))
         process.send_signal(number)
-        process.wait(15)
+        process.wait(60)
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def test_a_second_run_of_a_verb_waits_for_the_first(survey):
     def first() -> None:
         with survey.alone("migrate", said.append):
             entered.set()
-            leave.wait(10)
+            leave.wait(60)
 
     def second() -> None:
         with survey.alone("migrate", said.append):
@@ -78,13 +78,13 @@ def test_a_second_run_of_a_verb_waits_for_the_first(survey):
 
     one, two = threading.Thread(target=first), threading.Thread(target=second)
     one.start()
-    assert entered.wait(10)
+    assert entered.wait(60)
     two.start()
     two.join(0.3)
     assert said == ["waiting for another run of migrate to end"]
     leave.set()
-    one.join(10)
-    two.join(10)
+    one.join(60)
+    two.join(60)
     assert said[-1] == "second is in"
 
 

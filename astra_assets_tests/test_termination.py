@@ -164,8 +164,8 @@ def test_the_process_of_a_step_ends_after_that_of_its_run_was_killed(tmp_path):
     step = psutil.Process(int(pid_file.read_text()))
     assert step.is_running()
     run.kill()
-    run.wait(10)
-    step.wait(20)
+    run.wait(60)
+    step.wait(60)
 
 
 def test_a_step_in_the_process_of_the_run_is_not_watched():

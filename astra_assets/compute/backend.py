@@ -33,14 +33,17 @@ class Backend(Protocol):
         What `resources` asks for wins over everything else.
         """
 
-    def start(self, batch: Batch, tasks: Sequence[int]) -> str | None:
-        """Start these tasks, none of which runs; returns what the backend calls the job, None while it cannot tell.
+    def start(self, batch: Batch, tasks: Sequence[int]) -> None:
+        """Start these tasks, none of which runs.
 
         Called again for tasks that stopped: they go on after the parts that exist.
 
         Raises:
             BatchError: the backend does not accept the batch as it is asked for.
         """
+
+    def job(self, batch: Batch) -> str | None:
+        """What the backend calls what was started for a batch, whoever started it; None while it cannot tell."""
 
     def resume(self, batch: Batch) -> None:
         """A new run goes on with a batch: what ended an earlier run with an error is not an error any more.
@@ -58,4 +61,4 @@ class Backend(Protocol):
         """End all tasks of the batch; returns when none can write any more."""
 
     def abandon(self, batch_id: str, job: str | None) -> None:
-        """End what may still run for a batch whose folder is gone; `job` is what `start` returned for it last."""
+        """End what may still run for a batch whose folder is gone; `job` is what `job` told of it last."""

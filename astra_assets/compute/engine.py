@@ -139,15 +139,13 @@ class Engine:
             BatchError: they are not accepted as they are asked for; the message says what to change. A batch
                 that has not made anything yet is cancelled then.
         """
-        watch = Watch(self.backend_of(batch), batch)
+        watch = self._watch(batch)
         try:
             watch.backend.resume(batch)
-            job = watch.start_stopped()
+            watch.start_stopped()
         except BatchError:
             self._cancel_if_empty(watch)
             raise
-        if job is not None:
-            self._ledger.started(batch.batch_id, job)
 
     def collect(self, batch: Batch, progress: Callable[[Progress], object] | None = None) -> Account:
         """Wait until all tasks are done, write what they made into the database, and take the account.
@@ -159,7 +157,7 @@ class Engine:
             BatchError: a task cannot go on, or a part is not what it should be; the message says what to do.
         """
         pipeline, step = batch.declaration()
-        watch = Watch(self.backend_of(batch), batch, partial(self._ledger.started, batch.batch_id))
+        watch = self._watch(batch)
         try:
             watch.wait(progress or Sparingly(log.info))
             parts = self._checked_parts(batch, ResultShape(pipeline, step, batch.context()))
@@ -249,6 +247,9 @@ class Engine:
         """Cancel a batch that has made nothing: whoever has mended the cause of an error may want other settings."""
         if not watch.has_parts():
             self.cancel(watch.batch)
+
+    def _watch(self, batch: Batch) -> Watch:
+        return Watch(self.backend_of(batch), batch, partial(self._ledger.started, batch.batch_id))
 
     @property
     def _ledger(self) -> Ledger:

@@ -91,14 +91,13 @@ class Ledger:
             return False
         return True
 
-    def started(self, batch_id: str, job: str | None) -> None:
+    def started(self, batch_id: str, job: str) -> None:
         """Tasks of a batch were started; `job` is what the backend calls them."""
         table = table_of(ComputeBatch)
         mine = update(table).where(table.c.batch_id == batch_id, table.c.state == "active")
         with self.database.begin() as connection:
             connection.execute(mine.where(table.c.started.is_(None)).values(started=utcnow()))
-            if job is not None:
-                connection.execute(mine.values(job=job))
+            connection.execute(mine.values(job=job))
 
     def cancelled(self, batch_id: str) -> None:
         """A batch will not be collected."""

@@ -65,8 +65,8 @@ class LocalBackend:
         here = replace(step.slurm, nodes=1, procs=self.procs or min(cores(), MOST_PROCESSES))
         return resources.over(here)
 
-    def start(self, batch: Batch, tasks: Sequence[int]) -> str | None:
-        """Start a worker program for each of these tasks; returns their process ids."""
+    def start(self, batch: Batch, tasks: Sequence[int]) -> None:
+        """Start a worker program for each of these tasks."""
         for task in tasks:
             log_file = batch.log_file(task)
             log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,11 @@ class LocalBackend:
                     # Ctrl-C in a terminal is for this process alone; it tells the workers.
                     start_new_session=True,
                 )
-        return " ".join(str(self._workers[batch.batch_id, task].pid) for task in tasks) or None
+
+    def job(self, batch: Batch) -> str | None:
+        """Process ids of the workers that this process started; those of others were told by whoever started them."""
+        mine = [worker for (batch_id, _), worker in self._workers.items() if batch_id == batch.batch_id]
+        return " ".join(str(worker.pid) for worker in mine) or None
 
     def resume(self, batch: Batch) -> None:
         """Nothing to do: a task is broken only for the process that started its worker, until it detaches."""

@@ -28,16 +28,19 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Watch:
-    """One process that watches one batch; `started` is told what the backend calls a job that is started meanwhile."""
+    """One process that watches one batch; `started` is told what the backend calls its job, and what else it becomes."""
 
     backend: Backend
     batch: Batch
     started: Callable[[str], object] = lambda _: None
+    _told: str | None = field(default=None, init=False)
     _finished: dict[int, int] = field(default_factory=dict, init=False)
     _restarts: dict[int, int] = field(default_factory=dict, init=False)
 
-    def start_stopped(self, states: Mapping[int, TaskState] | None = None) -> str | None:
-        """Start the tasks that neither run nor are done; returns what the backend calls the job, None if there are none.
+    def start_stopped(self, states: Mapping[int, TaskState] | None = None) -> None:
+        """Start the tasks that neither run nor are done, and tell the job if it is another one than before.
+
+        It may be another one without a start: of a process that was killed while it submitted the job is only found later.
 
         Raises:
             BatchError: a task stopped too often without getting any further.
@@ -46,7 +49,12 @@ class Watch:
         stopped = [task for task, state in states.items() if state.phase is Phase.STOPPED]
         for task in stopped:
             self._count_start(task, states[task])
-        return self.backend.start(self.batch, stopped) if stopped else None
+        if stopped:
+            self.backend.start(self.batch, stopped)
+        job = self.backend.job(self.batch)
+        if job not in (None, self._told):
+            self.started(job)
+            self._told = job
 
     def wait(self, progress: Callable[[Progress], object]) -> None:
         """Return when all tasks are done; `progress` is called at every look.
@@ -72,9 +80,7 @@ class Watch:
                     )
             if all(state.phase is Phase.DONE for state in states.values()):
                 return
-            job = self.start_stopped(states)
-            if job is not None:
-                self.started(job)
+            self.start_stopped(states)
             time.sleep(pause)
             pause = min(pause * 1.5, self.backend.poll_seconds)
 

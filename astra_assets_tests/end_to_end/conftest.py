@@ -1,16 +1,21 @@
-"""Surveys that whole commands run on: a full demo that is run once, and small ones that tests may spoil."""
+"""Surveys that whole commands run on: two that are run once for all tests, and small ones that tests may spoil."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
+
+from astra_assets_tests.once import made_once
 
 PROJECT = Path(__file__).resolve().parents[2]
 OURS = ("ASTRA_", "DAGSTER_", "SAS_BASE_DIR", "MWM_ASTRA")
@@ -49,6 +54,12 @@ class Place:
         shutil.copy(PROJECT / "deploy" / "dagster.yaml", self.folder / "dagster" / "dagster.yaml")
         return self
 
+    def copy(self, folder: Path, part: str = ".") -> Place:
+        """Another deployment with a part of what is below the home of this one, without Dagster's records."""
+        place = Place(folder).prepare()
+        shutil.copytree(self.home / part, place.home / part)
+        return place
+
     def run(self, *command: str, rc: int | None = 0, **more: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             command,
@@ -80,29 +91,74 @@ class Place:
     def summary(self) -> Path:
         return self.home / "mwm" / "0.8.1" / "summary"
 
+    def batches(self) -> list[dict[str, object]]:
+        """The rows of `compute_batch`, in the order in which they were planned."""
+        with sqlite3.connect(self.home / "astra.db") as database:
+            database.row_factory = sqlite3.Row
+            found = [dict(row) for row in database.execute("select * from compute_batch order by planned")]
+        database.close()
+        return found
+
+
+def kill_all(process: subprocess.Popen[bytes]) -> None:
+    """kill -9 of a process and of everything that it started."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        for member in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+    process.wait(60)
+
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Place:
-    """The default demo after one run of the literal command, from nothing."""
-    place = Place(tmp_path_factory.mktemp("finished")).prepare()
-    place.run("dagster", "job", "execute", "-j", "dr20")
-    return place
+    """The default demo after one run of the literal command, from nothing; only read."""
+
+    def make(folder: Path) -> None:
+        Place(folder).prepare().run("dagster", "job", "execute", "-j", "dr20")
+
+    return Place(made_once(tmp_path_factory, "finished", make))
 
 
 @pytest.fixture(scope="session")
 def small_demo(tmp_path_factory) -> Place:
-    """A small demo survey, made but not run."""
-    place = Place(tmp_path_factory.mktemp("small")).prepare()
-    place.run("astra-assets", "demo", "--sources", "24", "--seed", "3")
-    return place
+    """A small demo survey that is ingested and not run; only read."""
+
+    def make(folder: Path) -> None:
+        place = Place(folder).prepare()
+        place.run("astra-assets", "demo", "--sources", "24", "--seed", "3")
+        place.run("astra-assets", "migrate")
+
+    return Place(made_once(tmp_path_factory, "small-demo", make))
+
+
+@pytest.fixture(scope="session")
+def small_finished(small_demo, tmp_path_factory) -> Place:
+    """The small demo after one undisturbed run, from nothing; only read."""
+
+    def make(folder: Path) -> None:
+        place = small_demo.copy(folder, "demo")
+        place.run("dagster", "job", "execute", "-j", "dr20")
+
+    return Place(made_once(tmp_path_factory, "small-finished", make))
 
 
 @pytest.fixture
 def small(small_demo, tmp_path) -> Place:
-    """A copy of the small demo, to be run and spoiled."""
-    place = Place(tmp_path / "place").prepare()
-    shutil.copytree(small_demo.home / "demo", place.home / "demo")
-    return place
+    """A copy of the small demo from before anything was run, to be run and spoiled."""
+    return small_demo.copy(tmp_path / "place", "demo")
+
+
+@pytest.fixture
+def ingested(small_demo, tmp_path) -> Place:
+    """A copy of the small demo after `astra-assets migrate`, to be run and spoiled."""
+    return small_demo.copy(tmp_path / "place")
+
+
+@pytest.fixture
+def released(small_finished, tmp_path) -> Place:
+    """A copy of the small demo with all products, to be changed; records of batches name folders of the original."""
+    return small_finished.copy(tmp_path / "place")
 
 
 @pytest.fixture
@@ -122,3 +178,12 @@ def arrays(slurm) -> Callable[[], dict[str, str]]:
 
     before = known()
     return lambda: {number: name for number, name in known().items() if number not in before}
+
+
+def watched_array(slurm, arrays, place) -> str:
+    """The id of the array of a command, once that watches it; nodes are drained, and so it waits."""
+    slurm.wait_until(arrays, 240, "the first array")
+    log = place.folder / "started.log"
+    slurm.wait_until(lambda: "tasks running, waiting: " in log.read_text(), 120, "a step that watches")
+    (number,) = arrays()
+    return number

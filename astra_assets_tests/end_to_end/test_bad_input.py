@@ -32,11 +32,12 @@ def other_names(hdus) -> None:
     hdus[1].columns["FLUX"].name = "FLOX"
 
 
-@pytest.fixture
-def spoiled(small):
-    """The demo with six bad spectra, each of another object, and what each must be called."""
+@pytest.fixture(scope="module")
+def spoiled(small_demo, tmp_path_factory):
+    """The demo with six bad spectra, each of another object, after a run; and what each must be called."""
+    place = small_demo.copy(tmp_path_factory.mktemp("spoiled"), "demo")
     by_object: dict[str, list] = {}
-    for path in spectra(small):
+    for path in spectra(place):
         by_object.setdefault(path.stem.split("-")[-1], []).append(path)
     chosen = [paths[0] for paths in by_object.values() if len(paths) > 1][:6]
     assert len(chosen) == 6
@@ -47,12 +48,12 @@ def spoiled(small):
     rewrite(chosen[4], no_numbers)
     rewrite(chosen[5], other_names)
     codes = ["missing_file", "unreadable_file", "unreadable_file", "no_flux", "no_flux", "missing_column"]
-    return small, dict(zip((path.name for path in chosen), codes, strict=True))
+    place.run("dagster", "job", "execute", "-j", "dr20")
+    return place, dict(zip((path.name for path in chosen), codes, strict=True))
 
 
 def test_each_bad_spectrum_has_its_reason_and_the_others_go_through(spoiled):
     place, expected = spoiled
-    place.run("dagster", "job", "execute", "-j", "dr20")
     with sqlite3.connect(place.home / "astra.db") as database:
         query = """
             select v.spec_file, o.code, o.message from compute_outcome o
@@ -70,9 +71,8 @@ def test_each_bad_spectrum_has_its_reason_and_the_others_go_through(spoiled):
         assert account["backlog"] == 0
 
 
-def test_a_spectrum_that_fails_is_tried_again_when_it_is_mended(spoiled):
+def test_why_tells_the_reasons_and_a_bad_visit_costs_no_object_that_has_a_good_one(spoiled):
     place, expected = spoiled
-    place.run("dagster", "job", "execute", "-j", "dr20")
     failed = {
         each["step"]: each["failed"]
         for each in json.loads(place.run("astra-assets", "status", "--json").stdout)

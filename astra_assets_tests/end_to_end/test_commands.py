@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -26,12 +27,16 @@ def shown_commands(page: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def spectrum(finished, tmp_path_factory) -> Path:
+def place(small_finished, tmp_path_factory):
+    """A demo with all products, on which the shown commands are typed one after the other."""
+    return small_finished.copy(tmp_path_factory.mktemp("shown"))
+
+
+@pytest.fixture(scope="module")
+def spectrum(place, tmp_path_factory) -> Path:
     """A folder with the files that examples name: spectra of a white dwarf."""
     folder = tmp_path_factory.mktemp("examples")
-    truth = json.loads(finished.run("astra-assets", "status", "--json").stdout)
-    assert truth
-    found = min((finished.home / "demo").rglob("spec-*.fits"))
+    found = min((place.home / "demo").rglob("spec-*.fits"))
     for name in ("spectrum.fits", "my-spectrum.fits"):
         shutil.copy(found, folder / name)
     from astra_assets.spectra.read import read_spec_full
@@ -42,34 +47,29 @@ def spectrum(finished, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        line
-        for page in (PROJECT / "README.md", PROJECT / "docs" / "run.md", PROJECT / "docs" / "operate.md")
-        for line in shown_commands(page)
-    ],
-)
-def test_a_shown_command_works(finished, spectrum, line):
+PAGES = (PROJECT / "README.md", PROJECT / "docs" / "run.md", PROJECT / "docs" / "operate.md")
+LINES = list(dict.fromkeys(line for page in PAGES for line in shown_commands(page)))
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_shown_command_works(place, spectrum, line):
     words = line.split()
-    place = "20260101-120000-abc"
-    if place in words:  # an example id stands for one that is there
-        words[words.index(place)] = max((finished.home / "batches" / "corv-visit").iterdir()).name
+    example = "20260101-120000-abc"
+    if example in words:  # it stands for one that is there
+        words[words.index(example)] = max((place.home / "batches" / "corv-visit").iterdir()).name
     if words[:2] == ["astra-assets", "why"] and words[2].isdigit():
-        words[2] = outcome(finished)
+        words[2] = outcome(place)
     if "..." in words or words[-1] in {"NAME", "PRODUCT..."}:
         pytest.fail(f"{line}: a command that is shown must be one that can be typed")
     cwd = spectrum if words[:2] == ["astra-assets", "try"] else PROJECT
     done = subprocess.run(
-        words, cwd=cwd, env=finished.environment, capture_output=True, text=True, timeout=600, check=False
+        words, cwd=cwd, env=place.environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
 def outcome(place) -> str:
     """Some spectrum_pk that has an outcome."""
-    import sqlite3
-
     with sqlite3.connect(place.home / "astra.db") as database:
         query = "select spectrum_pk from compute_outcome where spectrum_pk is not null limit 1"
         found = database.execute(query).fetchone()[0]
@@ -95,35 +95,33 @@ def test_make_help_lists_the_verbs():
         assert f"make {verb} " in done.stdout
 
 
-def test_a_dry_run_and_a_cancelled_batch_change_no_result(small):
-    small.run("astra-assets", "migrate")
-    planned = small.run("astra-assets", "plan", "mwm").stdout
+def test_a_dry_run_and_a_cancelled_batch_change_no_result(ingested):
+    planned = ingested.run("astra-assets", "plan", "mwm").stdout
     assert "inputs to look at" in planned
-    assert not (small.home / "batches").exists()
+    assert not (ingested.home / "batches").exists()
     program = (
         "from astra_assets.operations import Operations, find_pipeline; from astra_assets.settings import load_settings;"
         "survey = Operations(load_settings()); work = survey.work(survey.release()); pipeline = find_pipeline('mwm');"
         "print(work.engine.plan(pipeline, pipeline.steps[0]).batch_id)"
     )
-    batch = small.run(sys.executable, "-c", program).stdout.strip()
-    assert batch in small.run("astra-assets", "status", rc=1).stdout
-    assert "is cancelled" in small.run("astra-assets", "cancel", batch, "--yes").stdout
-    told = small.run("astra-assets", "cancel", batch, "--yes", rc=2).stderr
+    batch = ingested.run(sys.executable, "-c", program).stdout.strip()
+    assert batch in ingested.run("astra-assets", "status", rc=1).stdout
+    assert "is cancelled" in ingested.run("astra-assets", "cancel", batch, "--yes").stdout
+    told = ingested.run("astra-assets", "cancel", batch, "--yes", rc=2).stderr
     assert "is cancelled already; there is nothing to cancel" in told
-    assert "no batch 'nonsense'" in small.run("astra-assets", "cancel", "nonsense", "--yes", rc=2).stderr
-    assert "+ 0 backlog" in small.run("astra-assets", "run", "mwm").stdout
+    assert "no batch 'nonsense'" in ingested.run("astra-assets", "cancel", "nonsense", "--yes", rc=2).stderr
+    assert "+ 0 backlog" in ingested.run("astra-assets", "run", "mwm").stdout
 
 
-def test_a_limit_leaves_a_visible_backlog_and_the_next_run_does_the_rest(small):
-    small.run("astra-assets", "migrate")
-    first = small.run("astra-assets", "run", "mwm", "--limit", "5").stdout
+def test_a_limit_leaves_a_visible_backlog_and_the_next_run_does_the_rest(ingested):
+    first = ingested.run("astra-assets", "run", "mwm", "--limit", "5").stdout
     assert "5 results" in first
     assert re.search(r"\+ [1-9]\d* backlog", first)
-    small.run("astra-assets", "status", rc=1)
-    assert "+ 0 backlog" in small.run("astra-assets", "run", "mwm").stdout
+    ingested.run("astra-assets", "status", rc=1)
+    assert "+ 0 backlog" in ingested.run("astra-assets", "run", "mwm").stdout
 
 
-def test_the_pipeline_of_the_page_works_word_for_word(small, tmp_path):
+def test_the_pipeline_of_the_page_works_word_for_word(ingested, tmp_path):
     """docs/add-a-pipeline.md: the file as it stands there, in a copy of the package."""
     page = (PROJECT / "docs" / "add-a-pipeline.md").read_text()
     source = re.search(r"```python\n(.*?)```", page, re.DOTALL).group(1)
@@ -137,18 +135,17 @@ def test_the_pipeline_of_the_page_works_word_for_word(small, tmp_path):
 
     def run(*command: str) -> str:
         done = subprocess.run(
-            command, cwd=tmp_path, env=small.environment | {"PYTHONPATH": str(tmp_path)},
+            command, cwd=tmp_path, env=ingested.environment | {"PYTHONPATH": str(tmp_path)},
             capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
-    spectrum = str(min((small.home / "demo").rglob("spec-*.fits")))
+    spectrum = str(min((ingested.home / "demo").rglob("spec-*.fits")))
     assert json.loads(subprocess.run(
-        [*ours, "try", "rocket", spectrum, "--json"], cwd=tmp_path, env=small.environment | {"PYTHONPATH": str(tmp_path)},
+        [*ours, "try", "rocket", spectrum, "--json"], cwd=tmp_path, env=ingested.environment | {"PYTHONPATH": str(tmp_path)},
         capture_output=True, text=True, check=True,
     ).stdout)[0]["blueness"] > 0  # fmt: skip
-    run(*ours, "migrate")
     assert "10 results" in run(*ours, "run", "rocket", "--limit", "10")
     assert "astraAllVisitRocket-0.8.1.fits.gz" in run(*ours, "create", "astraAllVisitRocket")
     assert "blueness" in run(*ours, "datamodel", "rocket")

@@ -66,6 +66,12 @@ class Ui:
             "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }", run=run
         )["status"]
 
+    def messages(self, run: str) -> str:
+        """All that a run has said so far."""
+        query = """query ($run: ID!) { logsForRun(runId: $run) {
+            ... on EventConnection { events { ... on MessageEvent { message } } } } }"""
+        return "\n".join(event.get("message", "") for event in self.answer(query, run=run)["events"])
+
     def wait_for(self, run: str, wanted: str, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while (status := self.status(run)) != wanted:
@@ -129,13 +135,11 @@ def test_terminate_ends_the_array_and_a_restart_of_the_servers_does_not(
         again = ui.launch("dr20")
         slurm.wait_until(lambda: len(arrays()) == 2, 240, "an array for the rest")
         (second,) = arrays().keys() - {first}
-        time.sleep(5)
-        assert ui.status(again) == "STARTED"
+        ui.wait_for(again, "STARTED", 120)
     assert set(slurm.states(second)) == {"PENDING"}, "the servers are gone, the array is not"
     with servers(small, cluster_settings) as ui:
         run = ui.launch("dr20")
-        ui.wait_for(run, "STARTED", 120)
-        time.sleep(5)
+        slurm.wait_until(lambda: "attached to batch" in ui.messages(run), 240, "the run that attaches")
         slurm.resume(*NODES)
         ui.wait_for(run, "SUCCESS", 400)
     mine = [number for number, name in arrays().items() if name.startswith("astra-mwm-star-")]

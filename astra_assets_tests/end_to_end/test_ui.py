@@ -68,7 +68,7 @@ def read(browser, address: str, *expected: str) -> str:
     from selenium.common.exceptions import StaleElementReferenceException
 
     browser.get(address)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     text = ""
     while time.monotonic() < deadline:
         try:
@@ -103,7 +103,7 @@ def test_a_product_shows_where_it_is_its_checksum_and_a_picture(server, browser,
     row = "//tr[.//*[normalize-space(text())='picture']]"
     button = browser.find_element("xpath", f"{row}//*[contains(text(), 'Show Markdown')]")
     browser.execute_script("arguments[0].click()", button)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not (shown := browser.find_elements("xpath", "//img[starts-with(@src, 'data:image/png')]")):
         assert time.monotonic() < deadline, "the picture is not shown"
         time.sleep(0.2)

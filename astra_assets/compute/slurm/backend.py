@@ -85,8 +85,8 @@ class SlurmBackend:
             raise SlurmSpecError(f"{pipeline.key} {step.name}", found)
         return options
 
-    def start(self, batch: Batch, tasks: Sequence[int]) -> str | None:
-        """Submit these tasks, but for those that somebody else has submitted meanwhile; returns the ids of all jobs.
+    def start(self, batch: Batch, tasks: Sequence[int]) -> None:
+        """Submit these tasks, but for those that somebody else has submitted meanwhile.
 
         While the controller does not answer nothing is submitted, and `poll` leads to another try.
         """
@@ -97,7 +97,10 @@ class SlurmBackend:
                 Submitter(self.client, batch, book, self.rules.memory_cap_mb).submit(known, free)
             except (SlurmError, SlurmSpecError) as error:
                 raise BatchError(f"{batch.pipeline} {batch.step}, batch {batch.batch_id}: {error}") from error
-        return " ".join(job_ids(book.read())) or None
+
+    def job(self, batch: Batch) -> str | None:
+        """Ids of all jobs of the batch, as far as Slurm's answers are known."""
+        return " ".join(job_ids(Submissions(batch.directory).read())) or None
 
     def poll(self, batch: Batch) -> Mapping[int, TaskState]:
         """How every task is."""
@@ -159,7 +162,7 @@ class SlurmBackend:
                     }
                     if endings != submission.endings:
                         book.save(replace(submission, endings=endings))
-        jobs = " ".join(job_ids(book.read()))
+        jobs = self.job(batch)
         return (
             f"what was submitted ({f'job {jobs}' if jobs else 'nothing yet'}) goes on on the cluster; run the same again "
             f"to attach to it, or type astra-assets cancel {batch.batch_id}"

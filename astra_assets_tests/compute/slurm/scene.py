@@ -84,7 +84,7 @@ class Scene:
     def again(self):
         """Start what has stopped, as whoever watches does."""
         stopped = [task for task, state in self.states.items() if state.phase.value == "stopped"]
-        return self.backend.start(self.batch, stopped)
+        self.backend.start(self.batch, stopped)
 
     def set(self, task, state, job=None, **changes):
         """What Slurm says about a task of the latest job."""

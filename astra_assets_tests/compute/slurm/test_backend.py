@@ -110,7 +110,8 @@ def test_a_submission_that_was_lost_is_repeated_only_after_it_was_looked_for_lon
     scene.begin()
     assert scene.look() == ["unknown", "unknown"]
     assert scene.look() == ["unknown", "unknown"]
-    assert scene.again() is None
+    scene.again()
+    assert scene.backend.job(scene.batch) is None
     assert scene.look() == ["stopped", "stopped"]
     scene.again()
     assert [job.name[-2:] for job in scene.slurm.submitted] == ["-2"]
@@ -138,6 +139,40 @@ def test_a_step_that_is_killed_while_it_submits_finds_its_job(scene):
     backend = scene.another()
     assert scene.look(backend=backend) == ["waiting", "waiting"]
     assert scene.written == [written]
+
+
+class KilledError(BaseException):
+    """As kill -9: nothing that is left to do is done."""
+
+
+def test_a_job_that_was_submitted_by_a_killed_process_is_recorded_by_the_next_run(scene, monkeypatch):
+    def killed(*_args):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        # Slurm has accepted the array; neither its id nor the start are written down
+        patch.setattr(Submissions, "save", killed)
+        with pytest.raises(KilledError):
+            scene.begin()
+    assert len(scene.slurm.submitted) == 1
+    assert scene.bench.rows(ComputeBatch, "job", "started") == [(None, None)]
+    again = scene.bench.make(scene.another())
+    batch = again.plan(FLUX, VISIT)
+    again.start(batch)
+    ((job, started),) = scene.bench.rows(ComputeBatch, "job", "started")
+    assert (job, started is None) == (scene.job.job_id, False)
+    scene.finish(0, 1)
+    assert again.collect(batch).results == 6
+    assert len(scene.slurm.submitted) == 1
+
+
+def test_a_job_whose_answer_was_lost_is_recorded_when_it_is_found(scene):
+    scene.slurm.lose_answers = 1
+    scene.begin()
+    assert scene.bench.rows(ComputeBatch, "job") == [(None,)]
+    scene.slurm.run = lambda _job, task: do(scene.batch, task) or 0
+    assert scene.engine.collect(scene.batch).results == 6
+    assert scene.bench.rows(ComputeBatch, "job") == [(scene.job.job_id,)]
 
 
 def test_while_the_controller_is_away_nothing_is_submitted_and_then_at_once(scene):
@@ -187,7 +222,8 @@ def test_a_task_that_ended_early_is_submitted_again_alone(scene, state):
     scene.again()
     assert (scene.job.options["array"], scene.job.name[-2:]) == ("1", "-2")
     assert scene.look() == ["waiting", "waiting"]
-    assert scene.again() is not None
+    scene.again()
+    assert scene.backend.job(scene.batch) == " ".join(job.job_id for job in scene.slurm.submitted)
     assert len(scene.slurm.submitted) == 2
     scene.set(0, SlurmState.COMPLETED, job=scene.slurm.submitted[0].job_id)
     do(scene.batch, 0)

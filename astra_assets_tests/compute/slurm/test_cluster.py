@@ -127,7 +127,7 @@ def test_a_request_that_no_node_can_meet_is_recognised_by_its_reason(slurm, clie
         assert task.state is SlurmState.PENDING
         return impossible(task.reason)
 
-    found = slurm.wait_until(reason, 15, "a reason")
+    found = slurm.wait_until(reason, 60, "a reason")
     assert option in found.options
 
 

@@ -78,7 +78,7 @@ def test_a_lost_answer_is_neither_a_failure_nor_a_success(programs, fault):
     began = time.monotonic()
     with pytest.raises(SubmissionUnclearError):
         CommandLineClient(timeout_seconds=0.5).submit(SCRIPT)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
 
 
 def test_a_controller_that_is_not_reached_has_accepted_nothing(programs):

@@ -83,7 +83,7 @@ def test_two_runs_at_once_share_one_array(slurm, real):
 
 def test_a_killed_slurmd_leaves_two_living_copies_of_which_one_counts(slurm, real):
     batch = real.begin(400, Resources(nodes=1, procs=1, mem="4000"))
-    slurm.wait_until(lambda: keys_in_parts(batch), 30)
+    slurm.wait_until(lambda: keys_in_parts(batch))
     old = supervisors(batch)[0]
     node = read_status(batch.task_folder(0)).node
     # the process of the task lives on, as when a node has lost its network
@@ -92,7 +92,7 @@ def test_a_killed_slurmd_leaves_two_living_copies_of_which_one_counts(slurm, rea
     slurm.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=gone")
     account = real.collecting(batch)
     slurm.wait_until(lambda: supervisors(batch).get(0) not in (None, old), 60, "a second copy")
-    slurm.wait_until(lambda: not old.is_running(), 30, "the end of the first copy")
+    slurm.wait_until(lambda: not old.is_running(), 60, "the end of the first copy")
     real.switch("slow", on=False)
     real.finished(account.result(90))
     one_array(slurm, batch)
@@ -102,7 +102,7 @@ def test_a_killed_slurmd_leaves_two_living_copies_of_which_one_counts(slurm, rea
 
 def test_a_controller_that_is_away_for_half_a_minute_is_waited_for(slurm, real):
     batch = real.begin(12, Resources(nodes=3, procs=1, mem="4000", throttle=1))
-    slurm.wait_until(lambda: keys_in_parts(batch), 30)
+    slurm.wait_until(lambda: keys_in_parts(batch))
     slurm.stop_controller()
     account = real.collecting(batch)
     time.sleep(30)
@@ -127,7 +127,7 @@ def test_a_task_out_of_memory_has_its_rest_done_with_twice_as_much(slurm, real):
 
 def test_the_end_of_the_wall_time_continues_with_the_rest(slurm, real):
     batch = real.begin(600, SMALL)
-    slurm.wait_until(lambda: len(supervisors(batch)) == 2 and keys_in_parts(batch), 30)
+    slurm.wait_until(lambda: len(supervisors(batch)) == 2 and keys_in_parts(batch))
     (job,) = jobs(batch)
     account = real.collecting(batch)
     # Slurm looks at wall times twice a minute: one task is over then, the other is told that it soon is
@@ -156,14 +156,14 @@ def test_a_request_that_no_node_can_meet_is_cancelled_with_what_to_change(slurm,
         BatchError, match=r"would wait for ever: PartitionTimeLimit(?s:.)*change time or partition"
     ):
         real.engine.collect(batch)
-    slurm.wait_until(lambda: set(slurm.states(jobs(batch)[0])) <= {"CANCELLED"}, 10)
+    slurm.wait_until(lambda: set(slurm.states(jobs(batch)[0])) <= {"CANCELLED"})
     assert real.rows(ComputeBatch, "state") == [("cancelled",)]
     real.finished(real.engine.run(FLUX, VISIT, resources=SMALL))
 
 
 def test_scancel_from_outside_ends_the_step_and_the_next_run_goes_on(slurm, real):
     batch = real.begin(60)
-    slurm.wait_until(lambda: keys_in_parts(batch), 30)
+    slurm.wait_until(lambda: keys_in_parts(batch))
     (job,) = jobs(batch)
     account = real.collecting(batch)
     slurm.run("scancel", job)
@@ -183,7 +183,7 @@ def test_scancel_from_outside_ends_the_step_and_the_next_run_goes_on(slurm, real
 
 def test_a_worker_killed_with_9_is_followed_by_another_one(slurm, real):
     batch = real.begin(40)
-    slurm.wait_until(lambda: keys_in_parts(batch), 30)
+    slurm.wait_until(lambda: keys_in_parts(batch))
     account = real.collecting(batch)
     supervisors(batch)[0].kill()
     real.finished(account.result(90))
@@ -194,7 +194,7 @@ def test_a_worker_killed_with_9_is_followed_by_another_one(slurm, real):
 
 def test_a_task_that_runs_twice_at_once_is_collected_once(slurm, real):
     batch = real.begin(60, Resources(nodes=1, procs=1, mem="4000"))
-    slurm.wait_until(lambda: keys_in_parts(batch), 30)
+    slurm.wait_until(lambda: keys_in_parts(batch))
     program = [
         sys.executable,
         "-m",
@@ -207,7 +207,7 @@ def test_a_task_that_runs_twice_at_once_is_collected_once(slurm, real):
     variables = os.environ | {"SLURM_RESTART_COUNT": "1", "SLURM_ARRAY_JOB_ID": jobs(batch)[0]}
     other = subprocess.Popen(program, cwd=PROJECT, env=variables, stderr=subprocess.PIPE, text=True)
     account = real.collecting(batch)
-    slurm.wait_until(lambda: read_json(batch.task_folder(0) / "claim.json")["pid"] == other.pid, 30)
+    slurm.wait_until(lambda: read_json(batch.task_folder(0) / "claim.json")["pid"] == other.pid)
     real.switch("slow", on=False)
     real.finished(account.result(90))
     other.communicate(timeout=60)
@@ -251,7 +251,7 @@ def with_wrapper(monkeypatch, folder, end):
 
 def test_a_requeue_by_hand_goes_on_after_the_parts_that_exist(slurm, real):
     batch = real.begin(60, Resources(nodes=1, procs=1, mem="4000"))
-    slurm.wait_until(lambda: keys_in_parts(batch), 30)
+    slurm.wait_until(lambda: keys_in_parts(batch))
     account = real.collecting(batch)
     done = set(keys_in_parts(batch))
     slurm.run("scontrol", "requeue", f"{jobs(batch)[0]}_0")
@@ -275,7 +275,7 @@ def test_a_spectrum_that_kills_its_process_is_isolated(slurm, real):
 
 def test_cancel_ends_the_array_at_once(slurm, real):
     batch = real.begin(100)
-    slurm.wait_until(lambda: keys_in_parts(batch), 30)
+    slurm.wait_until(lambda: keys_in_parts(batch))
     real.engine.cancel(batch)
     assert set(slurm.states(jobs(batch)[0])) == {"CANCELLED"}
     assert supervisors(batch) == {}

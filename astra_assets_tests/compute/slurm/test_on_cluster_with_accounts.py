@@ -36,7 +36,7 @@ def test_a_worker_that_the_kernel_kills_for_its_memory_gets_twice_as_much(slurm,
 
 def test_scancel_from_outside_is_reported_with_who_did_it(slurm, real):
     batch = real.begin(60)
-    slurm.wait_until(lambda: keys_in_parts(batch), 30)
+    slurm.wait_until(lambda: keys_in_parts(batch))
     (job,) = jobs(batch)
     account = real.collecting(batch)
     slurm.run("scancel", job)

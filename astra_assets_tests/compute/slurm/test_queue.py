@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import json
 import logging
 import threading
 import time
@@ -153,10 +154,13 @@ def test_many_at_once_ask_once(fake, tmp_path):
 
 
 def test_time_is_that_of_the_file_system(fake, tmp_path):
-    queue = SharedQueue(fake, tmp_path / "slurm", 0.2)
+    queue = SharedQueue(fake, tmp_path / "slurm", 3600.0)
     queue.look()
-    time.sleep(0.1)
-    assert 0.05 < queue.look().age < 0.2
-    time.sleep(0.15)
-    assert queue.look().age < 0.1
+    time.sleep(0.05)
+    assert queue.look().age >= 0.04
+    file = tmp_path / "slurm" / "queue.json"
+    kept = json.loads(file.read_text())
+    assert abs(kept["asked"] - file.stat().st_mtime) < 60
+    file.write_text(json.dumps(kept | {"asked": kept["asked"] - 3600}))
+    assert queue.look().age < 3600
     assert fake.calls["queue"] == 2
