@@ -6,10 +6,11 @@ itself (`tables`), other frames or grids (`resample`), writing (`mwm`).
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -78,12 +79,7 @@ def read_mwm_star(path: Path | str, telescope: str, row: Mapping[str, Any] | Non
     Raises `SpectrumError` missing_file, unreadable_file, missing_column, no_flux or wrong_row.
     """
     path = Path(path)
-    if telescope not in MWM_HDUS:
-        expected = ", ".join(MWM_HDUS)
-        raise SpectrumError(
-            "wrong_row", f"{path}: no BOSS coadd for telescope {telescope!r}, expected one of {expected}"
-        )
-    table = read_table(path, MWM_HDUS[telescope])
+    table = read_table(path, hdu_of(path, telescope))
     if len(table) != 1:
         raise SpectrumError("wrong_row", f"{path}: {len(table)} BOSS coadds for {telescope}, expected 1")
     expected_pk = None if row is None else row.get("spectrum_pk")
@@ -159,11 +155,21 @@ def load(model: type[Base], row: Mapping[str, Any], roots: Roots) -> Spectrum:
     files, visits in apStar files from those (rest frame). Raises `SpectrumError`; its message names the file
     and the row.
     """
+    with with_row(model, row):
+        return READERS[model](row, roots)
+
+
+@contextlib.contextmanager
+def with_row(model: type[Base], row: Mapping[str, Any]) -> Iterator[None]:
+    """Whatever is wrong with a row or its file becomes a `SpectrumError` whose message names the row.
+
+    Raises TypeError for a model whose spectra are in no file that we know.
+    """
     if model not in READERS:
         expected = ", ".join(each.__name__ for each in READERS)
         raise TypeError(f"no reader for {model.__name__}, expected one of {expected}")
     try:
-        return READERS[model](row, roots)
+        yield
     except KeyError as error:
         code: Code = "wrong_row"
         message = f"the row has no {error}, which its path is made of"
@@ -171,29 +177,66 @@ def load(model: type[Base], row: Mapping[str, Any], roots: Roots) -> Spectrum:
         code, message = "outside_root", str(error)
     except SpectrumError as error:
         code, message = error.code, error.message
+    else:
+        return
     raise SpectrumError(code, f"{message} ({table_of(model).name}, spectrum_pk {row.get('spectrum_pk')})")
 
 
-def _load_boss_visit(row: Mapping[str, Any], roots: Roots) -> Spectrum:
+def hdu_of(path: Path, telescope: str) -> int:
+    """The HDU of an mwmStar or mwmVisit file with the BOSS rows of a telescope. Raises `SpectrumError` wrong_row."""
+    if telescope not in MWM_HDUS:
+        expected = ", ".join(MWM_HDUS)
+        raise SpectrumError(
+            "wrong_row", f"{path}: no BOSS coadd for telescope {telescope!r}, expected one of {expected}"
+        )
+    return MWM_HDUS[telescope]
+
+
+def _boss_visit_file(row: Mapping[str, Any], roots: Roots) -> Path:
     relative = spec_full_path(**{name: row[name] for name in SPEC_FULL_COLUMNS})
-    return read_spec_full(inside(roots.sas_base_dir, relative), row)
+    return inside(roots.sas_base_dir, relative)
+
+
+def _boss_coadd_file(row: Mapping[str, Any], roots: Roots) -> Path:
+    return inside(roots.mwm_astra, mwm_path("star", row["v_astra"], row["sdss_id"]))
+
+
+def _apogee_visit_file(row: Mapping[str, Any], roots: Roots) -> Path:
+    return inside(roots.sas_base_dir, ap_visit_path(row))
+
+
+def _ap_star_file(row: Mapping[str, Any], roots: Roots) -> Path:
+    return inside(roots.sas_base_dir, ap_star_path(row))
+
+
+FILES: Mapping[type[Base], Callable[[Mapping[str, Any], Roots], Path]] = {
+    BossVisitSpectrum: _boss_visit_file,
+    BossCombinedSpectrum: _boss_coadd_file,
+    ApogeeVisitSpectrum: _apogee_visit_file,
+    ApogeeCoaddedSpectrumInApStar: _ap_star_file,
+    ApogeeVisitSpectrumInApStar: _ap_star_file,
+}
+"""The file of a row, by the table of the row; raises PathLeavesRoot, or KeyError for what the row lacks."""
+
+
+def _load_boss_visit(row: Mapping[str, Any], roots: Roots) -> Spectrum:
+    return read_spec_full(_boss_visit_file(row, roots), row)
 
 
 def _load_boss_coadd(row: Mapping[str, Any], roots: Roots) -> Spectrum:
-    relative = mwm_path("star", row["v_astra"], row["sdss_id"])
-    return read_mwm_star(inside(roots.mwm_astra, relative), row["telescope"], row)
+    return read_mwm_star(_boss_coadd_file(row, roots), row["telescope"], row)
 
 
 def _load_apogee_visit(row: Mapping[str, Any], roots: Roots) -> Spectrum:
-    return read_ap_visit(inside(roots.sas_base_dir, ap_visit_path(row)), row)
+    return read_ap_visit(_apogee_visit_file(row, roots), row)
 
 
 def _load_apogee_coadd(row: Mapping[str, Any], roots: Roots) -> Spectrum:
-    return read_ap_star(inside(roots.sas_base_dir, ap_star_path(row)), row)
+    return read_ap_star(_ap_star_file(row, roots), row)
 
 
 def _load_visit_in_ap_star(row: Mapping[str, Any], roots: Roots) -> Spectrum:
-    return read_ap_star(inside(roots.sas_base_dir, ap_star_path(row)), row, visit=ap_visit_name(row))
+    return read_ap_star(_ap_star_file(row, roots), row, visit=ap_visit_name(row))
 
 
 READERS: Mapping[type[Base], Callable[[Mapping[str, Any], Roots], Spectrum]] = {
