@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError
 from astra_assets.models.errors import ExpectedError
 from astra_assets.models.placement import OWN_SCHEMA
 from astra_assets.profile import SlurmProfile
+from astra_assets.programs import ProgramSettings
 
 Compute = Literal["local", "slurm"]
 """Where pipelines run: on this machine, or on a cluster."""
@@ -70,6 +71,9 @@ class Settings(BaseSettings):
     slurm: Annotated[SlurmProfile, NoDecode] = Field(
         default=SlurmProfile(),
         description="what the site asks of its cluster: the table [slurm] of astra.toml",
+    )
+    programs: Annotated[dict[str, ProgramSettings], NoDecode] = Field(
+        default={}, description="programs of other people: the table [programs] of astra.toml"
     )
     release: str = Field(default="main", description="release whose v_astra this deployment serves")
     procs: int | None = Field(
@@ -230,6 +234,8 @@ def load_settings(**overrides: Any) -> Settings:
 
 def problem_name(problem: Mapping[str, Any]) -> str:
     """Name of the variable that a person would set to mend the problem."""
+    if problem["loc"][:1] == ("programs",):
+        return f"{'.'.join(map(str, problem['loc'][1:])) or 'the table'} in [programs] of astra.toml"
     if problem["loc"][:1] == ("slurm",):
         *tables, name = map(str, problem["loc"])
         return f"{name} in [{'.'.join(tables)}] of astra.toml" if tables else "[slurm] of astra.toml"

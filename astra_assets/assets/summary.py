@@ -13,7 +13,14 @@ from pydantic import Field
 from astra_assets.assets.ingest import BOSS_VISITS, SOURCE
 from astra_assets.assets.metadata import OWNERS, column_schema, product_metadata
 from astra_assets.assets.pipelines import MWM_KEYS, step_keys
-from astra_assets.checks import account_check, check_specs, content_checks, drift_check, failed_check
+from astra_assets.checks import (
+    account_check,
+    check_specs,
+    content_checks,
+    drift_check,
+    failed_check,
+    left_out_checks,
+)
 from astra_assets.declared import DeclaredProduct
 from astra_assets.executors import HEAVY
 from astra_assets.products.findings import VerificationError
@@ -68,12 +75,19 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(declared.columns())},
         check_specs=check_specs(declared, key),
         op_tags=HEAVY,
+        output_required=False,  # left out where it would have no rows, since the program that makes them is not here
     )
     def product(
         context: dg.AssetExecutionContext, config: ProductOptions, survey: Survey
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
         with plainly():
             operations, release = survey.of_run(context.run)
+            reason = operations.left_out(declared, release)
+            if reason is not None:
+                context.log.info(reason)
+                context.log_event(dg.AssetObservation(key, metadata={"left out": reason}))
+                yield from left_out_checks(declared, key, reason)
+                return
             products = operations.products
             try:
                 report = products.create(

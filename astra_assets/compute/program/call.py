@@ -80,11 +80,17 @@ class Call:
         """Path of the program on this machine; None where it is not here."""
         return shutil.which(self.program)
 
-    def absent(self) -> str:
-        """A sentence about a program that is not here."""
+    def absent(self, pipeline: Pipeline, step: Step) -> str | None:
+        """Why the program cannot be run on this machine and what to do, in sentences; None where it can."""
+        if self.found() is not None:
+            return None
+        assert step.program is not None
         if os.sep in self.program:
-            return f"{self.program} is not there or cannot be executed"
-        return f"{self.program} is not on the search path ({os.environ.get('PATH', '')})"
+            why = f"{self.program} is not there or cannot be executed"
+        else:
+            why = f"{self.program} is not on the search path ({os.environ.get('PATH', '')})"
+        advice = "Correct its name in [programs] of astra.toml." if self.named else step.program.install
+        return f"{pipeline.name} is done by a program of other people, and {why}. {advice}"
 
     def arguments(self, values: Mapping[str, str], sdss_ids: Iterable[int] = ()) -> list[str]:
         """Program and arguments with the placeholders filled in; `{sdss_ids}` becomes an argument for each of them."""

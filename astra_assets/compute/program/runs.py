@@ -63,11 +63,9 @@ class ProgramRun(TaskRun):
             ClaimLostError: another process runs the task now; the program has ended.
             ShortOfMemoryError: it was killed for its memory, and the task can have more.
         """
-        if self.call.found() is None:
-            raise BrokenTaskError(
-                f"{self.shape.pipeline.name} {self.step.name} is done by a program of other people: {self.call.absent()}. "
-                f"{self.program.install}"
-            )
+        absent = self.call.absent(self.shape.pipeline, self.step)
+        if absent is not None:
+            raise BrokenTaskError(absent)
         command = self.call.arguments(self.placeholders() | values, sdss_ids)
         log.info("%s: %s", folder, _shown(command))
         self.output = Output(sys.stderr.buffer, self.program.progress)

@@ -146,7 +146,8 @@ def test_a_program_that_is_not_here_breaks_the_step_with_what_to_do(bench):
     bench.visits([0] * 2)
     engine = bench.make(type(bench.does("well").backend)())
     with pytest.raises(
-        BatchError, match=r"sample-flux is not on the search path \(.*\)\. Ask its authors for sample-flux\."
+        BatchError,
+        match=r"and sample-flux is not on the search path \(.*\)\. Ask its authors for sample-flux\.",
     ):
         engine.run(PROGRAM, STEP)
 
