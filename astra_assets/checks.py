@@ -7,7 +7,7 @@ pipeline. Does not belong here: the verification itself (`products.verify`, `pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -38,14 +38,34 @@ def check_specs(declared: DeclaredProduct, key: dg.AssetKey) -> list[dg.AssetChe
 
     What moved since the version before is only a warning.
     """
+    told = _descriptions(declared)
+    return [
+        dg.AssetCheckSpec(name, asset=key, blocking=True, description=text) for name, text in told.items()
+    ]
+
+
+def _descriptions(declared: DeclaredProduct) -> dict[str, str]:
+    """What is looked at, by the name of the check."""
     told = CONTENT | {
         DRIFT: "Rows, medians, missing values and flags against the version before; only warns."
     }
     if declared.steps():
         told[ACCOUNT] = "Inputs = results + failed + skipped, and no backlog: the product may be released."
-    return [
-        dg.AssetCheckSpec(name, asset=key, blocking=True, description=text) for name, text in told.items()
-    ]
+    return told
+
+
+def left_out_checks(
+    declared: DeclaredProduct, key: dg.AssetKey, reason: str
+) -> Iterator[dg.AssetCheckResult]:
+    """The checks of a product that is not written on purpose: there is nothing that could be wrong."""
+    for name in _descriptions(declared):
+        yield dg.AssetCheckResult(
+            check_name=name,
+            asset_key=key,
+            passed=True,
+            description=f"nothing to look at: {reason}",
+            metadata={"written": False},
+        )
 
 
 def content_checks(report: CreateReport, key: dg.AssetKey) -> list[dg.AssetCheckResult]:

@@ -229,6 +229,24 @@ def explain_pipeline(database: Database, name: str) -> list[Finding]:
     return found
 
 
+def unfinished_batches(database: Database, name: str) -> list[Finding]:
+    """What the last batch of each step of a pipeline ended with, where it was not collected: no single input is to blame."""
+    batch = ComputeBatch.c
+    query = select(ComputeBatch.__table__).where(batch.pipeline == name).order_by(batch.planned)
+    with database.connect() as connection:
+        last = {row["step"]: row for row in connection.execute(query).mappings()}
+    found = []
+    for step, row in last.items():
+        tasks = Path(row["directory"]).glob("tasks/*")
+        statuses = [read_status(folder) for folder in sorted(tasks)] if row["state"] != "collected" else []
+        messages = dict.fromkeys(each.message for each in statuses if each is not None and each.message)
+        if messages:
+            facts = {"state": row["state"], "message": "\n".join(messages), "directory": row["directory"]}
+            advice = f"astra-assets why {row['batch_id']} shows the log"
+            found.append(Finding(f"{name} {step}: batch {row['batch_id']}", facts, advice))
+    return found
+
+
 def explain(
     database: Database, what: str, pipeline_names: Sequence[str], client: SlurmClient | None = None
 ) -> list[Finding]:
@@ -236,5 +254,5 @@ def explain(
     if what.isdigit():
         return explain_input(database, int(what))
     if what in pipeline_names:
-        return explain_pipeline(database, what)
+        return [*unfinished_batches(database, what), *explain_pipeline(database, what)]
     return explain_batch(database, what, client)

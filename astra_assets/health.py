@@ -51,6 +51,7 @@ def examine(settings: Settings, database: Database) -> Iterator[Examined]:
     yield from examine_database(database)
     yield from examine_archive(settings)
     yield from examine_dagster()
+    yield from examine_programs(settings)
     yield from examine_cluster(settings)
 
 
@@ -159,6 +160,33 @@ def examine_dagster() -> Iterator[Examined]:
         )
     else:
         yield Examined(0, f"DAGSTER_HOME: {home}")
+
+
+def examine_programs(settings: Settings) -> Iterator[Examined]:
+    """Are the programs of other people on this machine? One that is not is no problem: its steps are left out."""
+    from astra_assets.pipelines import PIPELINES
+    from astra_assets.programs import unknown_programs, why_absent
+
+    site = {name: each.said for name, each in settings.programs.items()}
+    for text in unknown_programs(site, PIPELINES):
+        yield Examined(2, text)
+    told: dict[str, list[str]] = {}
+    here: list[str] = []
+    for pipeline in PIPELINES:
+        for step in pipeline.steps:
+            reason = why_absent(pipeline, step, site, database=settings.database)
+            name = f"{pipeline.key}/{step.name}"
+            if reason is not None:
+                told.setdefault(reason, []).append(name)
+            elif step.program is not None:
+                here.append(name)
+    if here:
+        yield Examined(0, f"programs of other people: here for {', '.join(here)}")
+    for reason, names in told.items():
+        elsewhere = (
+            "; on this machine, nodes of the cluster may have it" if settings.compute == "slurm" else ""
+        )
+        yield Examined(1, f"left out, {', '.join(names)}: {reason}{elsewhere}")
 
 
 def examine_cluster(settings: Settings) -> Iterator[Examined]:

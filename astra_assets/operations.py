@@ -36,6 +36,7 @@ from astra_assets.settings import Compute, Settings
 from astra_assets.spectra.base import Roots
 
 if TYPE_CHECKING:
+    from astra_assets.declared import DeclaredProduct
     from astra_assets.demo.survey import DemoSurvey
     from astra_assets.ingest.migrate import MigrateReport
     from astra_assets.listing import Listed
@@ -271,6 +272,22 @@ class Operations:
     def products(self) -> Publishing:
         """What can be done with products."""
         return Publishing(self.settings, lambda: self.database, self.alone, lambda: self.need_tables(Source))
+
+    def left_out(self, declared: DeclaredProduct, release: Release) -> str | None:
+        """Why a product is not written: the programs that make its rows are not here, and there are none; else None.
+
+        Rows that there are, as in the tables of another Astra, are written, whoever can make more.
+        """
+        from astra_assets.products.rows import has_any_row
+
+        survey, steps = self.database.look(), declared.steps()
+        if declared.pipeline is None or not (survey.has(ComputeBatch) and survey.has(ComputeOutcome)):
+            return None
+        work = self.work(release)
+        reasons = [work.unavailable(pipeline, step) for pipeline, step in steps]
+        if None in reasons or has_any_row(self.database, declared.product, survey, v_astra=release.v_astra):
+            return None
+        return f"{declared.name} is left out, since it would have no rows: {reasons[0]}" if reasons else None
 
     def need_complete(self, release: Release) -> None:
         """Raise OperationError where inputs of a step have no result and no reason yet, or are lost."""

@@ -237,9 +237,10 @@ def problem_name(problem: Mapping[str, Any]) -> str:
     """What a person would change to mend the problem: a variable, or a key of a table in a file."""
     file = config_file() or "astra.toml"
     parts = [str(part) for part in problem["loc"]]
-    if parts[:1] in (["slurm"], ["releases"]):
-        # The first two parts are the table of a release; of a table of [slurm] all but the last.
-        depth = 2 if parts[0] == "releases" else max(len(parts) - 1, 1)
+    depths = {"slurm": max(len(parts) - 1, 1), "releases": 2, "programs": 1}
+    if parts and parts[0] in depths:
+        # So many parts are the name of the table: of a release two, of a table of [slurm] all but the last.
+        depth = depths[parts[0]]
         table, key = f"[{'.'.join(parts[:depth])}] of {file}", ".".join(parts[depth:])
         return f"{key} in {table}" if key else table
     name = ".".join(parts) or "settings"

@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from astra_assets.models.placement import OWN_SCHEMA
 from astra_assets.own_releases import ReleaseSettings, SettingsError, unusable
 from astra_assets.profile import SlurmProfile
+from astra_assets.programs import ProgramSettings
 
 __all__ = ["Compute", "Settings", "SettingsError", "load_settings"]
 
@@ -66,6 +67,9 @@ class Settings(ReleaseSettings):
     slurm: Annotated[SlurmProfile, NoDecode] = Field(
         default=SlurmProfile(),
         description="what the site asks of its cluster: the table [slurm] of astra.toml",
+    )
+    programs: Annotated[dict[str, ProgramSettings], NoDecode] = Field(
+        default={}, description="programs of other people: the table [programs] of astra.toml"
     )
     procs: int | None = Field(
         default=None, ge=1, description="worker processes of a local batch; all cores by default"

@@ -53,6 +53,12 @@ def spectrum_step(pipeline: Pipeline) -> Step:
     Raises:
         NothingToTryError: there is none.
     """
+    programs = [step.program.command[0] for step in pipeline.steps if step.program is not None]
+    if programs:
+        raise NothingToTryError(
+            f"{pipeline.name} is done by a program of other people ({programs[-1]}), which works on tables of inputs: there "
+            "is nothing to try on single files"
+        )
     steps = [step for step in pipeline.steps if not step.is_filter and step.level != "source"]
     if not steps:
         raise NothingToTryError(

@@ -25,6 +25,7 @@ from astra_assets.compute import (
     Sparingly,
 )
 from astra_assets.compute.batch import BrokenBatchError, read_batch
+from astra_assets.compute.program.call import Site, call_of
 from astra_assets.compute.slurm.backend import SlurmBackend
 from astra_assets.compute.slurm.client import SlurmError
 from astra_assets.compute.slurm.command_line import CommandLineClient
@@ -38,7 +39,8 @@ from astra_assets.models.errors import ExpectedError
 from astra_assets.models.version import major_minor
 from astra_assets.pipelines import PIPELINES, chosen
 from astra_assets.pipelines.base import Pipeline, Step
-from astra_assets.pipelines.options import Resources
+from astra_assets.pipelines.options import AS_DECLARED, Resources
+from astra_assets.programs import unknown_programs, why_absent
 from astra_assets.settings import SettingsError
 from astra_assets.standing import LastBatch, Preview, Standing
 
@@ -136,8 +138,10 @@ class Work:
     def engine(self) -> Engine:
         """The engine for the release's version: new batches run where they are to, others go on where they were begun."""
         settings = self.settings
-        unknown = list(settings.slurm.unknown_steps(PIPELINES))
-        if unknown and self.compute == "slurm":
+        unknown = list(unknown_programs(self.programs, PIPELINES))
+        if self.compute == "slurm":
+            unknown += settings.slurm.unknown_steps(PIPELINES)
+        if unknown:
             raise SettingsError("These settings cannot be used:\n  " + "\n  ".join(unknown))
         here = local_backend(settings.procs)
         backend, other = (self._slurm, here) if self.compute == "slurm" else (here, self._slurm)
@@ -149,7 +153,13 @@ class Work:
             backend=backend,
             others=(other,),
             max_attempts=settings.max_attempts,
+            programs=self.programs,
         )
+
+    @cached_property
+    def programs(self) -> Site:
+        """What the site says about programs of other people."""
+        return {name: each.said for name, each in self.settings.programs.items()}
 
     @cached_property
     def slurm_client(self) -> CommandLineClient:
@@ -175,10 +185,17 @@ class Work:
             yield from ((pipeline, step) for step in pipeline.steps)
 
     def unavailable(self, pipeline: Pipeline, step: Step) -> str | None:
-        """Why a step cannot run here, as a sentence; None where it can."""
-        if step.program is None:
-            return None
-        return f"{pipeline.name} is done by a program of other people ({step.program.command[0]}), which this version cannot run"
+        """Why a step cannot run here, as a sentence; None where it can.
+
+        What set-up lines put on the search path of a node, and what is only there, cannot be seen from here: on a cluster
+        a program is taken for installed where the site names it or has such lines for the step.
+        """
+        prepared = False
+        if step.program is not None and self.compute == "slurm":
+            call = call_of(pipeline, step, self.programs)
+            options = self.settings.slurm.options(pipeline, step, AS_DECLARED)
+            prepared = bool(options.setup) or (call is not None and call.named)
+        return why_absent(pipeline, step, self.programs, prepared=prepared, database=self.settings.database)
 
     def submit(
         self, pipeline: Pipeline, step: Step, restriction: Restriction, resources: Resources, say: Say

@@ -13,7 +13,14 @@ from pydantic import Field
 from astra_assets.assets.ingest import APOGEE_COADDS, APOGEE_VISITS, BOSS_VISITS, SOURCE, table_key
 from astra_assets.assets.metadata import OWNERS, column_schema, product_metadata
 from astra_assets.assets.pipelines import result_keys
-from astra_assets.checks import account_check, check_specs, content_checks, drift_check, failed_check
+from astra_assets.checks import (
+    account_check,
+    check_specs,
+    content_checks,
+    drift_check,
+    failed_check,
+    left_out_checks,
+)
 from astra_assets.declared import DeclaredProduct
 from astra_assets.executors import HEAVY
 from astra_assets.models.boss import BossCombinedSpectrum
@@ -68,12 +75,20 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(declared.columns())},
         check_specs=check_specs(declared, dg.AssetKey(declared.name)),
         op_tags=HEAVY,
+        output_required=False,  # left out where it would have no rows, since the program that makes them is not here
     )
     def product(
         context: dg.AssetExecutionContext, config: ProductOptions, survey: Survey
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
+        key = context.asset_key
         with plainly():
             operations, release = survey.of_run(context.run)
+            reason = operations.left_out(declared, release)
+            if reason is not None:
+                context.log.info(reason)
+                context.log_event(dg.AssetObservation(key, metadata={"left out": reason}))
+                yield from left_out_checks(declared, key, reason)
+                return
             products = operations.products
             try:
                 report = products.create(
@@ -87,9 +102,8 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
                     say=context.log.info,
                 )
             except VerificationError as error:
-                yield failed_check(error, context.asset_key)
+                yield failed_check(error, key)
                 raise
-            key = context.asset_key
             checks = [*content_checks(report, key), drift_check(report, key)]
             if declared.steps():
                 checks.append(_account(operations.work(release), declared, context.run.run_config, key))

@@ -100,7 +100,8 @@ def create(
     """Write summary products, e.g. mwmTargets astraAllStarSnowWhite; `all` for every one.
 
     Beside each come Parquet files, a sample and a page about its columns. What was made from the same inputs is left
-    alone. The first product that cannot be written ends the command; those before it are done.
+    alone. One without rows whose pipeline cannot run here is left out, with the reason. The first product that cannot be
+    written ends the command; those before it are done.
     """
     survey = operations()
     chosen = survey.release(release)
@@ -110,6 +111,10 @@ def create(
         else [survey.products.declared(n).name for n in names]
     )
     for name in wanted:
+        reason = survey.left_out(survey.products.declared(name), chosen)
+        if reason is not None:
+            say(reason)
+            continue
         report = survey.products.create(
             name,
             chosen,

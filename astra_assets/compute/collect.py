@@ -77,6 +77,12 @@ class Collected:
     skipped: int
 
 
+def no_parts(batch: Batch, shape: ResultShape) -> Parts:
+    """What the manifest of a batch says about its inputs, none of which is in a part yet."""
+    manifest = pq.read_table(batch.manifest, columns=[shape.key_name, ATTEMPTS, EARLIER])
+    return Parts(*(manifest[name].to_numpy() for name in (shape.key_name, ATTEMPTS, EARLIER)))
+
+
 def check_parts(batch: Batch, shape: ResultShape) -> Parts:
     """Read the keys of all parts and compare them with the manifest.
 
@@ -87,9 +93,7 @@ def check_parts(batch: Batch, shape: ResultShape) -> Parts:
         PartError: a part cannot be read, has other columns than its batch, or an input that is not in the
             manifest or in another part of its kind already.
     """
-    manifest = pq.read_table(batch.manifest, columns=[shape.key_name, ATTEMPTS, EARLIER])
-    columns = (manifest[name].to_numpy() for name in (shape.key_name, ATTEMPTS, EARLIER))
-    parts = Parts(*columns)
+    parts = no_parts(batch, shape)
     schemas = {RESULTS: shape.schema, FAILURES: failure_schema(shape.key_name)}
     for kind, schema in schemas.items():
         of_kind = np.zeros(len(parts.keys), dtype=bool)
@@ -145,6 +149,20 @@ class Collector:
         self.database, self.batch, self.inputs = database, batch, inputs
         self.shape = ResultShape(inputs.pipeline, inputs.step, batch.context())
         self.now = utcnow()
+
+    def checked_parts(self) -> Parts:
+        """The parts of the batch, in which every input is.
+
+        Raises:
+            BatchError: a part is not what it should be, or inputs are in none.
+        """
+        batch, parts = self.batch, check_parts(self.batch, self.shape)
+        if not parts.seen.all():
+            raise BatchError(
+                f"{batch.directory}: {int((~parts.seen).sum())} of {batch.n_inputs} inputs are in no part although all tasks "
+                f"are done. Cancel the batch (astra-assets cancel {batch.batch_id}) and run the step again."
+            )
+        return parts
 
     def collect(self, parts: Parts) -> Collected | None:
         """Write everything in one transaction; None if the batch was collected before."""

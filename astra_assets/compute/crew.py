@@ -19,6 +19,7 @@ from typing import Any
 
 from astra_assets.compute.child import Broken, Finished, Ready, serve
 from astra_assets.compute.files import read_json
+from astra_assets.compute.program.call import SETTING
 
 PRELOAD = (
     "threadpoolctl",
@@ -55,12 +56,15 @@ class Member:
 def start_server(directory: Path) -> None:
     """Start the process that worker processes are forked from; it imports the pipeline meanwhile.
 
-    Nothing happens where `batch.json` cannot be read: who reads it in earnest says what is wrong with it.
+    Nothing happens where `batch.json` cannot be read: who reads it in earnest says what is wrong with it. Where a program
+    does the work there are no worker processes.
     """
     content = read_json(directory / "batch.json") or {}
     if content.get("import_path"):
         paths = (str(content["import_path"]), os.environ.get("PYTHONPATH", ""))
         os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    if SETTING in content.get("settings", {}):
+        return
     module = str(content.get("reference", "")).partition(":")[0]
     multiprocessing.set_forkserver_preload(["astra_assets.compute.child", *PRELOAD, *filter(None, [module])])
     forkserver.ensure_running()

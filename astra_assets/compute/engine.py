@@ -28,11 +28,11 @@ from astra_assets.compute.batch import (
     cut,
     new_batch_id,
 )
-from astra_assets.compute.collect import Collector, Parts, check_parts
 from astra_assets.compute.inputs import Selection, StepInputs
 from astra_assets.compute.ledger import Ledger
 from astra_assets.compute.plan import NothingToDo, Planner
-from astra_assets.compute.rows import ResultShape
+from astra_assets.compute.program.call import SETTING, Site, call_of
+from astra_assets.compute.program.written import collector_of
 from astra_assets.compute.states import Progress, Sparingly
 from astra_assets.compute.watch import Watch
 from astra_assets.models.base import utcnow
@@ -58,6 +58,7 @@ class Engine:
         max_attempts: failures after which an input is left alone.
         limits: sizes and intervals.
         pipelines: where the pipelines are looked up that others name in `after`, before the registered ones.
+        programs: what the site says about programs of other people.
     """
 
     database: Database
@@ -69,6 +70,7 @@ class Engine:
     limits: Limits = field(default_factory=Limits)
     pipelines: tuple[Pipeline, ...] = ()
     others: tuple[Backend, ...] = ()
+    programs: Site = field(default_factory=dict)
 
     def run(
         self,
@@ -104,7 +106,7 @@ class Engine:
         """
         active = self.active(pipeline, step)
         if active is not None:
-            return self._attached(active, resources)
+            return self._attached(active, self._program(pipeline, step), resources)
         selection = Selection(sdss_ids, limit, retry_failed, force)
         options = self.backend.options(pipeline, step, resources)
         folders.clear_leftovers(self.paths.step_folder(pipeline, step))
@@ -158,9 +160,10 @@ class Engine:
         """
         pipeline, step = batch.declaration()
         watch = self._watch(batch)
+        collector = collector_of(batch)(self.database, batch, self.inputs(pipeline, step))
         try:
             watch.wait(progress or Sparingly(log.info))
-            parts = self._checked_parts(batch, ResultShape(pipeline, step, batch.context()))
+            parts = collector.checked_parts()
         except BaseException as error:
             kept = watch.backend.detach(batch)
             if not isinstance(error, Exception):
@@ -168,7 +171,7 @@ class Engine:
             elif isinstance(error, BatchError):
                 self._cancel_if_empty(watch)
             raise
-        collected = Collector(self.database, batch, self.inputs(pipeline, step)).collect(parts)
+        collected = collector.collect(parts)
         if collected is None:
             log.info("batch %s is not active any more: it was collected or cancelled before", batch.batch_id)
         return self.account(pipeline, step)
@@ -227,8 +230,8 @@ class Engine:
         after = tuple(self._pipeline(name).table for name in pipeline.after)
         return StepInputs(pipeline, step, major_minor(self.v_astra), self.max_attempts, after)
 
-    def _attached(self, batch: Batch, resources: Resources) -> Batch:
-        """The active batch. What is asked of a cluster anew holds for tasks that are started from now on."""
+    def _attached(self, batch: Batch, program: Mapping[str, str], resources: Resources) -> Batch:
+        """The active batch. What is asked of a cluster, and how a program is called, holds for tasks that are started now."""
         label = f"{batch.pipeline} {batch.step}: going on with batch {batch.batch_id}"
         where = (
             "" if batch.backend == self.backend.name else f", on {batch.backend}, for which it was planned"
@@ -236,10 +239,13 @@ class Engine:
         log.info("%s%s", label, where)
         # Into how many tasks it is cut and with how many processes each runs is fixed with the batch.
         asked = replace(resources, nodes=None, procs=None).over(batch.slurm)
-        if asked == batch.slurm:
+        settings = batch.settings | dict(program)
+        if asked == batch.slurm and settings == batch.settings:
             return batch
-        log.info("%s: %s; for tasks that are started from now on", label, asked)
-        changed = replace(batch, slurm=asked)
+        new = [str(asked)] if asked != batch.slurm else []
+        new += [f"program {text}" for name, text in program.items() if batch.settings.get(name) != text]
+        log.info("%s: %s; for tasks that are started from now on", label, ", ".join(new))
+        changed = replace(batch, slurm=asked, settings=settings)
         changed.write()
         return changed
 
@@ -287,7 +293,7 @@ class Engine:
             procs=options.procs,
             slurm=options,
             roots=self.paths.roots,
-            settings=dict(self.settings),
+            settings=dict(self.settings) | self._program(pipeline, step),
             limits=self.limits,
         )
 
@@ -301,14 +307,10 @@ class Engine:
             draft.judged,
         )
 
-    def _checked_parts(self, batch: Batch, shape: ResultShape) -> Parts:
-        parts = check_parts(batch, shape)
-        if not parts.seen.all():
-            raise BatchError(
-                f"{batch.directory}: {int((~parts.seen).sum())} of {batch.n_inputs} inputs are in no part although all tasks "
-                f"are done. Cancel the batch (astra-assets cancel {batch.batch_id}) and run the step again."
-            )
-        return parts
+    def _program(self, pipeline: Pipeline, step: Step) -> dict[str, str]:
+        """The setting of a batch that says how its program is called; none for functions."""
+        call = call_of(pipeline, step, self.programs)
+        return {} if call is None else {SETTING: call.as_text()}
 
 
 def _import_path(reference: str) -> str:

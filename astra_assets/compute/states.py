@@ -65,6 +65,7 @@ class TaskStatus:
         phase: value of `Phase`, as the worker sees itself.
         inputs: rows of the manifest that belong to the task.
         done: inputs with a result, written to parts; `failed` and `skipped` likewise.
+        told: further inputs that a program says it has done; nothing is recorded of them yet.
         host: name of the machine, `pid` of the process that supervises the task, `token` of its claim.
         started: seconds since 1970 at which this process began, `heartbeat` when it last wrote, `ended` when it
             ended in order (0 before), all by the clock of its machine.
@@ -96,6 +97,7 @@ class TaskStatus:
     runs: int = 1
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
+    told: int = 0
 
     @property
     def finished(self) -> int:
@@ -129,7 +131,7 @@ class Progress:
     Attributes:
         label: pipeline and step.
         inputs: inputs of the batch, of which `done` have a result, `failed` failed and `skipped` were
-            skipped.
+            skipped; `told` are further ones that a program says it has done.
         running: tasks that run, of `tasks`.
         rate: inputs per second since watching began; None while it cannot be told.
         waiting: why tasks wait, as most of them say; empty where none waits or that is not known.
@@ -144,11 +146,12 @@ class Progress:
     tasks: int
     rate: float | None = None
     waiting: str = ""
+    told: int = 0
 
     @property
     def finished(self) -> int:
-        """Inputs that need no more work."""
-        return self.done + self.failed + self.skipped
+        """Inputs that need no more work, as far as is known."""
+        return self.done + self.failed + self.skipped + self.told
 
     @property
     def seconds_left(self) -> float | None:
@@ -179,7 +182,7 @@ class Meter:
     def read(self, statuses: Iterable[TaskStatus | None], running: int, waiting: str = "") -> Progress:
         """Progress according to these statuses."""
         known = [status for status in statuses if status is not None]
-        finished = sum(status.finished for status in known)
+        finished = sum(status.finished + status.told for status in known)
         if self.finished_then is None:
             self.finished_then = finished
         elapsed = time.monotonic() - self.began
@@ -194,6 +197,7 @@ class Meter:
             tasks=self.tasks,
             rate=gained / elapsed if gained > 0 and elapsed > 0 else None,
             waiting=waiting,
+            told=sum(status.told for status in known),
         )
 
 

@@ -1,39 +1,31 @@
-"""Running one task of a batch: hand out its inputs, write parts, beat the heart, stop in order, go on after a kill.
+"""Running one task of a batch by worker processes: hand out its inputs, write parts, go on after a kill.
 
-The supervisor alone writes the files of its task. Worker processes are in `crew` and `child`, files in
-`parts`, claims in `claims`.
+Tasks that a program does are in `program`. What every run of a task has in common is in `task`; worker processes are in
+`crew` and `child`, files in `parts`.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
-import os
-import signal
-import socket
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from astra_assets.compute import claims
 from astra_assets.compute.batch import Batch, read_batch
-from astra_assets.compute.child import Broken, Finished, Ready, peak_memory
+from astra_assets.compute.child import Broken, Finished, Ready
 from astra_assets.compute.conditions import Conditions
 from astra_assets.compute.crew import Crew, Died, Member
 from astra_assets.compute.in_hand import InHand
-from astra_assets.compute.memory import LOOK_SECONDS, MemoryWatch
-from astra_assets.compute.parts import FAILURES, RESULTS, TaskParts, described, manifest_rows
-from astra_assets.compute.states import Cause, Phase, TaskStatus, read_status
+from astra_assets.compute.parts import FAILURES, RESULTS, manifest_rows
+from astra_assets.compute.program.call import call_of_batch
+from astra_assets.compute.states import Cause, Phase
+from astra_assets.compute.task import WAIT, BrokenTaskError, Ended, ShortOfMemoryError, TaskRun
 
 WORKER_DIED = "WorkerDied"
 """Code of an input that several worker processes died of."""
-
-WAIT = 0.25
-"""Longest time in seconds between two looks at signals, clock and parent."""
 
 FIRST_FLUSH = 2.0
 """Seconds after which the first part is written; the time doubles from part to part up to the limit of the batch."""
@@ -42,26 +34,6 @@ LOGGED_FAILURES = 20
 """Failures of each code whose messages go to the log; all of them are in the parts."""
 
 log = logging.getLogger(__name__)
-
-
-class _ClaimLostError(Exception):
-    """Another process runs this task now."""
-
-
-class _BrokenError(Exception):
-    """The pipeline cannot be set up in the worker processes."""
-
-
-class _ShortOfMemoryError(Exception):
-    """A worker process was killed for its memory, and the task can have more."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a run of a task ended; `cause` tells why it stopped, where something is to follow from it."""
-
-    phase: Phase
-    cause: Cause = Cause.OTHER
 
 
 def run_task(directory: Path, task: int, conditions: Conditions) -> Ended:
@@ -74,76 +46,35 @@ def run_task(directory: Path, task: int, conditions: Conditions) -> Ended:
     except claims.TaskTakenError as error:
         log.warning("%s; this one ends", error)
         return Ended(Phase.STOPPED)
-    return Supervisor(batch, task, claim, conditions).run()
+    call = call_of_batch(batch.settings)
+    if call is None:
+        return Supervisor(batch, task, claim, conditions).run()
+    # Not needed by all other tasks, and neither are the readers of tables that come with them.
+    from astra_assets.compute.program.astra import AstraRun
+    from astra_assets.compute.program.task import FilesRun
+
+    kind = AstraRun if call.protocol == "astra" else FilesRun
+    return kind(batch, task, claim, conditions, call).run()
 
 
-class Supervisor:
+class Supervisor(TaskRun):
     """One run of one task."""
 
     def __init__(self, batch: Batch, task: int, claim: claims.Claim, conditions: Conditions) -> None:
-        self.batch, self.claim, self.conditions = batch, claim, conditions
-        self.first, self.last = batch.tasks[task]
-        self.folder = batch.task_folder(task)
-        schema, self.key_name = described(batch.manifest)
-        self.parts = TaskParts(self.folder, self.key_name, schema)
+        super().__init__(batch, task, claim, conditions)
         self.in_hand = InHand(self.folder, spare=conditions.spare)
         self.crew = Crew(batch.directory, batch.procs)
-        self.memory = MemoryWatch(conditions.memory_mb)
-        self.began = self.looked = time.monotonic()
-        self.earlier = read_status(self.folder) or TaskStatus("", 0, runs=0)
-        self.status = TaskStatus(
-            Phase.RUNNING.value,
-            inputs=self.last - self.first,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            token=claim.token,
-            started=time.time(),
-            job=conditions.job,
-            node=conditions.node,
-            runs=self.earlier.runs + 1,
-        )
-        self.stop_reason, self.cause = "", Cause.OTHER
         self.results: list[dict[str, Any]] = []
         self.failures: list[dict[str, Any]] = []
         self.late: deque[dict[str, Any]] = deque()
         self.set_up_seconds, self.made = 0.0, 0
         self.failed_set_ups = 0
         self.logged: Counter[str] = Counter()
-        self.flushed = self.beaten = time.monotonic()
+        self.flushed = time.monotonic()
         self.flush_pause = min(FIRST_FLUSH, batch.limits.flush_seconds)
 
-    def run(self) -> Ended:
-        """Work until the last input, a request to stop, or the loss of the claim."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-            signal.signal(number, self._on_signal)
-        try:
-            self.parts.look()
-            self._beat()
-            phase = self._work()
-        except _BrokenError as error:
-            phase = Phase.BROKEN
-            self.status.message = str(error)
-            log.error("%s", error)  # noqa: TRY400 - the traceback that counts is in the message
-        except _ClaimLostError:
-            log.warning("another process runs this task now; this one ends without writing anything more")
-            return Ended(Phase.STOPPED)
-        except _ShortOfMemoryError as error:
-            phase, self.cause, self.stop_reason = Phase.STOPPED, Cause.MEMORY, str(error)
-            log.warning("%s", error)
-        finally:
-            self.crew.dismiss()
-            # What was in hand when memory ran short is done last and alone by the process that follows.
-            if self.cause is not Cause.MEMORY and self.claim.holds():
-                self.in_hand.clear()
-        if self.claim.holds():
-            self.status.phase = phase.value
-            self.status.message = self.status.message or self.stop_reason
-            self.status.ended = time.time()
-            self._write_status()
-        log.info("%s: %s%s", phase.value, self._counts(), f", {self.stop_reason}" if self.stop_reason else "")
-        return Ended(phase, self.cause)
-
-    def _work(self) -> Phase:
+    def work(self) -> Phase:
+        """Hand out the inputs of the task to the crew until all are done."""
         rows = self._rows()
         upcoming = next(rows, None)
         while not self.stop_reason:
@@ -152,9 +83,25 @@ class Supervisor:
                 break
             for member, answer in self.crew.answers(WAIT):
                 self._take(member, answer)
-            self._tick()
+            self._flush_in_time()
+            self.tick()
         self._flush()
         return Phase.STOPPED if self.stop_reason else Phase.DONE
+
+    def wind_up(self) -> None:
+        """End the crew."""
+        self.crew.dismiss()
+        # What was in hand when memory ran short is done last and alone by the process that follows.
+        if self.cause is not Cause.MEMORY and self.claim.holds():
+            self.in_hand.clear()
+
+    def processes(self) -> Iterable[int]:
+        """The crew."""
+        return self.crew.pids
+
+    def used(self) -> tuple[float, float]:
+        """What the crew has used."""
+        return sum(self.crew.memory.values()), sum(self.crew.cpu.values())
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         """Rows that are to be done now; those that a process died of before are put aside, or given up."""
@@ -195,7 +142,7 @@ class Supervisor:
         if isinstance(answer, Ready):
             self.set_up_seconds += answer.seconds
         elif isinstance(answer, Broken):
-            raise _BrokenError(f"the pipeline {self.batch.pipeline} cannot be set up:\n{answer.message}")
+            raise BrokenTaskError(f"the pipeline {self.batch.pipeline} cannot be set up:\n{answer.message}")
         elif isinstance(answer, Died):
             self._on_death(member, answer)
         else:
@@ -222,14 +169,14 @@ class Supervisor:
         self.status.died += 1
         if died.killed and self.conditions.more_memory and self.memory.killed():
             self._flush()
-            raise _ShortOfMemoryError(
+            raise ShortOfMemoryError(
                 f"a worker process was killed for its memory; the task used {self.memory.most_mb:.0f} MB before"
             )
         self.in_hand.put(member.slot, 0)
         if member.row is None:
             self.failed_set_ups += 1
             if self.failed_set_ups >= self.batch.limits.deaths:
-                raise _BrokenError(f"worker processes die before they take up an input ({died.reason})")
+                raise BrokenTaskError(f"worker processes die before they take up an input ({died.reason})")
             return
         key = int(member.row[self.key_name])
         log.warning("a worker process died (%s) with %s %d in hand", died.reason, self.key_name, key)
@@ -245,34 +192,18 @@ class Supervisor:
         message = f"{deaths} worker processes died ({reason}) while they had this input in hand"
         self._record(row, Finished(None, "failed", WORKER_DIED, message))
 
-    def _tick(self) -> None:
-        now = time.monotonic()
+    def _flush_in_time(self) -> None:
         limits = self.batch.limits
-        parent = self.conditions.parent
-        if parent is not None and os.getppid() != parent:
-            self.stop_reason = f"process {parent}, which started this one, is gone"
-        if self.memory.limit_mb is not None and now - self.looked >= LOOK_SECONDS:
-            self.looked = now
-            self.memory.look([os.getpid(), *self.crew.pids])
         full = len(self.results) + len(self.failures) >= limits.flush_rows
-        if full or now - self.flushed >= self.flush_pause:
+        if full or time.monotonic() - self.flushed >= self.flush_pause:
             self._flush()
             self.flush_pause = min(2 * self.flush_pause, limits.flush_seconds)
-        if now - self.beaten >= limits.heartbeat_seconds:
-            self._beat()
-
-    def _beat(self) -> None:
-        if not self.claim.holds():
-            raise _ClaimLostError
-        self.beaten = time.monotonic()
-        self._write_status()
 
     def _flush(self) -> None:
         self.flushed = time.monotonic()
         if not self.results and not self.failures:
             return
-        if not self.claim.holds():
-            raise _ClaimLostError
+        self.need_claim()
         overhead = self.set_up_seconds / self.made if self.made else 0.0
         for row in self.results:
             if "t_overhead" in row:
@@ -281,30 +212,3 @@ class Supervisor:
         self.parts.write(RESULTS, self.results)
         self.parts.write(FAILURES, self.failures)
         self.results, self.failures = [], []
-
-    def _write_status(self) -> None:
-        counts = self.parts.counts
-        self.status.done, self.status.failed, self.status.skipped = (
-            counts["done"],
-            counts["failed"],
-            counts["skipped"],
-        )
-        self.status.peak_memory = round(
-            max(
-                peak_memory() + sum(self.crew.memory.values()), self.memory.most_mb, self.earlier.peak_memory
-            ),
-            1,
-        )
-        wall, cpu = time.monotonic() - self.began, time.process_time() + sum(self.crew.cpu.values())
-        self.status.wall_seconds = round(self.earlier.wall_seconds + wall, 3)
-        self.status.cpu_seconds = round(self.earlier.cpu_seconds + cpu, 3)
-        self.status.write(self.folder)
-
-    def _counts(self) -> str:
-        return ", ".join(itertools.starmap("{1} {0}".format, self.parts.counts.items()))
-
-    def _on_signal(self, number: int, _: FrameType | None) -> None:
-        if number == signal.SIGUSR1:
-            self.stop_reason, self.cause = self.stop_reason or "the time limit is near", Cause.TIME
-        else:
-            self.stop_reason = self.stop_reason or f"stopped by {signal.Signals(number).name}"

@@ -94,8 +94,9 @@ class ExternalProgram:
 
     Attributes:
         command: program and arguments. `{manifest}`, `{results}`, `{folder}`, `{procs}` and `{v_astra}` in an
-            argument are filled in; the first item is looked up on the search path, or as a site's
-            `[programs]` in `astra.toml` names it.
+            argument are filled in, and with the protocol `astra` an argument `{sdss_ids}` becomes one for each
+            object; the first item is looked up on the search path, or as a site's `[programs]` in `astra.toml`
+            names it.
         manifest: format of the table of inputs that the program is given.
         results: format of the table that it writes, with `spectrum_pk` and columns of the result table.
         columns: further columns of the manifest that the program wants.
@@ -103,6 +104,10 @@ class ExternalProgram:
             goes on.
         protocol: `files`, or `astra` for Astra's own command line, which writes the database itself.
         install: what a person does to get the program, as a sentence.
+        silence_seconds: how long it may neither print nor write anything before it counts as hanging; 0 for
+            ever.
+        inputs: at most so many inputs are given to one start of it: what is lost when it dies without having
+            written anything that can be read, against the time that it takes to start.
     """
 
     command: tuple[str, ...]
@@ -112,12 +117,18 @@ class ExternalProgram:
     progress: str | None = None
     protocol: Literal["files", "astra"] = "files"
     install: str = ""
+    silence_seconds: float = 7200.0
+    inputs: int = 20_000
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "command", tuple(self.command))
         object.__setattr__(self, "columns", tuple(self.columns))
         if not self.command:
             raise PipelineDeclarationError("an external program needs a command: name the program")
+        if self.progress is not None and "done" not in re.compile(self.progress).groupindex:
+            raise PipelineDeclarationError(
+                f"{self.command[0]}: progress {self.progress!r} needs a group of the name `done`, (?P<done>...)"
+            )
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ itself (`tables`), other frames or grids (`resample`), writing (`mwm`).
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -79,12 +79,7 @@ def read_mwm_star(path: Path | str, telescope: str, row: Mapping[str, Any] | Non
     Raises `SpectrumError` missing_file, unreadable_file, missing_column, no_flux or wrong_row.
     """
     path = Path(path)
-    if telescope not in MWM_HDUS:
-        expected = ", ".join(MWM_HDUS)
-        raise SpectrumError(
-            "wrong_row", f"{path}: no BOSS coadd for telescope {telescope!r}, expected one of {expected}"
-        )
-    table = read_table(path, MWM_HDUS[telescope])
+    table = read_table(path, hdu_of(path, telescope))
     if len(table) != 1:
         raise SpectrumError("wrong_row", f"{path}: {len(table)} BOSS coadds for {telescope}, expected 1")
     expected_pk = None if row is None else row.get("spectrum_pk")
@@ -160,10 +155,7 @@ def load(model: type[Base], row: Mapping[str, Any], roots: Roots) -> Spectrum:
     files, visits in apStar files from those (rest frame). Raises `SpectrumError`; its message names the file
     and the row.
     """
-    if model not in READERS:
-        expected = ", ".join(each.__name__ for each in READERS)
-        raise TypeError(f"no reader for {model.__name__}, expected one of {expected}")
-    with _of_row(model, row):
+    with with_row(model, row):
         return READERS[model](row, roots)
 
 
@@ -172,13 +164,19 @@ def load_ap_star(model: type[Base], row: Mapping[str, Any], roots: Roots) -> ApS
 
     Raises `SpectrumError` as `load` does, but for what is wrong with single spectra.
     """
-    with _of_row(model, row):
-        return open_ap_star(inside(roots.sas_base_dir, ap_star_path(row)))
+    with with_row(model, row):
+        return open_ap_star(_ap_star_file(row, roots))
 
 
-@contextmanager
-def _of_row(model: type[Base], row: Mapping[str, Any]) -> Iterator[None]:
-    """Errors of the block become `SpectrumError` and name the row."""
+@contextlib.contextmanager
+def with_row(model: type[Base], row: Mapping[str, Any]) -> Iterator[None]:
+    """Whatever is wrong with a row or its file becomes a `SpectrumError` whose message names the row.
+
+    Raises TypeError for a model whose spectra are in no file that we know.
+    """
+    if model not in READERS:
+        expected = ", ".join(each.__name__ for each in READERS)
+        raise TypeError(f"no reader for {model.__name__}, expected one of {expected}")
     try:
         yield
     except KeyError as error:
@@ -193,26 +191,61 @@ def _of_row(model: type[Base], row: Mapping[str, Any]) -> Iterator[None]:
     raise SpectrumError(code, f"{message} ({table_of(model).name}, spectrum_pk {row.get('spectrum_pk')})")
 
 
-def _load_boss_visit(row: Mapping[str, Any], roots: Roots) -> Spectrum:
+def hdu_of(path: Path, telescope: str) -> int:
+    """The HDU of an mwmStar or mwmVisit file with the BOSS rows of a telescope. Raises `SpectrumError` wrong_row."""
+    if telescope not in MWM_HDUS:
+        expected = ", ".join(MWM_HDUS)
+        raise SpectrumError(
+            "wrong_row", f"{path}: no BOSS coadd for telescope {telescope!r}, expected one of {expected}"
+        )
+    return MWM_HDUS[telescope]
+
+
+def _boss_visit_file(row: Mapping[str, Any], roots: Roots) -> Path:
     relative = spec_full_path(**{name: row[name] for name in SPEC_FULL_COLUMNS})
-    return read_spec_full(inside(roots.sas_base_dir, relative), row)
+    return inside(roots.sas_base_dir, relative)
+
+
+def _boss_coadd_file(row: Mapping[str, Any], roots: Roots) -> Path:
+    return inside(roots.mwm_astra, mwm_path("star", row["v_astra"], row["sdss_id"]))
+
+
+def _apogee_visit_file(row: Mapping[str, Any], roots: Roots) -> Path:
+    return inside(roots.sas_base_dir, ap_visit_path(row))
+
+
+def _ap_star_file(row: Mapping[str, Any], roots: Roots) -> Path:
+    return inside(roots.sas_base_dir, ap_star_path(row))
+
+
+FILES: Mapping[type[Base], Callable[[Mapping[str, Any], Roots], Path]] = {
+    BossVisitSpectrum: _boss_visit_file,
+    BossCombinedSpectrum: _boss_coadd_file,
+    ApogeeVisitSpectrum: _apogee_visit_file,
+    ApogeeCoaddedSpectrumInApStar: _ap_star_file,
+    ApogeeVisitSpectrumInApStar: _ap_star_file,
+}
+"""The file of a row, by the table of the row; raises PathLeavesRoot, or KeyError for what the row lacks."""
+
+
+def _load_boss_visit(row: Mapping[str, Any], roots: Roots) -> Spectrum:
+    return read_spec_full(_boss_visit_file(row, roots), row)
 
 
 def _load_boss_coadd(row: Mapping[str, Any], roots: Roots) -> Spectrum:
-    relative = mwm_path("star", row["v_astra"], row["sdss_id"])
-    return read_mwm_star(inside(roots.mwm_astra, relative), row["telescope"], row)
+    return read_mwm_star(_boss_coadd_file(row, roots), row["telescope"], row)
 
 
 def _load_apogee_visit(row: Mapping[str, Any], roots: Roots) -> Spectrum:
-    return read_ap_visit(inside(roots.sas_base_dir, ap_visit_path(row)), row)
+    return read_ap_visit(_apogee_visit_file(row, roots), row)
 
 
 def _load_apogee_coadd(row: Mapping[str, Any], roots: Roots) -> Spectrum:
-    return read_ap_star(inside(roots.sas_base_dir, ap_star_path(row)), row)
+    return read_ap_star(_ap_star_file(row, roots), row)
 
 
 def _load_visit_in_ap_star(row: Mapping[str, Any], roots: Roots) -> Spectrum:
-    return read_ap_star(inside(roots.sas_base_dir, ap_star_path(row)), row, visit=ap_visit_name(row))
+    return read_ap_star(_ap_star_file(row, roots), row, visit=ap_visit_name(row))
 
 
 READERS: Mapping[type[Base], Callable[[Mapping[str, Any], Roots], Spectrum]] = {

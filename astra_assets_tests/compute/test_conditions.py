@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from astra_assets.compute import claims, supervisor
+from astra_assets.compute import claims, supervisor, task
 from astra_assets.compute.conditions import Conditions, on_cluster
 from astra_assets.compute.crew import Died
 from astra_assets.compute.in_hand import InHand
@@ -138,7 +138,7 @@ def test_a_task_that_is_short_of_memory_stops_if_it_can_have_more(process_bench,
     process_bench.visits([0] * 5)
     batch = process_bench.engine.plan(FLUX, VISIT)
     monkeypatch.setattr(supervisor, "Crew", Killed)
-    monkeypatch.setattr(supervisor.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(task.signal, "signal", lambda *_: None)
     conditions = Conditions(rank=(1, 0), job="7_0", node="np001", memory_mb=1.0, more_memory=more)
     monkeypatch.setattr(MemoryWatch, "killed", lambda _: True)
     if not more:

@@ -70,6 +70,7 @@ ASPCAP_PIPELINE = Pipeline(
             program=files_program(
                 "astra-aspcap",
                 columns=tuple(COLUMNS),
+                inputs=2_000,  # about two and a half hours of a node
                 install=(
                     f"ASPCAP is part of Astra ({ASTRA}, astra.pipelines.aspcap) and needs FERRE "
                     "(https://github.com/callendeprieto/ferre) and its grids of synthetic spectra."

@@ -1,0 +1,27 @@
+"""An engine whose tasks run programs in this process: for tests of everything but who is killed."""
+
+from __future__ import annotations
+
+import pytest
+
+from astra_assets.models.database import Database
+from astra_assets_tests.compute.conftest import Bench
+from astra_assets_tests.compute.program.samples import Here, site
+
+
+class ProgramBench(Bench):
+    """With a site whose program goes wrong in a way that the test chooses."""
+
+    def does(self, how, **options):
+        """From now on the program does this; `options` are those of the site."""
+        self.engine = self.make(Here(), programs=site(how, **options))
+        return self.engine
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    monkeypatch.setattr("astra_assets.compute.task.signal.signal", lambda *_: None)
+    database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
+    database.create_tables()
+    yield ProgramBench(database, tmp_path)
+    database.engine.dispose()
