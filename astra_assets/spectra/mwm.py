@@ -1,9 +1,10 @@
 """Writing mwmVisit and mwmStar files: one source, its visits or coadds in the rest frame.
 
-Here: which tables a file has, which columns, and how rows and pixels get into them. Not here: headers
-(`mwm_header`), the sums that fill the rows (`stack`), which sources get files (`pipelines.mwm`).
+Here: which tables a file of a source has, which columns those of the rest frame have, and how rows and
+pixels get into them. Not here: headers (`mwm_header`), the sums that fill the rows (`stack`), the columns of
+files with results (`astra_files`), which sources get files (`pipelines.mwm`).
 
-Both files have five HDUs: the source's metadata, then BOSS and APOGEE, each from Apache Point and Las
+Such files have five HDUs: the source's metadata, then BOSS and APOGEE, each from Apache Point and Las
 Campanas. A table without spectra has no rows and all columns; its pixel columns have format 0E. Pixels are
 single precision, flags too (as in Astra's files: bits above 2**24 are exact only by themselves).
 """
@@ -77,7 +78,8 @@ def write_mwm_star(
     the header shows.
     """
     models = {"BOSS": BossCombinedSpectrum, "APOGEE": ApogeeCombinedSpectrum}
-    _write(path, models, source=source, boss=coadds, v_astra=v_astra, created=created)
+    tables = {instrument: _file_table(model) for instrument, model in models.items()}
+    write_source_file(path, tables, {"BOSS": coadds}, source=source, v_astra=v_astra, created=created)
 
 
 def write_mwm_visit(
@@ -89,34 +91,38 @@ def write_mwm_visit(
     as above.
     """
     models = {"BOSS": BossRestFrameVisitSpectrum, "APOGEE": ApogeeRestFrameVisitSpectrum}
+    tables = {instrument: _file_table(model, ("wavelength",)) for instrument, model in models.items()}
     in_time = sorted(visits, key=lambda row: row["mjd"])
-    left_out = ("wavelength",)
-    _write(path, models, left_out, source=source, boss=in_time, v_astra=v_astra, created=created)
+    write_source_file(path, tables, {"BOSS": in_time}, source=source, v_astra=v_astra, created=created)
 
 
-def _write(
+def write_source_file(
     path: Path,
-    models: Mapping[str, type[Base]],
-    left_out: tuple[str, ...] = (),
+    tables: Mapping[str, FileTable],
+    rows: Mapping[str, Sequence[Row]],
     *,
     source: Row,
-    boss: Sequence[Row],
     v_astra: str,
     created: datetime,
+    pipeline: str = "",
 ) -> None:
-    metadata = metadata_cards(v_astra, created)
+    """Write a file of a source: tables and rows by instrument; each row goes where its `telescope` belongs.
+
+    `pipeline` is named in the headers of a file of results.
+    """
+    metadata = metadata_cards(v_astra, created, pipeline)
     heading = [*primary_cards(), *section("Metadata"), *metadata, *source_cards(source)]
     described = [*section("HDU Descriptions"), *comments(HDU_DESCRIPTIONS)]
     parts = [hdu([*heading, *described], created)]
     for extension in EXTENSIONS:
-        model = models[extension.instrument]
-        rows = boss if extension.instrument == "BOSS" else ()
-        own = tuple(row for row in rows if row["telescope"] in extension.telescopes)
+        table, given = tables[extension.instrument], rows.get(extension.instrument, ())
+        own = tuple(row for row in given if row["telescope"] in extension.telescopes)
+        about = {"v_astra": v_astra, "created": created, "pipeline": pipeline}
         try:
             if own:
-                parts.append(_table(model, left_out, extension, own, v_astra=v_astra, created=created))
+                parts.append(_table(table, extension, own, **about))
             else:
-                parts.append(_empty_table(model, left_out, extension, v_astra=v_astra, created=created))
+                parts.append(_empty_table(table, extension, **about))
         except BadValueError as error:
             name = f"{extension.instrument}/{extension.observatory}"
             raise FitsWriteError(f"{path}: {name}, row {error.row + 1}: {error.reason}") from error
@@ -125,36 +131,38 @@ def _write(
 
 
 def _table(
-    model: type[Base],
-    left_out: tuple[str, ...],
+    table: FileTable,
     extension: Extension,
     rows: Sequence[Row],
     *,
     v_astra: str,
     created: datetime,
+    pipeline: str,
 ) -> bytes:
-    columns = [column.sized(rows, extension.grid) for column in _columns(model, left_out)]
-    cards = [*extension.cards(), *metadata_cards(v_astra, created), *wavelength_cards(extension.grid)]
+    columns = [column.sized(rows, extension.grid) for column in table.columns]
+    metadata = metadata_cards(v_astra, created, pipeline)
+    cards = [*extension.cards(), *metadata, *wavelength_cards(extension.grid)]
     values = [column.values(rows) for column in columns]
     return table_hdu([column.fits for column in columns], values, cards, created)
 
 
 @lru_cache(maxsize=64)
 def _empty_table(
-    model: type[Base], left_out: tuple[str, ...], extension: Extension, *, v_astra: str, created: datetime
+    table: FileTable, extension: Extension, *, v_astra: str, created: datetime, pipeline: str
 ) -> bytes:
     """A table without rows, which is the same for all sources of a batch."""
-    return _table(model, left_out, extension, (), v_astra=v_astra, created=created)
+    return _table(table, extension, (), v_astra=v_astra, created=created, pipeline=pipeline)
 
 
 @dataclass(frozen=True)
-class _FileColumn:
-    """A column of a file and the key of its values in a row."""
+class FileColumn:
+    """A column of a file and the key of its values in a row; `hidden` ones are shown by few files."""
 
     key: str
     fits: FitsColumn
+    hidden: bool = False
 
-    def sized(self, rows: Sequence[Row], grid: LogLinearGrid) -> _FileColumn:
+    def sized(self, rows: Sequence[Row], grid: LogLinearGrid) -> FileColumn:
         """The column as wide as its longest value in these rows."""
         kind = self.fits.definition.kind
         width = 1
@@ -176,15 +184,28 @@ class _FileColumn:
         return pa.FixedSizeListArray.from_arrays(flat, self.fits.width)
 
 
-@lru_cache
-def _columns(model: type[Base], left_out: tuple[str, ...]) -> tuple[_FileColumn, ...]:
-    """The columns of a file that shows a model, in Astra's order."""
+@dataclass(frozen=True, eq=False)
+class FileTable:
+    """The columns of a table; that of a kind of file is made once."""
+
+    columns: tuple[FileColumn, ...]
+
+
+def file_columns(model: type[Base]) -> list[FileColumn]:
+    """All fields of a model as columns of a file, in Astra's order."""
     found = []
     for entry in layout(model):
         about = None if entry.column is None else info(entry.column)
         key = entry.name if entry.column is None else entry.column.key
-        if key in left_out or key in NOT_IN_FILES or (about is not None and about.hidden):
-            continue
         note = None if about is None else about.note
-        found.append(_FileColumn(key, FitsColumn(entry.name, entry.definition, 1, entry.heading, note)))
-    return tuple(found)
+        fits = FitsColumn(entry.name, entry.definition, 1, entry.heading, note)
+        found.append(FileColumn(key, fits, about is not None and about.hidden))
+    return found
+
+
+@lru_cache
+def _file_table(model: type[Base], left_out: tuple[str, ...] = ()) -> FileTable:
+    """The table of a file that shows the spectra of a model."""
+    unwanted = {*left_out, *NOT_IN_FILES}
+    kept = (column for column in file_columns(model) if not column.hidden and column.key not in unwanted)
+    return FileTable(tuple(kept))
