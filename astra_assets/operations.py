@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from astra_assets.demo.survey import DemoSurvey
     from astra_assets.ingest.migrate import MigrateReport
     from astra_assets.listing import Listed
-    from astra_assets.pipelines.base import Pipeline
+    from astra_assets.pipelines.base import Pipeline, Step
     from astra_assets.trial import Trial
     from astra_assets.work import Say, Work
 
@@ -235,8 +235,8 @@ class Operations:
 
         self.need_tables(Source, ComputeBatch, ComputeOutcome)
 
-        def guard(pipeline: Pipeline) -> None:
-            self.products.need_unfrozen(pipeline, release)
+        def guard(pipeline: Pipeline, step: Step) -> None:
+            self.products.need_unfrozen(pipeline, step, release)
 
         return Work(self.settings, self.database, self.roots, release, compute, guard=guard)
 

@@ -19,6 +19,7 @@ from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpe
 from astra_assets.models.source import Source
 from astra_assets.operations import Operations
 from astra_assets.pipelines import PIPELINES
+from astra_assets.pipelines.astra_files import file_kinds
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.profile import Asked
 from astra_assets.releases import Release
@@ -75,11 +76,15 @@ def step_keys(pipeline: Pipeline, step: Step) -> dict[str, dg.AssetKey]:
 
 
 def upstream_of(pipeline: Pipeline, step: Step) -> list[dg.AssetKey]:
-    """What a step reads: its inputs, earlier steps of its pipeline on them, and the pipelines it comes after."""
+    """What a step reads: its inputs, earlier steps of its pipeline, and the pipelines it comes after.
+
+    What a step that makes files of results reads of other pipelines, the results have read.
+    """
     keys = list(MADE_BY[step.inputs])
-    for earlier in pipeline.steps[: pipeline.steps.index(step)]:
-        if earlier.inputs is step.inputs:
-            keys += step_keys(pipeline, earlier).values()
+    for earlier in pipeline.waits_for(step):
+        keys += step_keys(pipeline, earlier).values()
+    if step.after:
+        return keys
     for other in PIPELINES:
         if other.name in pipeline.after:
             keys += step_keys(other, step_read(other, step)).values()
@@ -88,8 +93,9 @@ def upstream_of(pipeline: Pipeline, step: Step) -> list[dg.AssetKey]:
 
 def step_read(other: Pipeline, step: Step) -> Step:
     """The step of another pipeline whose results a step reads: the last one on the same spectra, else its last one."""
-    same = [each for each in other.steps if each.inputs is step.inputs and not each.is_filter]
-    return same[-1] if same else other.steps[-1]
+    results = other.result_steps or other.steps
+    same = [each for each in results if each.inputs is step.inputs]
+    return same[-1] if same else results[-1]
 
 
 def step_asset(pipeline: Pipeline, step: Step) -> dg.AssetsDefinition:
@@ -128,7 +134,9 @@ def step_asset(pipeline: Pipeline, step: Step) -> dg.AssetsDefinition:
         group_name=pipeline.group,
         descriptions_by_output_name={item: DESCRIPTIONS.get(item, describe(pipeline, step)) for item in keys},
         metadata_by_output_name={item: output_metadata(pipeline, step, item) for item in keys},
-        tags_by_output_name={item: {f"dagster/kind/{kind}": "" for kind in kinds(item)} for item in keys},
+        tags_by_output_name={
+            item: {f"dagster/kind/{kind}": "" for kind in kinds(step, item)} for item in keys
+        },
         owners_by_output_name=dict.fromkeys(keys, OWNERS),
         code_versions_by_output_name=dict.fromkeys(keys, pipeline.code_version),
     )
@@ -147,7 +155,9 @@ def output_mapping(name: str) -> dg.OutputMapping:
 def describe(pipeline: Pipeline, step: Step) -> str:
     """A sentence about the step, with what it skips."""
     what = f"{pipeline.name} on {step.inputs.__name__}"
-    if step.is_filter:
+    if file_kinds(step):
+        what = f"One file per source: its results of {pipeline.name}, with their pixels"
+    elif step.is_filter:
         what = f"Leaves out inputs that are not for {pipeline.name}"
     skips = "; ".join(f"`{requirement.code}`: {requirement.message}" for requirement in step.requires)
     return f"{what}." + (f" Skipped with a reason: {skips}." if skips else "")
@@ -159,7 +169,7 @@ def output_metadata(pipeline: Pipeline, step: Step, output: str) -> dict[str, ob
         return {"dagster/column_schema": layout_schema(FILE_MODELS[output])}
     if output == "boss_combined_spectrum":
         return table_metadata(BossCombinedSpectrum)
-    return {} if step.is_filter else table_metadata(pipeline.table)
+    return {} if step.is_filter else table_metadata(pipeline.written_by(step))
 
 
 def rows_metadata(operations: Operations, release: Release, output: str) -> dict[str, dg.MetadataValue]:
@@ -173,9 +183,9 @@ def rows_metadata(operations: Operations, release: Release, output: str) -> dict
     return {}
 
 
-def kinds(output: str) -> list[str]:
+def kinds(step: Step, output: str) -> list[str]:
     """What the UI shows as the kind of an output."""
-    return ["fits"] if output in {"mwmStar", "mwmVisit"} else ["table"]
+    return ["fits"] if output in FILE_MODELS or file_kinds(step) else ["table"]
 
 
 def submit_op(pipeline: Pipeline, step: Step, name: str, upstream: list[str]) -> dg.OpDefinition:

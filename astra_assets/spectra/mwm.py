@@ -117,12 +117,11 @@ def write_source_file(
     for extension in EXTENSIONS:
         table, given = tables[extension.instrument], rows.get(extension.instrument, ())
         own = tuple(row for row in given if row["telescope"] in extension.telescopes)
-        about = {"v_astra": v_astra, "created": created, "pipeline": pipeline}
         try:
             if own:
-                parts.append(_table(table, extension, own, **about))
+                parts.append(_table(table, extension, own, tuple(metadata), created))
             else:
-                parts.append(_empty_table(table, extension, **about))
+                parts.append(_empty_table(table, extension, tuple(metadata), created))
         except BadValueError as error:
             name = f"{extension.instrument}/{extension.observatory}"
             raise FitsWriteError(f"{path}: {name}, row {error.row + 1}: {error.reason}") from error
@@ -134,13 +133,10 @@ def _table(
     table: FileTable,
     extension: Extension,
     rows: Sequence[Row],
-    *,
-    v_astra: str,
+    metadata: tuple[Card, ...],
     created: datetime,
-    pipeline: str,
 ) -> bytes:
     columns = [column.sized(rows, extension.grid) for column in table.columns]
-    metadata = metadata_cards(v_astra, created, pipeline)
     cards = [*extension.cards(), *metadata, *wavelength_cards(extension.grid)]
     values = [column.values(rows) for column in columns]
     return table_hdu([column.fits for column in columns], values, cards, created)
@@ -148,10 +144,10 @@ def _table(
 
 @lru_cache(maxsize=64)
 def _empty_table(
-    table: FileTable, extension: Extension, *, v_astra: str, created: datetime, pipeline: str
+    table: FileTable, extension: Extension, metadata: tuple[Card, ...], created: datetime
 ) -> bytes:
     """A table without rows, which is the same for all sources of a batch."""
-    return _table(table, extension, (), v_astra=v_astra, created=created, pipeline=pipeline)
+    return _table(table, extension, (), metadata, created)
 
 
 @dataclass(frozen=True)
