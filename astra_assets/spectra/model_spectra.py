@@ -56,7 +56,7 @@ class ModelSpectra:
     def write(self, spectrum_pk: int, made: datetime, arrays: Arrays) -> Path:
         """Write the arrays of a result, all of one length; they are on disk when this returns."""
         path = self.path(spectrum_pk, made)
-        image = np.stack([np.asarray(array, dtype=">f4") for array in arrays.values()])
+        image = np.stack(list(arrays.values())).astype(">f4")
         cards = [
             Card("SIMPLE", True, "conforms to FITS standard"),
             Card("BITPIX", -32, "single precision"),
@@ -85,7 +85,9 @@ class ModelSpectra:
         found = read_images(path, [0])
         rows = np.atleast_2d(found.arrays[0])
         try:
-            return {str(found.header[f"ROW{number}"]): row for number, row in enumerate(rows, 1)}
+            return {
+                str(found.header[f"ROW{number}"]): row.astype(np.float32) for number, row in enumerate(rows, 1)
+            }
         except KeyError as error:
             raise SpectrumError(
                 "unreadable_file", f"{path}: no card {error}, which names a row of the image"
