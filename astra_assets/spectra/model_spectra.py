@@ -86,7 +86,8 @@ class ModelSpectra:
         rows = np.atleast_2d(found.arrays[0])
         try:
             return {
-                str(found.header[f"ROW{number}"]): row.astype(np.float32) for number, row in enumerate(rows, 1)
+                str(found.header[f"ROW{number}"]): row.astype(np.float32)
+                for number, row in enumerate(rows, 1)
             }
         except KeyError as error:
             raise SpectrumError(

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpe
 from astra_assets.models.columns import info
 from astra_assets.models.kinds import Kind
 from astra_assets.spectra.grid import APOGEE_GRID, BOSS_GRID, LogLinearGrid
-from astra_assets.spectra.mwm_hdu import hdu, table_hdu
+from astra_assets.spectra.mwm_hdu import Described, Values, hdu, table_hdu
 from astra_assets.spectra.mwm_header import HDU_DESCRIPTIONS, metadata_cards, source_cards, wavelength_cards
 
 Row = Mapping[str, Any]
@@ -136,10 +136,11 @@ def _table(
     metadata: tuple[Card, ...],
     created: datetime,
 ) -> bytes:
-    columns = [column.sized(rows, extension.grid) for column in table.columns]
+    described = table.described(table.widths(rows, extension.grid))
     cards = [*extension.cards(), *metadata, *wavelength_cards(extension.grid)]
-    values = [column.values(rows) for column in columns]
-    return table_hdu([column.fits for column in columns], values, cards, created)
+    sized = zip(table.columns, described.columns, strict=True)
+    values = [column.values(rows, fits.width) for column, fits in sized]
+    return table_hdu(described, values, cards, created)
 
 
 @lru_cache(maxsize=64)
@@ -158,26 +159,27 @@ class FileColumn:
     fits: FitsColumn
     hidden: bool = False
 
-    def sized(self, rows: Sequence[Row], grid: LogLinearGrid) -> FileColumn:
-        """The column as wide as its longest value in these rows."""
-        kind = self.fits.definition.kind
-        width = 1
-        if kind is Kind.pixels:
-            width = grid.n_pixels if rows else 0
-        elif kind in (Kind.text, Kind.bytes, Kind.floats):
-            width = max([1, *(len(row[self.key]) for row in rows if row.get(self.key) is not None)])
-        return replace(self, fits=replace(self.fits, width=width))
+    @property
+    def is_wide(self) -> bool:
+        """True if the width of the column is that of its longest value."""
+        return self.fits.definition.kind in (Kind.pixels, Kind.text, Kind.bytes, Kind.floats)
 
-    def values(self, rows: Sequence[Row]) -> pa.Array:
+    def width(self, rows: Sequence[Row], grid: LogLinearGrid) -> int:
+        """The width that these rows need."""
+        if self.fits.definition.kind is Kind.pixels:
+            return grid.n_pixels if rows else 0
+        return max([1, *(len(row[self.key]) for row in rows if row.get(self.key) is not None)])
+
+    def values(self, rows: Sequence[Row], width: int) -> Values:
         """The column's values, None where a row has none."""
         if self.fits.definition.kind is not Kind.pixels:
-            return pa.array([row.get(self.key) for row in rows])
+            return [row.get(self.key) for row in rows]
         if not rows:
             return pa.nulls(0, pa.list_(pa.float32()))
-        missing = np.full(self.fits.width, np.nan)
+        missing = np.full(width, np.nan)
         pixels = [row.get(self.key, missing) for row in rows]
         flat = pa.array(np.concatenate(pixels, dtype=np.float64, casting="unsafe"))
-        return pa.FixedSizeListArray.from_arrays(flat, self.fits.width)
+        return pa.FixedSizeListArray.from_arrays(flat, width)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +187,22 @@ class FileTable:
     """The columns of a table; that of a kind of file is made once."""
 
     columns: tuple[FileColumn, ...]
+
+    def widths(self, rows: Sequence[Row], grid: LogLinearGrid) -> tuple[int, ...]:
+        """The widths of the columns that are as wide as their longest value in these rows."""
+        return tuple(column.width(rows, grid) for column in self._wide)
+
+    @cached_property
+    def _wide(self) -> tuple[FileColumn, ...]:
+        return tuple(column for column in self.columns if column.is_wide)
+
+    @lru_cache(maxsize=256)  # noqa: B019 - there are few tables, and they live as long as the process
+    def described(self, widths: tuple[int, ...]) -> Described:
+        """The columns with these widths; most files of a kind have the same."""
+        width_of = dict(zip((column.key for column in self._wide), widths, strict=True))
+        return Described.of(
+            [replace(column.fits, width=width_of.get(column.key, 1)) for column in self.columns]
+        )
 
 
 def file_columns(model: type[Base]) -> list[FileColumn]:
