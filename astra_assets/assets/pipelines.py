@@ -172,15 +172,18 @@ def output_metadata(pipeline: Pipeline, step: Step, output: str) -> dict[str, ob
     return {} if step.is_filter else table_metadata(pipeline.written_by(step))
 
 
-def rows_metadata(operations: Operations, release: Release, output: str) -> dict[str, dg.MetadataValue]:
+def rows_metadata(
+    operations: Operations, release: Release, pipeline: Pipeline, step: Step, output: str
+) -> dict[str, dg.MetadataValue]:
     """Rows or files of an output that is not the table of results, and where files are."""
     if output == "boss_combined_spectrum":
         return {"dagster/row_count": dg.MetadataValue.int(operations.row_count(BossCombinedSpectrum))}
-    for listed in operations.source_files(release):
-        if listed.name == output:
-            files = dg.MetadataValue.int(sum(listed.rows))
-            return {"dagster/row_count": files, "files": files, "path": dg.MetadataValue.path(listed.path)}
-    return {}
+    names = {output, *(f"astra{kind.capitalize()}{pipeline.product}" for kind in file_kinds(step))}
+    listed = [each for each in operations.source_files(release) if each.name in names]
+    if not listed:
+        return {}
+    files = dg.MetadataValue.int(sum(sum(each.rows) for each in listed))
+    return {"dagster/row_count": files, "files": files, "path": dg.MetadataValue.path(listed[0].path)}
 
 
 def kinds(step: Step, output: str) -> list[str]:
@@ -226,7 +229,7 @@ def collect_op(pipeline: Pipeline, step: Step, name: str, outputs: list[str]) ->
             context.log.info(str(account))
             metadata = step_metadata(work, pipeline, step, account)
             for item in outputs:
-                rows = rows_metadata(operations, release, item)
+                rows = rows_metadata(operations, release, pipeline, step, item)
                 yield dg.Output(None, output_name=item, metadata=metadata | rows)
 
     return collect
