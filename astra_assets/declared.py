@@ -51,7 +51,7 @@ class DeclaredProduct:
     def steps(self) -> list[tuple[Pipeline, Step]]:
         """The steps that make what the product shows: results of its pipeline, or spectra that a step writes."""
         if self.pipeline is not None:
-            steps = [step for step in self.pipeline.steps if step.level == self.level and not step.is_filter]
+            steps = [step for step in self.pipeline.result_steps if step.level == self.level]
             return [(self.pipeline, step) for step in steps]
         shown = {table.spectrum for table in self.product.tables}
         return [(each, step) for each in PIPELINES for step in each.steps if shown.intersection(step.tables)]
@@ -70,7 +70,7 @@ def all_products() -> dict[str, DeclaredProduct]:
     """Every product by name: those of the survey, and those that show what steps of ours make."""
     declared = [DeclaredProduct(product) for product in MWM_PRODUCTS]
     for pipeline, table in with_results():
-        levels = {_level(pipeline, step) for step in pipeline.steps if not step.is_filter}
+        levels = {_level(pipeline, step) for step in pipeline.result_steps}
         declared += [_result_product(pipeline, table, level) for level in sorted(levels)]
     return {each.name: each for each in declared}
 

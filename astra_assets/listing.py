@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
-from astra_assets.models.base import bit
+from astra_assets.models.base import Base, bit
 from astra_assets.models.database import Database
+from astra_assets.models.mwm import AstraSpectrumProductStatus as ResultStatus
 from astra_assets.models.mwm import MWMSpectrumProductStatus as Status
 from astra_assets.models.version import major_minor
 from astra_assets.products.bundle import product_path
@@ -64,10 +65,26 @@ def listed_sources(database: Database, v_astra: str, root: Path) -> list[Listed]
     found = []
     for name, kind in (("mwmStar", "star"), ("mwmVisit", "visit")):
         flag = bit(Status, "flags", f"created_mwm_{kind}")
-        query = select(func.count()).where(
-            Status.c.v_astra_major_minor == major_minor(v_astra), Status.c.flags.bitwise_and(flag) != 0
-        )
-        with database.connect() as connection:
-            files = int(connection.execute(query).scalar_one())
+        files = _files(database, Status, v_astra, flag)
         found.append(Listed(name, (files,) if files else (), 0, root / v_astra / "spectra" / kind))
     return found
+
+
+def listed_results(
+    database: Database, v_astra: str, root: Path, *, pipeline: str, product: str, kind: str
+) -> Listed:
+    """The per-source files of a pipeline, `star` or `visit`: how many there are, according to the database."""
+    flag = bit(ResultStatus, "flags", f"created_astra_{kind}")
+    files = _files(database, ResultStatus, v_astra, flag, ResultStatus.c.pipeline == pipeline)
+    name = f"astra{kind.capitalize()}{product}"
+    return Listed(name, (files,) if files else (), 0, root / v_astra / "results" / kind)
+
+
+def _files(
+    database: Database, model: type[Base], v_astra: str, flag: int, *conditions: ColumnElement[bool]
+) -> int:
+    """Rows of a table of status with a flag."""
+    of_version = model.c.v_astra_major_minor == major_minor(v_astra)
+    query = select(func.count()).where(of_version, model.c.flags.bitwise_and(flag) != 0, *conditions)
+    with database.connect() as connection:
+        return int(connection.execute(query).scalar_one())

@@ -26,9 +26,11 @@ from astra_assets.models.compute import ComputeBatch, ComputeOutcome
 from astra_assets.models.database import Database
 from astra_assets.models.errors import ExpectedError
 from astra_assets.models.ingest import IngestFile
-from astra_assets.models.mwm import MWMSpectrumProductStatus
+from astra_assets.models.mwm import AstraSpectrumProductStatus, MWMSpectrumProductStatus
 from astra_assets.models.paths import apogee_summary_paths, spall_path
 from astra_assets.models.source import Source
+from astra_assets.pipelines import PIPELINES
+from astra_assets.pipelines.astra_files import file_kinds
 from astra_assets.pipelines.base import WorkContext
 from astra_assets.publishing import Publishing
 from astra_assets.releases import Release
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from astra_assets.demo.survey import DemoSurvey
     from astra_assets.ingest.migrate import MigrateReport
     from astra_assets.listing import Listed
-    from astra_assets.pipelines.base import Pipeline
+    from astra_assets.pipelines.base import Pipeline, Step
     from astra_assets.trial import Trial
     from astra_assets.work import Say, Work
 
@@ -238,8 +240,8 @@ class Operations:
 
         self.need_tables(Source, ComputeBatch, ComputeOutcome)
 
-        def guard(pipeline: Pipeline) -> None:
-            self.products.need_unfrozen(pipeline, release)
+        def guard(pipeline: Pipeline, step: Step) -> None:
+            self.products.need_unfrozen(pipeline, step, release)
 
         return Work(self.settings, self.database, self.roots, release, compute, guard=guard)
 
@@ -312,11 +314,20 @@ class Operations:
 
     def source_files(self, release: Release) -> list[Listed]:
         """The per-source files of a release."""
-        from astra_assets.listing import listed_sources
+        from astra_assets.listing import listed_results, listed_sources
 
-        if not self.database.look().has(MWMSpectrumProductStatus):
-            return []
-        return listed_sources(self.database, release.v_astra, self.settings.products_root)
+        where = (self.database, release.v_astra, self.settings.products_root)
+        survey = self.database.look()
+        found = listed_sources(*where) if survey.has(MWMSpectrumProductStatus) else []
+        if survey.has(AstraSpectrumProductStatus):
+            found += [
+                listed_results(*where, pipeline=pipeline.name, product=pipeline.product, kind=kind)
+                for pipeline in PIPELINES
+                if pipeline.key in release.pipelines
+                for step in pipeline.steps
+                for kind in file_kinds(step)
+            ]
+        return found
 
     def attempt(self, pipeline: str, files: Sequence[str], *, air: bool = False) -> Iterator[Trial]:
         """Run a pipeline on spectrum files, without a database."""

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,9 @@ from astra_assets.models.compute import ComputeBatch
 from astra_assets.models.database import Database
 from astra_assets.models.errors import ExpectedError
 from astra_assets.models.version import major_minor
-from astra_assets.pipelines.base import Pipeline
+from astra_assets.pipelines import PIPELINES
+from astra_assets.pipelines.astra_files import file_kinds
+from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.releases import Release
 from astra_assets.settings import Settings
 
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 SPECTRA_PIPELINE = "mwm"
-"""Key of the pipeline whose steps write per-source files."""
+"""Key of the pipeline whose steps write the per-source files of spectra."""
 
 
 class PublishingError(ExpectedError):
@@ -190,41 +193,47 @@ class Publishing:
 
     def _need_no_batch(self, release: Release) -> None:
         table = ComputeBatch.c
-        query = select(table.batch_id).where(
-            table.state == "active",
-            table.pipeline == SPECTRA_PIPELINE.upper(),
-            table.v_astra_major_minor == major_minor(release.v_astra),
+        query = select(table.batch_id, table.pipeline, table.step).where(
+            table.state == "active", table.v_astra_major_minor == major_minor(release.v_astra)
         )
+        writers = {
+            (each.name, step.name): each.key
+            for each in PIPELINES
+            for step in each.steps
+            if makes_source_files(each, step)
+        }
         if not self._database().look().has(ComputeBatch):
             return
         with self._database().connect() as connection:
-            active = connection.execute(query).scalars().first()
-        if active is not None:
-            raise PublishingError(
-                f"batch {active} is writing per-source files: let it end (astra-assets run {SPECTRA_PIPELINE}) or "
-                f"cancel it (astra-assets cancel {active}), and freeze again; --summary-only leaves them out"
-            )
+            active = connection.execute(query).all()
+        for batch_id, *step in active:
+            if tuple(step) in writers:
+                raise PublishingError(
+                    f"batch {batch_id} is writing per-source files: let it end (astra-assets run {writers[tuple(step)]}) or "
+                    f"cancel it (astra-assets cancel {batch_id}), and freeze again; --summary-only leaves them out"
+                )
 
-    def need_unfrozen(self, pipeline: Pipeline, release: Release) -> None:
-        """Raise FrozenError when a pipeline would write per-source files of a frozen version."""
+    def need_unfrozen(self, pipeline: Pipeline, step: Step, release: Release) -> None:
+        """Raise FrozenError when a step would write per-source files of a frozen version."""
         from astra_assets.products.frozen import refuse_if_frozen
 
-        if pipeline.key == SPECTRA_PIPELINE:
+        if makes_source_files(pipeline, step):
             refuse_if_frozen(
                 self.root, release.v_astra, "spectra", "a per-source file of a new or changed source"
             )
 
     def verify(self, release: Release, *, summary_only: bool = False, say: Say) -> list[Audited]:
         """Check the files of a release that are on disk."""
-        from astra_assets.products.audit import audit_product, audit_spectra
+        from astra_assets.products.audit import audit_product, audit_sources
+        from astra_assets.products.frozen import SOURCE_FOLDERS
 
         found = []
         for name, declared in products_of(release).items():
             say(f"looking at {name}")
             found.append(audit_product(declared.product, release.v_astra, self.root))
-        for kind in () if summary_only else ("star", "visit"):
-            say(f"looking at the per-source files of kind {kind}")
-            found.append(audit_spectra(kind, release.v_astra, self.root))
+        for folder, kind in () if summary_only else product(SOURCE_FOLDERS, ("star", "visit")):
+            say(f"looking at the per-source files of kind {kind} in {folder}")
+            found.append(audit_sources(folder, kind, release.v_astra, self.root))
         return found
 
     def diff(self, old: str, new: str, names: Sequence[str] = ()) -> Iterator[Diff]:
@@ -285,6 +294,11 @@ class Publishing:
                 f"{old!r} and {new!r} have no product in common below {self.root}: give two versions such as 0.8.0 0.8.1, "
                 "or the paths of two FITS files"
             )
+
+
+def makes_source_files(pipeline: Pipeline, step: Step) -> bool:
+    """True for the steps that write files of sources: of spectra, or of a pipeline's results."""
+    return pipeline.key == SPECTRA_PIPELINE or bool(file_kinds(step))
 
 
 @cache

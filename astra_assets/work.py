@@ -88,7 +88,7 @@ class NotAvailable:
         return f"{self.pipeline} {self.step} is skipped: {self.reason}"
 
 
-def everything_goes(pipeline: Pipeline) -> None:
+def everything_goes(pipeline: Pipeline, step: Step) -> None:
     """The guard of a deployment whose files may all be written."""
 
 
@@ -98,11 +98,14 @@ def local_backend(procs: int | None) -> LocalBackend:
     return LocalBackend(procs)
 
 
-def mean_seconds(database: Database, pipeline: Pipeline) -> float | None:
-    """Mean time of one result of a pipeline; None before the first one."""
-    elapsed = table_of(pipeline.table).c.t_elapsed
+def mean_seconds(database: Database, pipeline: Pipeline, step: Step) -> float | None:
+    """Mean time of one result of a step, or of those that write the same table; None before the first one."""
+    results = table_of(pipeline.written_by(step)).c
+    query = select(func.avg(results.t_elapsed))
+    if "pipeline" in results:
+        query = query.where(results.pipeline == pipeline.name)
     with database.connect() as connection:
-        mean = connection.execute(select(func.avg(elapsed))).scalar_one()
+        mean = connection.execute(query).scalar_one()
     return None if mean is None else float(mean)
 
 
@@ -125,7 +128,7 @@ class Work:
         release: Release,
         compute: Compute | None = None,
         *,
-        guard: Callable[[Pipeline], None] = everything_goes,
+        guard: Callable[[Pipeline, Step], None] = everything_goes,
     ) -> None:
         self.settings = settings
         self.guard = guard
@@ -218,7 +221,7 @@ class Work:
         if isinstance(planned, NothingToDo):
             say(str(planned))
             return planned
-        self._need_allowed(pipeline, planned)
+        self._need_allowed(pipeline, step, planned)
         attached = "attached to" if planned.attached else "started"
         say(
             f"{pipeline.name} {step.name}: {attached} batch {planned.batch_id}: {planned.n_inputs:,} inputs, "
@@ -230,10 +233,10 @@ class Work:
             say(f"{pipeline.name} {step.name}: on the cluster as job {', '.join(jobs)}")
         return planned
 
-    def _need_allowed(self, pipeline: Pipeline, planned: Batch) -> None:
+    def _need_allowed(self, pipeline: Pipeline, step: Step, planned: Batch) -> None:
         """Raise what `guard` raises; a batch that was planned for nothing is cancelled."""
         try:
-            self.guard(pipeline)
+            self.guard(pipeline, step)
         except ExpectedError:
             if not planned.attached:
                 self.engine.cancel(planned)
@@ -310,7 +313,7 @@ class Work:
             select(ComputeBatch.__table__)
             .where(batches.pipeline == pipeline.name, batches.step == step.name)
             .where(batches.v_astra_major_minor == major_minor(self.release.v_astra))
-            .order_by(desc(batches.planned))
+            .order_by(desc(batches.planned), desc(batches.batch_id))
             .limit(1)
         )
         with self.database.connect() as connection:
@@ -342,7 +345,7 @@ class Work:
             account,
             inputs=min(account.backlog, limit or account.backlog),
             options=self.engine.backend.options(pipeline, step, resources),
-            seconds_each=mean_seconds(self.database, pipeline),
+            seconds_each=mean_seconds(self.database, pipeline, step),
             bytes_each=self._bytes_each(pipeline, step),
             on_cluster=self.compute == "slurm",
             attached="" if active is None else active.batch_id,
@@ -354,5 +357,5 @@ class Work:
         last = self.last_batch(pipeline, step)
         files = [path for path in last.directory.rglob("*") if path.is_file()] if last else []
         if last is None or not files:
-            return 8.0 * len(table_of(pipeline.table).columns)
+            return 8.0 * len(table_of(pipeline.written_by(step)).columns)
         return sum(path.stat().st_size for path in files) / max(last.inputs, 1)

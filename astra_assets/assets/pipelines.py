@@ -18,6 +18,7 @@ from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpe
 from astra_assets.models.source import Source
 from astra_assets.operations import Operations
 from astra_assets.pipelines import PIPELINES
+from astra_assets.pipelines.astra_files import file_kinds
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.profile import Asked
 from astra_assets.publishing import SPECTRA_PIPELINE
@@ -82,11 +83,15 @@ def made_by(model: type[Base]) -> tuple[dg.AssetKey, ...]:
 
 
 def upstream_of(pipeline: Pipeline, step: Step) -> list[dg.AssetKey]:
-    """What a step reads: its inputs, earlier steps of its pipeline on them, and the pipelines it comes after."""
+    """What a step reads: its inputs, earlier steps of its pipeline, and the pipelines it comes after.
+
+    What a step that makes files of results reads of other pipelines, the results have read.
+    """
     keys = list(made_by(step.inputs))
-    for earlier in pipeline.steps[: pipeline.steps.index(step)]:
-        if earlier.inputs is step.inputs:
-            keys += result_keys(pipeline, earlier).values()
+    for earlier in pipeline.waits_for(step):
+        keys += result_keys(pipeline, earlier).values()
+    if step.after:
+        return keys
     for other in PIPELINES:
         if other.name in pipeline.after:
             keys += result_keys(other, step_read(other, step)).values()
@@ -95,8 +100,9 @@ def upstream_of(pipeline: Pipeline, step: Step) -> list[dg.AssetKey]:
 
 def step_read(other: Pipeline, step: Step) -> Step:
     """The step of another pipeline whose results a step reads: the last one on the same spectra, else its last one."""
-    same = [each for each in other.steps if each.inputs is step.inputs and not each.is_filter]
-    return same[-1] if same else other.steps[-1]
+    results = other.result_steps or other.steps
+    same = [each for each in results if each.inputs is step.inputs]
+    return same[-1] if same else results[-1]
 
 
 def step_asset(pipeline: Pipeline, step: Step) -> dg.AssetsDefinition:
@@ -135,7 +141,9 @@ def step_asset(pipeline: Pipeline, step: Step) -> dg.AssetsDefinition:
         group_name=pipeline.group,
         descriptions_by_output_name={item: output_description(pipeline, step, item) for item in keys},
         metadata_by_output_name={item: output_metadata(pipeline, step, item) for item in keys},
-        tags_by_output_name={item: {f"dagster/kind/{kind}": "" for kind in kinds(item)} for item in keys},
+        tags_by_output_name={
+            item: {f"dagster/kind/{kind}": "" for kind in kinds(step, item)} for item in keys
+        },
         owners_by_output_name=dict.fromkeys(keys, OWNERS),
         code_versions_by_output_name=dict.fromkeys(keys, pipeline.code_version),
     )
@@ -154,7 +162,9 @@ def output_mapping(name: str) -> dg.OutputMapping:
 def describe(pipeline: Pipeline, step: Step) -> str:
     """A sentence about the step, with what it skips."""
     what = f"{pipeline.name} on {step.inputs.__name__}"
-    if step.is_filter:
+    if file_kinds(step):
+        what = f"One file per source: its results of {pipeline.name}, with their pixels"
+    elif step.is_filter:
         what = f"Leaves out inputs that are not for {pipeline.name}"
     skips = "; ".join(f"`{requirement.code}`: {requirement.message}" for requirement in step.requires)
     return f"{what}." + (f" Skipped with a reason: {skips}." if skips else "")
@@ -180,28 +190,27 @@ def output_metadata(pipeline: Pipeline, step: Step, output: str) -> dict[str, ob
     table = further_table(step, output)
     if table is not None:
         return table_metadata(table)
-    return {} if step.is_filter else table_metadata(pipeline.table)
+    return {} if step.is_filter else table_metadata(pipeline.written_by(step))
 
 
 def rows_metadata(
-    operations: Operations, release: Release, step: Step, output: str
+    operations: Operations, release: Release, pipeline: Pipeline, step: Step, output: str
 ) -> dict[str, dg.MetadataValue]:
     """Rows or files of an output that is not the table of results, and where files are."""
     table = further_table(step, output)
     if table is not None:
         return {"dagster/row_count": dg.MetadataValue.int(operations.row_count(table))}
-    if output not in FILES:
+    names = {output, *(f"astra{kind.capitalize()}{pipeline.product}" for kind in file_kinds(step))}
+    listed = [each for each in operations.source_files(release) if each.name in names]
+    if not listed:
         return {}
-    for listed in operations.source_files(release):
-        if listed.name == output:
-            files = dg.MetadataValue.int(sum(listed.rows))
-            return {"dagster/row_count": files, "files": files, "path": dg.MetadataValue.path(listed.path)}
-    return {}
+    files = dg.MetadataValue.int(sum(sum(each.rows) for each in listed))
+    return {"dagster/row_count": files, "files": files, "path": dg.MetadataValue.path(listed[0].path)}
 
 
-def kinds(output: str) -> list[str]:
+def kinds(step: Step, output: str) -> list[str]:
     """What the UI shows as the kind of an output."""
-    return ["fits"] if output in FILES else ["table"]
+    return ["fits"] if output in FILES or file_kinds(step) else ["table"]
 
 
 def submit_op(pipeline: Pipeline, step: Step, name: str, upstream: list[str]) -> dg.OpDefinition:
@@ -242,7 +251,7 @@ def collect_op(pipeline: Pipeline, step: Step, name: str, outputs: list[str]) ->
             context.log.info(str(account))
             metadata = step_metadata(work, pipeline, step, account)
             for item in outputs:
-                rows = rows_metadata(operations, release, step, item)
+                rows = rows_metadata(operations, release, pipeline, step, item)
                 yield dg.Output(None, output_name=item, metadata=metadata | rows)
 
     return collect

@@ -113,12 +113,17 @@ def chosen(
         for step in pipeline.steps
         if step_name in (None, step.name)
         and model in (None, step.inputs.__name__)
-        and (not function or step.is_filter == function.endswith("_filter"))
+        and (not function or _does(step, function))
     ]
     if not steps:
         known = ", ".join(f"{step.name} ({step.inputs.__name__})" for step in pipeline.steps)
         raise OperationError(f"{pipeline.name} has no step like that; it has: {known}")
     return pipeline, steps, sdss_ids
+
+
+def _does(step: Step, function: str) -> bool:
+    """True if a step does what a function of Astra does: filter inputs, or make results."""
+    return step.is_filter if function.endswith("_filter") else not step.is_filter and not step.after
 
 
 def _parts(name: str) -> tuple[str, str]:

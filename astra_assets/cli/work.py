@@ -73,7 +73,8 @@ def run_steps(
     waiting: list[Step] = []
     try:
         for step in steps:
-            if any(earlier.inputs is step.inputs for earlier in waiting) or (waiting and compute == "local"):
+            needed = chosen_pipeline.waits_for(step)
+            if any(earlier in needed for earlier in waiting) or (waiting and compute == "local"):
                 collect(work, chosen_pipeline, waiting)
             submitted = work.submit(chosen_pipeline, step, restriction, wanted, say)
             waiting.append(step)

@@ -93,9 +93,10 @@ class Batch:
         reference: `module:attribute` of the declaration; `import_path` a folder that its module is found in.
         v_astra: version of the products, such as `0.8.1`.
         code_version: of the pipeline when the batch was planned.
-        planned: naive UTC time; rows that the batch makes carry it as `modified`.
-        judged: naive UTC time that outcomes carry as `modified`: `planned`, or the time just before a batch
-            was planned whose results this pipeline reads and that was still running.
+        planned: naive UTC time; rows that the batch makes carry it as `modified`. `judged` for a step that
+            reads results of its own pipeline.
+        judged: naive UTC time that outcomes carry as `modified`: when the batch was planned, or just before a
+            batch was planned whose results this one reads and that was still running.
         backend: name of the backend that it was planned for.
         n_inputs: rows of the manifest.
         tasks: first and past-the-last row of the manifest for each task.

@@ -90,12 +90,14 @@ class Work:
     def __init__(self, directory: Path) -> None:
         from astra_assets.compute.batch import read_batch
         from astra_assets.compute.rows import ResultShape
+        from astra_assets.spectra.model_spectra import ModelSpectra
 
         batch = read_batch(directory)
         pipeline, self.step = batch.declaration()
         self.context = batch.context()
         self.resources = self.step.resources(self.context)
         self.shape = ResultShape(pipeline, self.step, self.context)
+        self.models = ModelSpectra(self.context.roots.mwm_astra, pipeline.key, batch.v_astra)
 
     def on(self, row: dict[str, Any]) -> Finished:
         """What becomes of one row of the manifest."""
@@ -106,6 +108,9 @@ class Work:
         try:
             made = self._call(row)
             values = self.shape.row(made, row)
+            # Before the row is: whoever sees the row finds the arrays that belong to it.
+            if pixels := self.shape.pixels(made):
+                self.models.write(row[self.shape.key_name], self.context.planned, pixels)
         except Skip as reason:
             return _reason("skipped", reason.code, reason.message)
         except (Unusable, SpectrumError) as error:

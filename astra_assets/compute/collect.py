@@ -201,8 +201,7 @@ class Collector:
         inputs = self.inputs
         own = rows.select(list(self.shape.columns))
         own = own.append_column("created", _constant(self.batch.planned, rows.num_rows))
-        key = [inputs.key_name, "v_astra_major_minor"]
-        self.database.upsert(connection, inputs.results, own, key=key, keep=["created"])
+        self.database.upsert(connection, inputs.results, own, key=inputs.result_key, keep=["created"])
         for table in map(table_of, inputs.step.tables):
             if "modified" not in table.c:
                 # Nothing tells its rows of before from those of now.
@@ -258,7 +257,7 @@ class Collector:
         """Keys of the inputs that have a result of this batch."""
         results = self.inputs.results
         return select(results.c[self.inputs.key_name]).where(
-            results.c.v_astra_major_minor == self.inputs.major_minor, results.c.modified == self.batch.planned
+            self.inputs.of_step, results.c.modified == self.batch.planned
         )
 
     def _write_failures(self, connection: Connection, rows: pa.Table, parts: Parts) -> None:

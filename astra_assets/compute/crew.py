@@ -26,6 +26,7 @@ PRELOAD = (
     "astropy.io.fits",
     "astra_assets.compute.batch",
     "astra_assets.compute.rows",
+    "astra_assets.spectra.model_spectra",
     "astra_assets.spectra.read",
 )
 """Modules that every worker process needs, imported once."""

@@ -272,7 +272,10 @@ class Engine:
     def _draft(self, pipeline: Pipeline, step: Step, options: SlurmOptions) -> Batch:
         """A batch without inputs."""
         now = utcnow()
-        running = self._ledger.earliest_active(pipeline.after)
+        reads_own = (pipeline.name,) if step.after else ()
+        running = self._ledger.earliest_active((*pipeline.after, *reads_own))
+        # What is judged by results that are just being made anew must be judged again when they are there.
+        judged = now if running is None else min(now, running - timedelta(microseconds=1))
         reference = "" if step.is_filter else reference_of(pipeline)
         batch_id = new_batch_id(now)
         return Batch(
@@ -284,9 +287,9 @@ class Engine:
             import_path=_import_path(reference),
             v_astra=self.v_astra,
             code_version=pipeline.code_version,
-            planned=now,
-            # What is judged by results that are just being made anew must be judged again when they are there.
-            judged=now if running is None else min(now, running - timedelta(microseconds=1)),
+            # The same holds for what is made of them.
+            planned=judged if step.after else now,
+            judged=judged,
             backend=self.backend.name,
             n_inputs=0,
             tasks=(),

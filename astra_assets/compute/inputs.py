@@ -132,8 +132,22 @@ class StepInputs:
 
     @property
     def results(self) -> Table:
-        """The result table."""
-        return table_of(self.pipeline.table)
+        """The table that the step writes a row of for each input that it has done."""
+        return table_of(self.pipeline.written_by(self.step))
+
+    @property
+    def result_key(self) -> list[str]:
+        """Columns that identify a row of `results`."""
+        shared = ["pipeline"] if "pipeline" in self.results.c else []
+        return [self.key_name, *shared, VERSION_PARAMETER]
+
+    @property
+    def of_step(self) -> ColumnElement[bool]:
+        """True for the rows of `results` that are of this pipeline and version."""
+        results = self.results
+        of_version = results.c.v_astra_major_minor == self.major_minor
+        shared = "pipeline" in results.c
+        return and_(of_version, results.c.pipeline == self.pipeline.name) if shared else of_version
 
     @property
     def deciding(self) -> tuple[Step, ...]:
@@ -278,7 +292,7 @@ class StepInputs:
         joined: FromClause = inputs
         if not self.over_sources:
             joined = inputs.join(source, source.c.pk == inputs.c.source_pk)
-        same = and_(results.c[self.key_name] == self.key, results.c.v_astra_major_minor == this_version())
+        same = and_(results.c[self.key_name] == self.key, self.of_step)
         joined = joined.outerjoin(results, same)
         for name, alias in self.outcomes.items():
             joined = joined.outerjoin(

@@ -71,11 +71,7 @@ def forget_results(connection: Connection, inputs: StepInputs, keys: Sequence[in
     """Delete the results of these inputs, since they were made of something that is no more."""
     results = inputs.results
     for some in _pieces(keys):
-        connection.execute(
-            delete(results).where(
-                results.c.v_astra_major_minor == inputs.major_minor, results.c[inputs.key_name].in_(some)
-            )
-        )
+        connection.execute(delete(results).where(inputs.of_step, results.c[inputs.key_name].in_(some)))
 
 
 def _pieces(keys: Sequence[int]) -> Iterator[Sequence[int]]:

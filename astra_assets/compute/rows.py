@@ -15,17 +15,20 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from sqlalchemy import Column, Table
 
 from astra_assets.models.arrow import ARROW_TYPES
-from astra_assets.models.base import Base, table_of
+from astra_assets.models.base import Base, pixel_names, table_of
 from astra_assets.models.columns import info
 from astra_assets.models.kinds import Kind
 from astra_assets.models.version import version_integer
 from astra_assets.pipelines.base import Pipeline, Problem, Products, Step, WorkContext
 
 Row = dict[str, Any]
+Pixels = NDArray[np.float32]
 
 PROBLEMS = "problems"
 """Column of the result parts: what was wrong with single visits of a source."""
@@ -56,9 +59,19 @@ class ResultShape:
         return self.step.key_name
 
     @cached_property
+    def model(self) -> type[Base]:
+        """The table that the step writes a row of for each input."""
+        return self.pipeline.written_by(self.step)
+
+    @cached_property
     def columns(self) -> dict[str, Column[Any]]:
-        """The columns that a row of the result table is made of, by access key."""
-        return written_columns(table_of(self.pipeline.table))
+        """The columns that a row of that table is made of, by access key."""
+        return written_columns(table_of(self.model))
+
+    @cached_property
+    def pixel_names(self) -> tuple[str, ...]:
+        """The fields of that table that are arrays of pixels."""
+        return pixel_names(self.model)
 
     @cached_property
     def further(self) -> dict[str, dict[str, Column[Any]]]:
@@ -86,7 +99,9 @@ class ResultShape:
             if name in self.columns and values.get(name) not in (None, value):
                 raise ResultError(f"the result has {name} {values[name]!r}, its input {value!r}")
         own = {"v_astra": version_integer(self.context.v_astra), "modified": self.context.planned}
-        row = clean(values | given | own, self.columns, self.pipeline.table.__name__)
+        if "pipeline" in self.columns:
+            own["pipeline"] = self.pipeline.name
+        row = clean(values | given | own, self.columns, self.model.__name__)
         rows = made.rows if isinstance(made, Products) else {}
         row |= {table: [] for table in self.further}
         for model, many in rows.items():
@@ -95,18 +110,33 @@ class ResultShape:
         row[PROBLEMS] = [_problem(each) for each in made.problems] if isinstance(made, Products) else []
         return row
 
+    def pixels(self, made: Any) -> dict[str, Pixels]:
+        """The arrays that the function gave to pixel fields of its table, in single precision; mostly none.
+
+        Raises:
+            ResultError: one is no array of numbers in one dimension, or they differ in length.
+        """
+        given = vars(made) if isinstance(made, self.model) else made
+        found = {} if isinstance(made, Products) else {n: given.get(n) for n in self.pixel_names}
+        arrays = {name: _pixels(name, value) for name, value in found.items() if value is not None}
+        lengths = {name: len(array) for name, array in arrays.items()}
+        if len(set(lengths.values())) > 1:
+            raise ResultError(f"arrays of pixels of one spectrum have one length, found {lengths}")
+        return arrays
+
     def _values(self, made: Any) -> Row:
-        if isinstance(made, self.pipeline.table):
+        if isinstance(made, self.model):
             return {name: getattr(made, name) for name in self.columns}
         values = made.status if isinstance(made, Products) else made
         if not isinstance(values, Mapping):
             raise ResultError(
                 f"the function of {self.pipeline.name} {self.step.name} returned {type(made).__name__}, expected a "
-                f"{self.pipeline.table.__name__}, a mapping of its columns, or Products"
+                f"{self.model.__name__}, a mapping of its columns, or Products"
             )
-        unknown = [name for name in values if name not in table_of(self.pipeline.table).columns]
+        known = {*table_of(self.model).columns.keys(), *self.pixel_names}
+        unknown = [name for name in values if name not in known]
         if unknown:
-            raise ResultError(f"{self.pipeline.table.__name__} has no column {', '.join(map(repr, unknown))}")
+            raise ResultError(f"{self.model.__name__} has no column {', '.join(map(repr, unknown))}")
         return {name: value for name, value in values.items() if name in self.columns}
 
     def _further_name(self, model: type[Base]) -> str:
@@ -182,6 +212,20 @@ def _default(column: Column[Any]) -> Any:
 
 def _problem(problem: Problem) -> Row:
     return {"spectrum_pk": int(problem.spectrum_pk), "code": problem.code, "message": problem.message}
+
+
+def _pixels(name: str, value: Any) -> Pixels:
+    try:
+        given = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ResultError(f"{name} is an array of numbers, found {type(value).__name__}: {error}") from error
+    if given.ndim != 1 or not given.size:
+        raise ResultError(f"{name} is an array of pixels, found shape {given.shape}")
+    with np.errstate(over="ignore"):
+        single = given.astype(np.float32)
+    if not np.array_equal(np.isfinite(single), np.isfinite(given)):
+        raise ResultError(f"{name} has values beyond single precision, up to {np.nanmax(np.abs(given)):g}")
+    return single
 
 
 def _float(value: Any) -> float | None:

@@ -178,7 +178,17 @@ def _rendered(card: Card, _type: str) -> bytes:
     return card.render()
 
 
+def render_cards(cards: Sequence[Card]) -> bytes:
+    """Some cards of a header. Raises HeaderError."""
+    return b"".join([_rendered(card, type(card.value).__name__) for card in cards])
+
+
+def ended(text: bytes) -> bytes:
+    """A whole header of its rendered cards: with END, and blanks up to a multiple of 2880 bytes."""
+    text += b"END".ljust(CARD_BYTES)
+    return text + b" " * (-len(text) % BLOCK_BYTES)
+
+
 def render(cards: Sequence[Card]) -> bytes:
     """A whole header: the cards, END, and blanks up to a multiple of 2880 bytes. Raises HeaderError."""
-    text = b"".join(_rendered(card, type(card.value).__name__) for card in cards) + b"END".ljust(CARD_BYTES)
-    return text + b" " * (-len(text) % BLOCK_BYTES)
+    return ended(render_cards(cards))

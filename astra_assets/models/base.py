@@ -68,6 +68,7 @@ __all__ = [
     "heading",
     "layout",
     "own_columns",
+    "pixel_names",
     "primary_key",
     "row_times",
     "snake_case",
@@ -177,6 +178,11 @@ def layout(model: type[Base]) -> list[LayoutEntry]:
     """The fields of a model in the order of Astra's files, virtual ones included."""
     entries: list[LayoutEntry] = table_of(model).info["layout"]
     return entries
+
+
+def pixel_names(model: type[Base]) -> tuple[str, ...]:
+    """The fields of a model that are arrays of pixels, in order."""
+    return tuple(entry.name for entry in layout(model) if entry.column is None)
 
 
 def bit(model: type[Base], column: str, name: str) -> int:

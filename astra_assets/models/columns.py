@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from sqlalchemy import BigInteger, Column, Double, Integer
 from sqlalchemy.orm import MappedColumn, mapped_column
@@ -19,6 +19,9 @@ from sqlalchemy.types import TypeEngine
 from astra_assets.models.flags import FLAGS, Flag, Rule, Verdict, flag_tuple, verdict
 from astra_assets.models.glossary import GLOSSARY
 from astra_assets.models.kinds import INFO_KEY, TRAITS, Definition, Kind
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = [
     "GLOSSARY",
@@ -90,10 +93,29 @@ class ColumnInfo:
 
 @dataclass(frozen=True)
 class Virtual:
-    """A field of a result table that is an array of pixels: in files, never in the database."""
+    """A field of a result table that is an array of pixels: in files, never in the database.
 
+    A row takes the array like the value of any column (`row.model_flux = flux`); a worker keeps it beside the
+    row, for the files of the source.
+    """
+
+    name: str
     definition: Definition
     category: str | None = None
+
+    @overload
+    def __get__(self, row: None, table: type) -> Virtual: ...
+
+    @overload
+    def __get__(self, row: object, table: type) -> np.ndarray[Any, Any] | None: ...
+
+    def __get__(self, row: object | None, table: type) -> Virtual | np.ndarray[Any, Any] | None:
+        """The field itself, or the array that a row has been given."""
+        return self if row is None else vars(row).get(self.name)
+
+    def __set__(self, row: object, pixels: np.ndarray[Any, Any] | None) -> None:
+        """Give a row its array."""
+        vars(row)[self.name] = pixels
 
 
 def info(column: Column[Any]) -> ColumnInfo:
@@ -272,12 +294,12 @@ def flags(
 def virtual(name: str, *, category: str | None = None) -> Virtual:
     """A pixel array of a result, by its name in the glossary.
 
-    It is in the file of the spectrum, not in the database.
+    It is in the files of the source, not in the database.
     """
     found = definition(name)
     if found.kind is not Kind.pixels:
         raise ValueError(f"{name!r} holds {found.kind.value}, only pixels are virtual; use known({name!r})")
-    return Virtual(found, category)
+    return Virtual(name, found, category)
 
 
 def complete(target: Column[Any], category: str, *, hidden: bool = False) -> ColumnInfo:

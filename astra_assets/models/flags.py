@@ -324,6 +324,14 @@ MWM_PRODUCT_FLAGS = flag_tuple(
 )
 """What became of a source's mwmVisit and mwmStar files."""
 
+ASTRA_PRODUCT_FLAGS = flag_tuple(
+    created_astra_star="astraStar file written",
+    created_astra_visit="astraVisit file written",
+    skipped_because_no_pipeline_result="Skipped: there is no result of the pipeline",
+    attempted_but_exception="Failed",
+)
+"""What became of a source's astraVisit and astraStar files of one pipeline."""
+
 FLAGS: dict[str, tuple[Flag, ...]] = {
     "spectrum_flags": APOGEE_VISIT_FLAGS,
     "ebv_flags": EBV_FLAGS,

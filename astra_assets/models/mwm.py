@@ -1,6 +1,6 @@
-"""The table that says what became of each source's mwmVisit and mwmStar files.
+"""The tables that say what became of each source's files: mwmVisit and mwmStar, and astraVisit and astraStar.
 
-Their spectra are in `boss.py` and `apogee.py`.
+The spectra in the former are in `boss.py` and `apogee.py`, the results in the latter with their pipelines.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import UniqueConstraint
 
 from astra_assets.models.base import RUN_HEADING, Base, field, heading, row_times, table
-from astra_assets.models.flags import MWM_PRODUCT_FLAGS
+from astra_assets.models.flags import ASTRA_PRODUCT_FLAGS, MWM_PRODUCT_FLAGS
 
 
 class MWMSpectrumProductStatus(Base):
@@ -29,4 +29,26 @@ class MWMSpectrumProductStatus(Base):
         ),
         field("flags", flags=MWM_PRODUCT_FLAGS),
         UniqueConstraint("source_pk", "v_astra_major_minor"),
+    )
+
+
+class AstraSpectrumProductStatus(Base):
+    """One row per source, pipeline and minor version of Astra: all pipelines share the table."""
+
+    __table__ = table(
+        "astra_spectrum_product_status",
+        heading(
+            RUN_HEADING,
+            field("task_pk", nullable=False, primary_key=True),
+            field("source_pk", nullable=False, references="source.pk", ondelete="CASCADE", index=True),
+            field("pipeline", nullable=False),
+            field("v_astra", nullable=False),
+            *row_times(),
+            "t_elapsed",
+            "t_overhead",
+            field("tag", nullable=False, default="", index=True),
+            field("v_astra_major_minor", nullable=False, hidden=True, computed="v_astra / 1000"),
+        ),
+        field("flags", flags=ASTRA_PRODUCT_FLAGS),
+        UniqueConstraint("source_pk", "pipeline", "v_astra_major_minor"),
     )

@@ -145,6 +145,17 @@ def mwm_path(kind: Literal["star", "visit"], v_astra: str, sdss_id: int) -> str:
     return f"{v_astra}/spectra/{kind}/{group_folder(sdss_id)}/mwm{kind.capitalize()}-{v_astra}-{sdss_id}.fits"
 
 
+def astra_path(kind: Literal["star", "visit"], product: str, v_astra: str, sdss_id: int) -> str:
+    """The astraStar or astraVisit file of one source, relative to MWM_ASTRA; `product` is the pipeline's suffix."""
+    name = f"astra{kind.capitalize()}{product}-{v_astra}-{sdss_id}.fits"
+    return f"{v_astra}/results/{kind}/{group_folder(sdss_id)}/{name}"
+
+
+def model_spectra_folder(pipeline: str, v_astra: str, spectrum_pk: int) -> str:
+    """The folder of the pixel arrays that belong to results on a spectrum, relative to MWM_ASTRA; `pipeline` is its key."""
+    return f"{v_astra}/pipelines/{pipeline}/{group_folder(spectrum_pk)}"
+
+
 def summary_path(product: str, v_astra: str) -> str:
     """A summary file (mwmTargets, astraAllStarSnowWhite, ...), relative to MWM_ASTRA."""
     return f"{v_astra}/summary/{product}-{v_astra}.fits.gz"

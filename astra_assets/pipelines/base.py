@@ -162,8 +162,8 @@ class Products:
     """What a step over sources returns.
 
     Attributes:
-        status: values of the row of the pipeline's own table (`source_pk`, times and version are filled in by
-            the engine).
+        status: values of the row of the step's table (`source_pk`, times and version are filled in by the
+            engine).
         rows: rows of the further tables of the step, by model, each with its `spectrum_pk` (`gather` looks
             up or reserves them). A row that is there under this key is replaced but for `pk` and `created`
             (in a table without times `pk` changes too); rows of the source that are no longer made are
@@ -185,9 +185,10 @@ class Step:
         inputs: the input model: a spectrum model, or `Source`.
         function: called as `function(item, resources)`. `item` is a `Spectrum` (whose `row` is the manifest
             row), or the manifest row as a mapping where the inputs are sources. It returns an instance of the
-            result table, a mapping of its columns, or `Products`; it raises `Skip` or `Unusable`. None makes
-            this a filter step: its requirements are evaluated and nothing runs; inputs that it skips are not
-            seen by later steps on the same model.
+            result table, a mapping of its columns, or `Products`; it raises `Skip` or `Unusable`. Arrays that it
+            gives to pixel fields of the table (`virtual`) are kept in a file for later steps. None makes this
+            a filter step: its requirements are evaluated and nothing runs; inputs that it skips are not seen
+            by later steps on the same model.
         setup: called once per worker process with the `WorkContext`; returns the resources. Without it the
             resources are the context.
         requires: evaluated in order while planning; the first that is not fulfilled gives the code of the
@@ -204,6 +205,9 @@ class Step:
             chunk of manifest rows at a time; returns the same rows in the same order with further (also
             nested) columns.
         tables: further tables that the step writes.
+        table: the table that it writes a row of for each input; default: the result table of the pipeline.
+            Where pipelines share it, it has a column `pipeline`.
+        after: names of earlier steps of the pipeline whose results it reads.
         stale: `stale(since)` is an SQL condition, True where something else that the result depends on was
             modified after `since` (a column or expression of type datetime). The input itself is always
             compared.
@@ -221,6 +225,8 @@ class Step:
     lookups: Mapping[str, Select[Any]] = field(default_factory=dict)
     gather: Callable[[Connection, pa.Table, WorkContext], pa.Table] | None = None
     tables: tuple[type[Base], ...] = ()
+    table: type[Base] | None = None
+    after: tuple[str, ...] = ()
     stale: Callable[[ColumnElement[Any]], Condition] | None = None
     eligible: Condition | None = None
     slurm: SlurmOptions = field(default_factory=SlurmOptions)
@@ -229,6 +235,7 @@ class Step:
     def __post_init__(self) -> None:
         object.__setattr__(self, "requires", tuple(self.requires))
         object.__setattr__(self, "tables", tuple(self.tables))
+        object.__setattr__(self, "after", tuple(self.after))
         if not _KEY.match(self.name):
             raise PipelineDeclarationError(f"step name {self.name!r}: use lower-case letters, digits and _")
         if self.function is not None and self.program is not None:
@@ -271,7 +278,7 @@ class Pipeline:
         key: verb of the command line and prefix of assets; default: the name in snake case.
         group: group of its assets; default: the name.
         product: suffix of its product files; default: the name.
-        table: the result table; filter steps aside, each step writes it.
+        table: the result table; each step writes it, but filters and those with a table of their own.
         steps: in the order in which they run.
         after: names of the pipelines whose results this one reads.
         code_version: change it when the method changes: skips and failures of another code version are tried
@@ -314,6 +321,11 @@ class Pipeline:
             )
         if self.name in self.after:
             raise PipelineDeclarationError(f"{self.name} is named in its own `after`: leave it out")
+        for place, step in enumerate(self.steps):
+            if not set(step.after) <= set(names[:place]):
+                raise PipelineDeclarationError(
+                    f"{self.name} {step.name}: `after` names {list(step.after)}, the earlier steps are {names[:place]}"
+                )
 
     def step(self, name: str) -> Step:
         """The step of this name.
@@ -326,6 +338,20 @@ class Pipeline:
                 return step
         known = ", ".join(step.name for step in self.steps)
         raise KeyError(f"{self.name} has no step {name!r}; it has: {known}")
+
+    def written_by(self, step: Step) -> type[Base]:
+        """The table that a step writes a row of for each input."""
+        return step.table or self.table
+
+    @property
+    def result_steps(self) -> tuple[Step, ...]:
+        """The steps that write the result table."""
+        return tuple(step for step in self.steps if not step.is_filter and step.table is None)
+
+    def waits_for(self, step: Step) -> tuple[Step, ...]:
+        """Earlier steps that must be done before this one is planned: those on its inputs, and those that it reads."""
+        earlier = self.steps[: self.steps.index(step)]
+        return tuple(other for other in earlier if other.inputs is step.inputs or other.name in step.after)
 
     def filters_before(self, step: Step) -> tuple[Step, ...]:
         """Earlier filter steps on the same input model, whose skips count for `step`."""

@@ -20,7 +20,8 @@ from sqlalchemy.orm import Mapped
 
 from astra_assets.models.base import PipelineResult, bit
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
-from astra_assets.models.columns import flags, known
+from astra_assets.models.columns import flags, known, virtual
+from astra_assets.pipelines.astra_files import with_astra_files
 from astra_assets.pipelines.base import (
     Columns,
     Pipeline,
@@ -73,6 +74,8 @@ class Corv(PipelineResult):
             8: ("hot_or_cold", "Another solution, hot or cold, is not excluded"),
         }
     )
+    # At the common wavelengths in the frame of the visit, not in the rest frame of the star.
+    model_flux = virtual("model_flux", category="Spectral Data")
 
 
 def load_models(context: WorkContext) -> DAGrid:  # noqa: ARG001 - the grid is packaged
@@ -89,6 +92,7 @@ def fit_visit(spectrum: Spectrum, grid: DAGrid) -> Corv:
         Unusable: fewer than two Balmer lines are covered by good pixels (`no_usable_lines`).
     """
     from astra_assets.pipelines.white_dwarf.balmer import fit_balmer
+    from astra_assets.pipelines.white_dwarf.best_model import best_model
     from astra_assets.pipelines.white_dwarf.comparison import NoUsableLinesError
 
     try:
@@ -107,6 +111,7 @@ def fit_visit(spectrum: Spectrum, grid: DAGrid) -> Corv:
         initial_v_rad=fit.initial_v_rad,
         rchi2=fit.rchi2,
         result_flags=_result_flags(fit, spectrum.snr),
+        model_flux=best_model(spectrum, grid, fit.teff, fit.logg, fit.v_rad),
     )
 
 
@@ -150,40 +155,42 @@ def is_da(columns: Columns) -> np.ndarray:
     return np.asarray(columns["classification"] == "DA", dtype=bool)
 
 
-CORV = Pipeline(
-    name="Corv",
-    key="corv",
-    group="CORV",
-    product="Corv",
-    table=Corv,
-    steps=(
-        Step(
-            "visit",
-            inputs=BossVisitSpectrum,
-            function=fit_visit,
-            setup=load_models,
-            lookups={"classification": classifications()},
-            requires=(
-                Requirement(
-                    "not_mwm_wd",
-                    "the source is in no carton of the program mwm_wd",
-                    needs=("sdss5_target_flags",),
-                    test=is_white_dwarf,
-                ),
-                Requirement(
-                    "no_wd_classification",
-                    "SnowWhite has not classified a coadd of the source",
-                    needs=("classification",),
-                    test=is_classified,
-                ),
-                Requirement(
-                    "not_da_type",
-                    "SnowWhite's class of the source is not DA",
-                    needs=("classification",),
-                    test=is_da,
+CORV = with_astra_files(
+    Pipeline(
+        name="Corv",
+        key="corv",
+        group="CORV",
+        product="Corv",
+        table=Corv,
+        steps=(
+            Step(
+                "visit",
+                inputs=BossVisitSpectrum,
+                function=fit_visit,
+                setup=load_models,
+                lookups={"classification": classifications()},
+                requires=(
+                    Requirement(
+                        "not_mwm_wd",
+                        "the source is in no carton of the program mwm_wd",
+                        needs=("sdss5_target_flags",),
+                        test=is_white_dwarf,
+                    ),
+                    Requirement(
+                        "no_wd_classification",
+                        "SnowWhite has not classified a coadd of the source",
+                        needs=("classification",),
+                        test=is_classified,
+                    ),
+                    Requirement(
+                        "not_da_type",
+                        "SnowWhite's class of the source is not DA",
+                        needs=("classification",),
+                        test=is_da,
+                    ),
                 ),
             ),
         ),
-    ),
-    after=("SnowWhite",),
+        after=("SnowWhite",),
+    )
 )

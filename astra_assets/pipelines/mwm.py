@@ -39,6 +39,7 @@ from astra_assets.pipelines.base import (
 from astra_assets.pipelines.mwm_apogee import apogee_entries
 from astra_assets.pipelines.mwm_entry import Entry, Row, common_columns
 from astra_assets.pipelines.mwm_inputs import REST_FRAME_KEY, VISIT_COLUMNS, gather
+from astra_assets.pipelines.requirements import HAS_SDSS_ID
 from astra_assets.spectra.base import SpectrumError
 from astra_assets.spectra.grid import BOSS_GRID
 from astra_assets.spectra.mwm import write_mwm_star, write_mwm_visit
@@ -185,10 +186,6 @@ def _coadd_entry(
     return Entry(columns, pixels)
 
 
-def _has_sdss_id(columns: Columns) -> np.ndarray[Any, Any]:
-    return np.asarray(np.isfinite(columns["sdss_id"].astype(np.float64)))
-
-
 def _is_stellar_like(columns: Columns) -> np.ndarray[Any, Any]:
     return stellar_like(columns["sdss5_target_flags"], columns["sdss4_apogee_id"])
 
@@ -228,7 +225,7 @@ MWM = Pipeline(
             inputs=Source,
             function=make_files,
             requires=(
-                Requirement("no_sdss_id", "The source has no sdss_id.", ("sdss_id",), _has_sdss_id),
+                HAS_SDSS_ID,
                 Requirement(
                     "not_stellar_like",
                     "The source is in no carton of the Milky Way Mapper or of a like program.",

@@ -136,12 +136,12 @@ def audit_fits(path: Path) -> tuple[str, _Found]:
     return blocks.sha256.hexdigest(), found
 
 
-def audit_spectra(kind: str, v_astra: str, mwm_astra: Path) -> Audited:
-    """Check the per-source files of a kind, `star` or `visit`.
+def audit_sources(of: str, kind: str, v_astra: str, mwm_astra: Path) -> Audited:
+    """Check the per-source files of `spectra` or of `results`, of a kind, `star` or `visit`.
 
     Those of a frozen version against the checksums that were taken then, others by the checksums in their headers.
     """
-    folder = mwm_astra / v_astra / "spectra" / kind
+    folder = mwm_astra / v_astra / of / kind
     marker = frozen.read_marker(mwm_astra / v_astra)
     listed = (
         manifest.read_lines(mwm_astra / v_astra / frozen.NAME)
@@ -152,7 +152,7 @@ def audit_spectra(kind: str, v_astra: str, mwm_astra: Path) -> Audited:
     files = 0
     groups = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if listed is not None:
-        start = f"spectra/{kind}/"
+        start = f"{of}/{kind}/"
         gone = {Path(name).parent.name for name in listed if name.startswith(start)} - {
             each.name for each in groups
         }
@@ -165,9 +165,10 @@ def audit_spectra(kind: str, v_astra: str, mwm_astra: Path) -> Audited:
                 problems += [text for found in pool.map(_fits_problems, paths) for text in found]
             else:
                 problems += _group_problems(
-                    group, f"spectra/{kind}/{group.name}/{manifest.NAME}", listed, paths, pool
+                    group, f"{of}/{kind}/{group.name}/{manifest.NAME}", listed, paths, pool
                 )
-    return Audited(f"mwm{kind.capitalize()}", folder, files, (files,), tuple(problems))
+    name = "mwm" if of == "spectra" else "astra"
+    return Audited(f"{name}{kind.capitalize()}", folder, files, (files,), tuple(problems))
 
 
 def _fits_problems(path: Path) -> list[str]:

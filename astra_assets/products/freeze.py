@@ -21,7 +21,7 @@ from astra_assets.fits.atomic import PARTIAL_PREFIX, atomic_write
 from astra_assets.models.errors import ExpectedError
 from astra_assets.products import manifest
 from astra_assets.products.audit import THREADS
-from astra_assets.products.frozen import NAME, Frozen, Part, read_marker
+from astra_assets.products.frozen import NAME, SOURCE_FOLDERS, Frozen, Part, read_marker
 
 _WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
@@ -83,7 +83,8 @@ def freeze(
         taking.summary() if part == "summary" else taking.spectra()
     _write_marker(folder, replace(marker, complete=True), taking.digests)
     for part in together:
-        _make_read_only(folder / part)
+        for name in SOURCE_FOLDERS if part == "spectra" else (part,):
+            _make_read_only(folder / name)
     if len(together) == 2:
         _take_write_bits(folder)
     return FreezeReport(folder / NAME, together, taking.files, taking.size_bytes)
@@ -116,11 +117,11 @@ class _Taking:
         self._say(f"summary: {len(paths):,} files")
 
     def spectra(self) -> None:
-        for kind in sorted(path for path in (self._folder / "spectra").iterdir() if path.is_dir()):
+        for kind in sorted(path for name in SOURCE_FOLDERS for path in _folders(self._folder / name)):
             before = self.files
-            for group in sorted(path for path in kind.iterdir() if path.is_dir()):
-                self._group(kind.name, group)
-            self._say(f"{kind.name}: {self.files - before:,} files")
+            for group in _folders(kind):
+                self._group(f"{kind.parent.name}/{kind.name}", group)
+            self._say(f"{kind.parent.name}/{kind.name}: {self.files - before:,} files")
 
     def _group(self, kind: str, group: Path) -> None:
         paths = [path for path in _visible(group) if path != group / manifest.NAME]
@@ -128,7 +129,7 @@ class _Taking:
         _give_write_bit(group)
         with atomic_write(group / manifest.NAME) as partial:
             partial.write_text(manifest.lines(found))
-        name = f"spectra/{kind}/{group.name}/{manifest.NAME}"
+        name = f"{kind}/{group.name}/{manifest.NAME}"
         self.digests[name] = manifest.sha256(group / manifest.NAME)
 
     def _hashed(self, paths: Sequence[Path]) -> list[tuple[Path, str]]:
@@ -137,6 +138,11 @@ class _Taking:
         self.files += len(paths)
         self.size_bytes += sum(path.stat().st_size for path in paths)
         return list(zip(paths, digests, strict=True))
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder, which need not be there."""
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -19,7 +19,9 @@ from astra_assets.models.errors import ExpectedError
 NAME = "FROZEN"
 Part = Literal["summary", "spectra"]
 PARTS: tuple[Part, ...] = ("summary", "spectra")
-"""Folders of a version that can be frozen."""
+"""What of a version can be frozen: the summary files, and the per-source files, be they of spectra or of results."""
+SOURCE_FOLDERS = ("spectra", "results")
+"""Folders of a version that per-source files are in; the second is not there before the first results."""
 
 
 class FrozenError(ExpectedError, PermissionError):

@@ -1,9 +1,10 @@
 """Writing mwmVisit and mwmStar files: one source, its visits or coadds in the rest frame.
 
-Here: which tables a file has, which columns, and how rows and pixels get into them. Not here: headers
-(`mwm_header`), the sums that fill the rows (`stack`), which sources get files (`pipelines.mwm`).
+Here: which tables a file of a source has, which columns those of the rest frame have, and how rows and
+pixels get into them. Not here: headers (`mwm_header`), the sums that fill the rows (`stack`), the columns of
+files with results (`astra_files`), which sources get files (`pipelines.mwm`).
 
-Both files have five HDUs: the source's metadata, then BOSS and APOGEE, each from Apache Point and Las
+Such files have five HDUs: the source's metadata, then BOSS and APOGEE, each from Apache Point and Las
 Campanas. A table without spectra has no rows and all columns; its pixel columns have format 0E. Pixels are
 single precision, flags too (as in Astra's files: bits above 2**24 are exact only by themselves).
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpe
 from astra_assets.models.columns import info
 from astra_assets.models.kinds import Kind
 from astra_assets.spectra.grid import APOGEE_GRID, BOSS_GRID, LogLinearGrid
-from astra_assets.spectra.mwm_hdu import hdu, table_hdu
+from astra_assets.spectra.mwm_hdu import Described, Values, hdu, table_hdu
 from astra_assets.spectra.mwm_header import HDU_DESCRIPTIONS, metadata_cards, source_cards, wavelength_cards
 
 Row = Mapping[str, Any]
@@ -93,8 +94,9 @@ def write_mwm_star(
     that are absent are NaN. `source` has the columns of Source that the header shows.
     """
     models = {"BOSS": BossCombinedSpectrum, "APOGEE": ApogeeCombinedSpectrum}
+    tables = {instrument: _file_table(model) for instrument, model in models.items()}
     rows = {"BOSS": boss, "APOGEE": apogee}
-    _write(path, models, rows, source=source, v_astra=v_astra, created=created)
+    write_source_file(path, tables, rows, source=source, v_astra=v_astra, created=created)
 
 
 def write_mwm_visit(
@@ -112,33 +114,38 @@ def write_mwm_visit(
     ApogeeRestFrameVisitSpectrum, and arrays for its pixel columns, as above.
     """
     models = {"BOSS": BossRestFrameVisitSpectrum, "APOGEE": ApogeeRestFrameVisitSpectrum}
+    tables = {instrument: _file_table(model, ("wavelength",)) for instrument, model in models.items()}
     rows = {"BOSS": boss, "APOGEE": apogee}
     in_time = {instrument: sorted(own, key=lambda row: row["mjd"]) for instrument, own in rows.items()}
-    _write(path, models, in_time, ("wavelength",), source=source, v_astra=v_astra, created=created)
+    write_source_file(path, tables, in_time, source=source, v_astra=v_astra, created=created)
 
 
-def _write(
+def write_source_file(
     path: Path,
-    models: Mapping[str, type[Base]],
+    tables: Mapping[str, FileTable],
     rows: Mapping[str, Sequence[Row]],
-    left_out: tuple[str, ...] = (),
     *,
     source: Row,
     v_astra: str,
     created: datetime,
+    pipeline: str = "",
 ) -> None:
-    metadata = metadata_cards(v_astra, created)
+    """Write a file of a source: tables and rows by instrument; each row goes where its `telescope` belongs.
+
+    `pipeline` is named in the headers of a file of results.
+    """
+    metadata = metadata_cards(v_astra, created, pipeline)
     heading = [*primary_cards(), *section("Metadata"), *metadata, *source_cards(source)]
     described = [*section("HDU Descriptions"), *comments(HDU_DESCRIPTIONS)]
     parts = [hdu([*heading, *described], created)]
     for extension in EXTENSIONS:
-        model = models[extension.instrument]
-        own = [row for row in rows[extension.instrument] if row["telescope"] in extension.telescopes]
+        table, given = tables[extension.instrument], rows.get(extension.instrument, ())
+        own = tuple(row for row in given if row["telescope"] in extension.telescopes)
         try:
             if own:
-                parts.append(_table(model, left_out, extension, own, v_astra=v_astra, created=created))
+                parts.append(_table(table, extension, own, tuple(metadata), created))
             else:
-                parts.append(_empty_table(model, left_out, extension, v_astra=v_astra, created=created))
+                parts.append(_empty_table(table, extension, tuple(metadata), created))
         except BadValueError as error:
             name = f"{extension.instrument}/{extension.observatory}"
             raise FitsWriteError(f"{path}: {name}, row {error.row + 1}: {error.reason}") from error
@@ -147,66 +154,96 @@ def _write(
 
 
 def _table(
-    model: type[Base],
-    left_out: tuple[str, ...],
+    table: FileTable,
     extension: Extension,
     rows: Sequence[Row],
-    *,
-    v_astra: str,
+    metadata: tuple[Card, ...],
     created: datetime,
 ) -> bytes:
-    columns = [column.sized(rows, extension.grid) for column in _columns(model, left_out)]
-    cards = [*extension.cards(), *metadata_cards(v_astra, created), *wavelength_cards(extension.grid)]
-    values = [column.values(rows) for column in columns]
-    return table_hdu([column.fits for column in columns], values, cards, created)
+    described = table.described(table.widths(rows, extension.grid))
+    cards = [*extension.cards(), *metadata, *wavelength_cards(extension.grid)]
+    sized = zip(table.columns, described.columns, strict=True)
+    values = [column.values(rows, fits.width) for column, fits in sized]
+    return table_hdu(described, values, cards, created)
 
 
 @lru_cache(maxsize=64)
 def _empty_table(
-    model: type[Base], left_out: tuple[str, ...], extension: Extension, *, v_astra: str, created: datetime
+    table: FileTable, extension: Extension, metadata: tuple[Card, ...], created: datetime
 ) -> bytes:
     """A table without rows, which is the same for all sources of a batch."""
-    return _table(model, left_out, extension, (), v_astra=v_astra, created=created)
+    return _table(table, extension, (), metadata, created)
 
 
 @dataclass(frozen=True)
-class _FileColumn:
-    """A column of a file and the key of its values in a row."""
+class FileColumn:
+    """A column of a file and the key of its values in a row; `hidden` ones are shown by few files."""
 
     key: str
     fits: FitsColumn
+    hidden: bool = False
 
-    def sized(self, rows: Sequence[Row], grid: LogLinearGrid) -> _FileColumn:
-        """The column as wide as its longest value in these rows."""
-        kind = self.fits.definition.kind
-        width = 1
-        if kind is Kind.pixels:
-            width = grid.n_pixels if rows else 0
-        elif kind in (Kind.text, Kind.bytes, Kind.floats):
-            width = max([1, *(len(row[self.key]) for row in rows if row.get(self.key) is not None)])
-        return replace(self, fits=replace(self.fits, width=width))
+    @property
+    def is_wide(self) -> bool:
+        """True if the width of the column is that of its longest value."""
+        return self.fits.definition.kind in (Kind.pixels, Kind.text, Kind.bytes, Kind.floats)
 
-    def values(self, rows: Sequence[Row]) -> pa.Array:
+    def width(self, rows: Sequence[Row], grid: LogLinearGrid) -> int:
+        """The width that these rows need."""
+        if self.fits.definition.kind is Kind.pixels:
+            return grid.n_pixels if rows else 0
+        return max([1, *(len(row[self.key]) for row in rows if row.get(self.key) is not None)])
+
+    def values(self, rows: Sequence[Row], width: int) -> Values:
         """The column's values, None where a row has none."""
         if self.fits.definition.kind is not Kind.pixels:
-            return pa.array([row.get(self.key) for row in rows])
+            return [row.get(self.key) for row in rows]
         if not rows:
             return pa.nulls(0, pa.list_(pa.float32()))
-        missing = np.full(self.fits.width, np.nan)
+        missing = np.full(width, np.nan)
         pixels = [row.get(self.key, missing) for row in rows]
         flat = pa.array(np.concatenate(pixels, dtype=np.float64, casting="unsafe"))
-        return pa.FixedSizeListArray.from_arrays(flat, self.fits.width)
+        return pa.FixedSizeListArray.from_arrays(flat, width)
 
 
-@lru_cache
-def _columns(model: type[Base], left_out: tuple[str, ...]) -> tuple[_FileColumn, ...]:
-    """The columns of a file that shows a model, in Astra's order."""
+@dataclass(frozen=True, eq=False)
+class FileTable:
+    """The columns of a table; that of a kind of file is made once."""
+
+    columns: tuple[FileColumn, ...]
+
+    def widths(self, rows: Sequence[Row], grid: LogLinearGrid) -> tuple[int, ...]:
+        """The widths of the columns that are as wide as their longest value in these rows."""
+        return tuple(column.width(rows, grid) for column in self._wide)
+
+    @cached_property
+    def _wide(self) -> tuple[FileColumn, ...]:
+        return tuple(column for column in self.columns if column.is_wide)
+
+    @lru_cache(maxsize=256)  # noqa: B019 - there are few tables, and they live as long as the process
+    def described(self, widths: tuple[int, ...]) -> Described:
+        """The columns with these widths; most files of a kind have the same."""
+        width_of = dict(zip((column.key for column in self._wide), widths, strict=True))
+        return Described.of(
+            [replace(column.fits, width=width_of.get(column.key, 1)) for column in self.columns]
+        )
+
+
+def file_columns(model: type[Base]) -> list[FileColumn]:
+    """All fields of a model as columns of a file, in Astra's order."""
     found = []
     for entry in layout(model):
         about = None if entry.column is None else info(entry.column)
         key = entry.name if entry.column is None else entry.column.key
-        if key in left_out or key in NOT_IN_FILES or (about is not None and about.hidden):
-            continue
         note = None if about is None else about.note
-        found.append(_FileColumn(key, FitsColumn(entry.name, entry.definition, 1, entry.heading, note)))
-    return tuple(found)
+        fits = FitsColumn(entry.name, entry.definition, 1, entry.heading, note)
+        found.append(FileColumn(key, fits, about is not None and about.hidden))
+    return found
+
+
+@lru_cache
+def _file_table(model: type[Base], left_out: tuple[str, ...] = ()) -> FileTable:
+    """The table of a file that shows the spectra of a model."""
+    unwanted = {*left_out, *NOT_IN_FILES}
+    kept = (column for column in file_columns(model) if not column.hidden and column.key not in unwanted)
+    return FileTable(tuple(kept))

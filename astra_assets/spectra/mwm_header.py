@@ -1,4 +1,4 @@
-"""The headers of mwmVisit and mwmStar files: what is known of the source, and the wavelengths of a table.
+"""The headers of per-source files: what is known of the source, and the wavelengths of a table.
 
 Here: keywords and their order, which are Astra's. Not here: the tables and the writing (`mwm`).
 
@@ -88,9 +88,10 @@ HDU_DESCRIPTIONS = (
 )
 
 
-def metadata_cards(v_astra: str, created: datetime) -> list[Card]:
-    """Which version of Astra made the file, and when."""
-    return [Card("V_ASTRA", v_astra, "Astra version"), created_card(created)]
+def metadata_cards(v_astra: str, created: datetime, pipeline: str = "") -> list[Card]:
+    """Which version of Astra made the file, and when; of a file of results also which pipeline."""
+    whose = [Card("PIPELINE", pipeline, "Pipeline name")] if pipeline else []
+    return [*whose, Card("V_ASTRA", v_astra, "Astra version"), created_card(created)]
 
 
 def source_cards(source: Mapping[str, Any]) -> list[Card]:

@@ -21,14 +21,17 @@ def names(name: str, *words: str, step: str | None = None) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("snow_white",), ["snow_white/star_filter", "snow_white/star"]),
+        (("snow_white",), ["snow_white/star_filter", "snow_white/star", "snow_white/astra_star"]),
         (("SnowWhite", "BossCombinedSpectrum"), ["snow_white/star_filter", "snow_white/star"]),
         (
             ("astra.pipelines.snow_white.snow_white_filter", "BossCombinedSpectrum"),
             ["snow_white/star_filter"],
         ),
         (("astra.pipelines.snow_white.snow_white",), ["snow_white/star"]),
-        (("astra.pipelines.snow_white",), ["snow_white/star_filter", "snow_white/star"]),
+        (
+            ("astra.pipelines.snow_white",),
+            ["snow_white/star_filter", "snow_white/star", "snow_white/astra_star"],
+        ),
         (("astra.products.mwm.create_mwmVisit_and_mwmStar_products",), ["mwm/star"]),
         (("corv", "boss.BossVisitSpectrum"), ["corv/visit"]),
         (("corv", "astra.models.boss.BossVisitSpectrum", "54000001"), ["corv/visit"]),

@@ -19,6 +19,7 @@ from astra_assets.compute import claims
 from astra_assets.compute.parts import FAILURES, RESULTS, part_files
 from astra_assets.compute.worker import EXIT_STOPPED
 from astra_assets_tests.compute.conftest import PROJECT
+from astra_assets_tests.compute.model_samples import MODEL, SampleModel
 from astra_assets_tests.compute.samples import FLUX, SampleFlux
 
 pytestmark = pytest.mark.processes
@@ -216,3 +217,22 @@ def test_of_two_living_copies_of_a_task_only_one_is_collected(bench):
     assert sorted(keys_in_parts(batch)) == pks, "no input is in two parts"
     bench.engine.collect(batch)
     assert_as_undisturbed(bench, pks)
+
+
+def test_after_a_kill_every_result_has_its_pixels_once(bench):
+    pks = bench.visits([0] * 10)
+    fit, files = MODEL.steps
+    batch = bench.engine.plan(MODEL, fit)
+    thread, _ = in_background(bench, batch)
+    wait_for(lambda: keys_in_parts(batch))
+    pid = supervisor(batch)
+    for each in (pid, *(worker.pid for worker in workers_of(pid))):
+        os.kill(each, signal.SIGKILL)
+    thread.join(60)
+    assert bench.rows(SampleModel, "spectrum_pk", "level") == [(pk, float(pk)) for pk in pks]
+    made = sorted(
+        int(path.name.partition("-")[0]) for path in bench.roots.mwm_astra.rglob("pipelines/**/*.fits")
+    )
+    assert made == pks
+    assert bench.engine.run(MODEL, files).results == len(pks)
+    assert len(list(bench.roots.mwm_astra.rglob("results/**/*.fits"))) == len(pks)

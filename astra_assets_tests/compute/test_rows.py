@@ -13,6 +13,7 @@ from astra_assets.compute.rows import ResultError, ResultShape
 from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpectrum
 from astra_assets.pipelines.base import Problem, Products, WorkContext
 from astra_assets.spectra.base import Roots
+from astra_assets_tests.compute.model_samples import MODEL, SampleModel
 from astra_assets_tests.compute.samples import FLUX, SOURCES, SampleFlux
 
 PLANNED = datetime(2026, 2, 1, 12)  # noqa: DTZ001 - the database has naive times
@@ -131,3 +132,39 @@ def test_further_rows_get_their_source_version_and_defaults(sources):
 def test_further_rows_that_do_not_fit_are_named(sources, rows, message):
     with pytest.raises(ResultError, match=message):
         sources.row(Products(status={}, rows=rows), {"source_pk": 3})
+
+
+@pytest.fixture
+def modelled():
+    return ResultShape(MODEL, MODEL.step("visit"), CONTEXT)
+
+
+def test_arrays_of_pixels_are_apart_from_the_row_of_an_instance_and_of_a_mapping(modelled):
+    for made in (SampleModel(level=1.0, model_flux=[1, 2]), {"level": 1.0, "model_flux": np.array([1, 2])}):
+        assert modelled.row(made, ITEM)["level"] == 1.0
+        assert "model_flux" not in modelled.row(made, ITEM)
+        arrays = modelled.pixels(made)
+        assert (list(arrays), arrays["model_flux"].dtype) == (["model_flux"], np.float32)
+        assert arrays["model_flux"].tolist() == [1, 2]
+    assert modelled.pixels(SampleModel(level=1.0)) == modelled.pixels({"level": None}) == {}
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.ones((2, 3)), r"model_flux is an array of pixels, found shape \(2, 3\)"),
+        (1.0, r"found shape \(\)"),
+        ([1e300], "model_flux has values beyond single precision, up to 1e\\+300"),
+        ("flat", "model_flux is an array of numbers, found str"),
+    ],
+)
+def test_what_is_no_array_of_pixels_is_refused(modelled, pixels, message):
+    with pytest.raises(ResultError, match=message):
+        modelled.pixels(SampleModel(model_flux=pixels))
+
+
+def test_a_row_of_a_table_that_pipelines_share_names_its_pipeline():
+    shape = ResultShape(MODEL, MODEL.step("astra_visit"), CONTEXT)
+    row = shape.row(Products(status={"flags": 2}), {"source_pk": 3})
+    assert (row["pipeline"], row["source_pk"], row["flags"], row["v_astra"]) == ("SampleModel", 3, 2, 8001)
+    assert shape.pixels(Products(status={})) == {}

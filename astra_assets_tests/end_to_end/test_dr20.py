@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 import subprocess
+from itertools import product as product_of
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +54,12 @@ def test_every_product_has_rows_and_is_listed(finished):
     listed = {
         row["name"]: row for row in json.loads(finished.run("astra-assets", "products", "--json").stdout)
     }
-    assert set(PRODUCTS) | {"mwmStar", "mwmVisit"} == set(listed)
+    assert set(PRODUCTS) | {"mwmStar", "mwmVisit", "astraStarSnowWhite", "astraVisitCorv"} == set(listed)
     for name in PRODUCTS:
         assert listed[name]["rows"][0] == len(product(finished, name)) > 0
-    assert listed["mwmStar"]["rows"][0] == len(
-        list((finished.home / "mwm/0.8.1/spectra/star").rglob("*.fits"))
-    )
+    for name, folder in (("mwmStar", "spectra/star"), ("astraVisitCorv", "results/visit")):
+        on_disk = list((finished.home / "mwm/0.8.1" / folder).rglob(f"{name}-*.fits"))
+        assert listed[name]["rows"][0] == len(on_disk) > 0
 
 
 def test_fitsverify_finds_no_error_and_no_warning(finished):
@@ -66,8 +67,8 @@ def test_fitsverify_finds_no_error_and_no_warning(finished):
         pytest.skip("no fitsverify: install Debian's package fitsverify")
     root = finished.home / "mwm" / "0.8.1"
     files = [finished.summary / f"{name}-0.8.1.fits.gz" for name in PRODUCTS]
-    for kind in ("star", "visit"):
-        files += sorted((root / "spectra" / kind).rglob("*.fits"))[::20]
+    for folder, kind in product_of(("spectra", "results"), ("star", "visit")):
+        files += sorted((root / folder / kind).rglob("*.fits"))[::20]
     assert len(files) > 20
     checked = subprocess.run(
         ["fitsverify", "-q", *map(str, files)], capture_output=True, text=True, check=False
@@ -141,7 +142,7 @@ def test_a_second_run_rewrites_no_product(finished, tmp_path):
     assert database_content(finished) == rows
     text = done.stdout + done.stderr
     assert text.count("left alone (inputs unchanged)") == len(PRODUCTS)
-    assert text.count("nothing to do") == 4
+    assert text.count("nothing to do") == 6
 
 
 def database_content(place) -> dict[str, list[tuple[object, ...]]]:

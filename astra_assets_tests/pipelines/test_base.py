@@ -210,3 +210,21 @@ def test_importing_the_declarations_is_light():
         [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == "[]"
+
+
+def test_a_step_waits_for_those_on_its_inputs_and_those_whose_results_it_reads():
+    files = Step("files", inputs=Source, function=fit, table=SampleMoon, after=["visit"])
+    other = Step("other", inputs=Source, function=fit)
+    made = Pipeline("SampleRocket", SampleRocket, (VISIT, other, files))
+    assert made.waits_for(VISIT) == made.waits_for(other) == ()
+    assert made.waits_for(files) == (VISIT, other)
+    assert [made.written_by(step) for step in made.steps] == [SampleRocket, SampleRocket, SampleMoon]
+    assert made.result_steps == (VISIT, other)
+
+
+def test_a_step_comes_after_earlier_steps_only():
+    files = Step("files", inputs=Source, function=fit, after=("visit",))
+    with pytest.raises(
+        PipelineDeclarationError, match=r"files: `after` names \['visit'\], the earlier steps are \[\]"
+    ):
+        Pipeline("SampleRocket", SampleRocket, (files, VISIT))

@@ -178,7 +178,7 @@ class TestDeclaration:
         assert (SNOW_WHITE.name, SNOW_WHITE.key, SNOW_WHITE.group, SNOW_WHITE.product) == (
             "SnowWhite", "snow_white", "SnowWhite", "SnowWhite",
         )  # fmt: skip
-        assert [step.name for step in SNOW_WHITE.steps] == ["star_filter", "star"]
+        assert [step.name for step in SNOW_WHITE.steps] == ["star_filter", "star", "astra_star"]
         assert all(step.inputs is BossCombinedSpectrum for step in SNOW_WHITE.steps)
         assert SNOW_WHITE.filters_before(SNOW_WHITE.step("star")) == (SNOW_WHITE.step("star_filter"),)
 

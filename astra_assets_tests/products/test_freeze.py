@@ -18,7 +18,7 @@ from astra_assets.models.database import Database
 from astra_assets.models.kinds import Definition, Kind
 from astra_assets.models.source import Source
 from astra_assets.products import frozen, manifest
-from astra_assets.products.audit import audit_product, audit_spectra
+from astra_assets.products.audit import audit_product, audit_sources
 from astra_assets.products.create import create
 from astra_assets.products.freeze import FreezeError, freeze
 from astra_assets.products.frozen import FrozenError, read_marker
@@ -140,7 +140,7 @@ def test_the_summary_can_be_frozen_first(filled, root):
     files = spectra(root)
     freeze_all(root, ("summary",))
     assert is_writable(files[0])
-    assert not audit_spectra("star", V_ASTRA, root).problems
+    assert not audit_sources("spectra", "star", V_ASTRA, root).problems
     done = freeze_all(root, ("spectra",))
     assert done.parts == ("summary", "spectra")
     assert not is_writable(files[0])
@@ -162,7 +162,7 @@ def test_a_sound_version_has_no_problem(filled, root):
     found = audit_product(MWM_ALL_VISIT, V_ASTRA, root)
     assert (found.files, found.problems) == (6, ())
     assert found.rows == (66, 66)
-    assert audit_spectra("star", V_ASTRA, root).rows == (len(files) // 2,)
+    assert audit_sources("spectra", "star", V_ASTRA, root).rows == (len(files) // 2,)
     assert audit_product(MWM_TARGETS, V_ASTRA, root).problems[0] == "mwmTargets-0.8.1.fits.gz is not there"
 
 
@@ -194,7 +194,7 @@ def test_a_damaged_fits_file_is_told_with_its_hdu(filled, root):
     assert told[-1].startswith(f"{report.path.name}: its checksum is not the one in SHA256SUMS")
     path = spectra(root, 1)[0]
     spoil(path, b"Flux", b"flux")
-    (found,) = audit_spectra("star", V_ASTRA, root).problems
+    (found,) = audit_sources("spectra", "star", V_ASTRA, root).problems
     assert found == f"{path.parent}/mwm-0.fits, HDU 1: CHECKSUM does not match header and data"
 
 
@@ -202,18 +202,20 @@ def test_a_frozen_spectrum_that_changed_is_gone_or_new_is_told(filled, root):
     write(filled, root)
     files = spectra(root, 6)
     freeze_all(root)
-    assert not audit_spectra("star", V_ASTRA, root).problems
+    assert not audit_sources("spectra", "star", V_ASTRA, root).problems
     for path in files[:3]:
         os.chmod(path.parent, 0o755)  # noqa: PTH101
     os.chmod(files[0], 0o644)  # noqa: PTH101
     spoil(files[0], b"Flux", b"flux")
     files[1].unlink()
     files[2].with_name("mwm-new.fits").write_bytes(b"new")
-    told = "\n".join(audit_spectra("star", V_ASTRA, root).problems)
+    told = "\n".join(audit_sources("spectra", "star", V_ASTRA, root).problems)
     assert "mwm-0.fits: its checksum is not the one in SHA256SUMS" in told
     assert "mwm-1.fits is not there" in told
     assert "mwm-new.fits is not in SHA256SUMS" in told
     own = root / V_ASTRA / "spectra/star/01" / manifest.NAME
     os.chmod(own, 0o644)  # noqa: PTH101
     own.write_text("")
-    assert "is not the one that FROZEN lists" in "\n".join(audit_spectra("star", V_ASTRA, root).problems)
+    assert "is not the one that FROZEN lists" in "\n".join(
+        audit_sources("spectra", "star", V_ASTRA, root).problems
+    )

@@ -8,12 +8,14 @@ types (DAB, DZA, ...), which get the class of their strongest lines.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from astra_assets.models.base import bit
 from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.models.cartons import in_program
+from astra_assets.pipelines.astra_files import with_astra_files
 from astra_assets.pipelines.base import Columns, Pipeline, Requirement, Step, WorkContext
 from astra_assets.pipelines.snow_white.table import SnowWhite, named, published
 from astra_assets.spectra.base import Spectrum
@@ -58,6 +60,7 @@ def classify_star(spectrum: Spectrum, resources: Resources) -> SnowWhite:
     """
     from astra_assets.pipelines.snow_white.features import extract
     from astra_assets.pipelines.snow_white.fit import fit_da
+    from astra_assets.pipelines.white_dwarf.best_model import best_model
 
     probabilities = resources.classifier.probabilities(extract(spectrum))
     row = SnowWhite(classification=named(probabilities), result_flags=0, **published(probabilities))
@@ -68,6 +71,8 @@ def classify_star(spectrum: Spectrum, resources: Resources) -> SnowWhite:
     row.logg, row.e_logg, row.raw_e_logg = fit["logg"], fit["e_logg"], fit["raw_e_logg"]
     row.v_rel = fit["v_rel"]
     row.result_flags = sum(bit(SnowWhite, "result_flags", name) for name in fit["flags"])
+    if fit["teff"] is not None and fit["logg"] is not None and fit["v_rel"] is not None:
+        row.model_flux = best_model(spectrum, resources.grid, fit["teff"], fit["logg"], fit["v_rel"])
     return row
 
 
@@ -76,22 +81,30 @@ def is_white_dwarf(columns: Columns) -> np.ndarray:
     return in_program(columns["sdss5_target_flags"], "mwm_wd")
 
 
-SNOW_WHITE = Pipeline(
-    name="SnowWhite",
-    table=SnowWhite,
-    steps=(
-        Step(
-            "star_filter",
-            inputs=BossCombinedSpectrum,
-            requires=(
-                Requirement(
-                    "not_mwm_wd",
-                    "the source is in no carton of the program mwm_wd",
-                    needs=("sdss5_target_flags",),
-                    test=is_white_dwarf,
+def is_fitted(row: Mapping[str, Any]) -> bool:
+    """Whether a result has a model spectrum: that of a DA whose lines could be fitted."""
+    return row["teff"] is not None
+
+
+SNOW_WHITE = with_astra_files(
+    Pipeline(
+        name="SnowWhite",
+        table=SnowWhite,
+        steps=(
+            Step(
+                "star_filter",
+                inputs=BossCombinedSpectrum,
+                requires=(
+                    Requirement(
+                        "not_mwm_wd",
+                        "the source is in no carton of the program mwm_wd",
+                        needs=("sdss5_target_flags",),
+                        test=is_white_dwarf,
+                    ),
                 ),
             ),
+            Step("star", inputs=BossCombinedSpectrum, function=classify_star, setup=load_resources),
         ),
-        Step("star", inputs=BossCombinedSpectrum, function=classify_star, setup=load_resources),
     ),
+    has_pixels=is_fitted,
 )
