@@ -16,7 +16,6 @@ from astra_assets.products.findings import FILE, FILLED, KEYS, POSITIONS, TWIN, 
 
 if TYPE_CHECKING:
     from astra_assets.compute import Account
-    from astra_assets.declared import DeclaredProduct
     from astra_assets.products.create import CreateReport
     from astra_assets.products.findings import VerificationError
 
@@ -33,15 +32,15 @@ CONTENT = {
 """What is looked at before files get their names, by check."""
 
 
-def check_specs(declared: DeclaredProduct, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+def check_specs(key: dg.AssetKey, *, has_steps: bool) -> list[dg.AssetCheckSpec]:
     """The checks of a product; all are blocking, since a check that does not block leaves a run green.
 
-    What moved since the version before is only a warning.
+    What moved since the version before is only a warning. `has_steps` says that steps of ours make what it shows.
     """
     told = CONTENT | {
         DRIFT: "Rows, medians, missing values and flags against the version before; only warns."
     }
-    if declared.steps():
+    if has_steps:
         told[ACCOUNT] = "Inputs = results + failed + skipped, and no backlog: the product may be released."
     return [
         dg.AssetCheckSpec(name, asset=key, blocking=True, description=text) for name, text in told.items()
