@@ -16,7 +16,6 @@ from astra_assets.products.findings import FILE, FILLED, KEYS, POSITIONS, TWIN, 
 
 if TYPE_CHECKING:
     from astra_assets.compute import Account
-    from astra_assets.declared import DeclaredProduct
     from astra_assets.products.create import CreateReport
     from astra_assets.products.findings import VerificationError
 
@@ -33,32 +32,30 @@ CONTENT = {
 """What is looked at before files get their names, by check."""
 
 
-def check_specs(declared: DeclaredProduct, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+def check_specs(key: dg.AssetKey, *, has_steps: bool) -> list[dg.AssetCheckSpec]:
     """The checks of a product; all are blocking, since a check that does not block leaves a run green.
 
-    What moved since the version before is only a warning.
+    What moved since the version before is only a warning. `has_steps` says that steps of ours make what it shows.
     """
-    told = _descriptions(declared)
+    told = _descriptions(has_steps=has_steps)
     return [
         dg.AssetCheckSpec(name, asset=key, blocking=True, description=text) for name, text in told.items()
     ]
 
 
-def _descriptions(declared: DeclaredProduct) -> dict[str, str]:
+def _descriptions(*, has_steps: bool) -> dict[str, str]:
     """What is looked at, by the name of the check."""
     told = CONTENT | {
         DRIFT: "Rows, medians, missing values and flags against the version before; only warns."
     }
-    if declared.steps():
+    if has_steps:
         told[ACCOUNT] = "Inputs = results + failed + skipped, and no backlog: the product may be released."
     return told
 
 
-def left_out_checks(
-    declared: DeclaredProduct, key: dg.AssetKey, reason: str
-) -> Iterator[dg.AssetCheckResult]:
+def left_out_checks(key: dg.AssetKey, reason: str, *, has_steps: bool) -> Iterator[dg.AssetCheckResult]:
     """The checks of a product that is not written on purpose: there is nothing that could be wrong."""
-    for name in _descriptions(declared):
+    for name in _descriptions(has_steps=has_steps):
         yield dg.AssetCheckResult(
             check_name=name,
             asset_key=key,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-from astra_assets.assets import all_assets, keys_of, located, step_graphs
+from astra_assets.assets import all_assets, keys_of, located, step_names
+from astra_assets.assets.kept import outline
 from astra_assets.executors import step_executor
 from astra_assets.jobs import release_job
 from astra_assets.own_releases import load_releases
@@ -19,7 +20,7 @@ from astra_assets.sensors import new_spectra
 
 def build_defs(**overrides: str) -> dg.Definitions:
     """Definitions of the deployment; `overrides` are settings that win over environment and `astra.toml`."""
-    settings = load_releases(**overrides)
+    settings = load_releases(outline().pipelines, **overrides)
     releases = settings.served_releases
     jobs = {name: release_job(release, keys_of(release)) for name, release in releases.items()}
     survey = Survey(overrides=overrides)
@@ -29,7 +30,7 @@ def build_defs(**overrides: str) -> dg.Definitions:
         schedules=[daily(releases[name], job) for name, job in jobs.items()],
         sensors=[new_spectra(releases[name], job) for name, job in jobs.items()],
         resources={"survey": survey},
-        executor=step_executor(survey, step_graphs()),
+        executor=step_executor(survey, step_names()),
         loggers={"console": plain_console},
     )
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from astra_assets.jobs import RELEASE_TAG
+from astra_assets.own_releases import SettingsError
 from astra_assets.resources import Survey
-from astra_assets.settings import SettingsError
 from astra_assets.termination import StoppingExecutor
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ STEP_PROCESSES: dict[str, object] = {
 """How steps get processes of their own."""
 
 
-def step_executor(survey: Survey, steps: Mapping[str, tuple[Pipeline, Step]]) -> dg.ExecutorDefinition:
+def step_executor(survey: Survey, steps: Mapping[str, tuple[str, str]]) -> dg.ExecutorDefinition:
     """The executor of all jobs; it asks for the setting `compute` when a run starts, so that a change needs no restart.
 
-    `steps` are the steps of pipelines by the name of their graph, for the end of a run that is terminated.
+    `steps` are the steps of pipelines, by key and name, by the name of their graph, for the end of a run that is terminated.
     """
 
     def on_cluster() -> bool:
@@ -84,9 +84,16 @@ def step_executor(survey: Survey, steps: Mapping[str, tuple[Pipeline, Step]]) ->
             inner = made(dg.multiprocess_executor, context, STEP_PROCESSES)
         else:
             inner = made(dg.in_process_executor, context, {})
-        return StoppingExecutor(inner, steps, work_of)
+        return StoppingExecutor(inner, declared_steps(steps), work_of)
 
     return by_setting
+
+
+def declared_steps(names: Mapping[str, tuple[str, str]]) -> dict[str, tuple[Pipeline, Step]]:
+    """The declarations of steps, imported."""
+    from astra_assets.pipelines import pipeline
+
+    return {graph: (pipeline(key), pipeline(key).step(step)) for graph, (key, step) in names.items()}
 
 
 def made(

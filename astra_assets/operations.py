@@ -212,10 +212,11 @@ class Operations:
             for path in apogee_summary_paths(kind, apred)
         ]
 
-    def row_count(self, model: type[Base]) -> int:
-        """Rows of a table."""
+    def row_count(self, table: str) -> int:
+        """Rows of one of our tables, given by its name."""
+        counted = select(func.count()).select_from(table_of(all_tables()[table]))
         with self.database.connect() as connection:
-            return int(connection.execute(select(func.count()).select_from(table_of(model))).scalar_one())
+            return int(connection.execute(counted).scalar_one())
 
     @contextmanager
     def alone(self, what: str, say: Say) -> Iterator[None]:

@@ -11,7 +11,8 @@ import keyword
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,10 @@ from astra_assets.releases import MAIN, RELEASES, Release
 
 _NAME = re.compile(r"[A-Za-z](?:_?[A-Za-z0-9])*\Z")
 _REDUCTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+
+
+KNOWN_PIPELINES: ContextVar[Collection[str]] = ContextVar("KNOWN_PIPELINES", default=())
+"""Keys of all pipelines, for who knows them already: importing the pipelines to ask them takes a second."""
 
 
 class SettingsError(ExpectedError):
@@ -70,7 +75,7 @@ class DeclaredRelease(BaseModel):
     @classmethod
     def known(cls, value: list[str]) -> list[str]:
         """Pipelines that there are, each once."""
-        there = pipeline_keys()
+        there = KNOWN_PIPELINES.get() or pipeline_keys()
         problems = [_no_pipeline(key, there) for key in value if key not in there]
         twice = sorted({key for key in value if value.count(key) > 1})
         problems += [f"{', '.join(twice)}: named twice"] if twice else []
@@ -176,7 +181,7 @@ def pipeline_keys() -> tuple[str, ...]:
         raise ExpectedError(str(error)) from None
 
 
-def _no_pipeline(key: str, there: tuple[str, ...]) -> str:
+def _no_pipeline(key: str, there: Collection[str]) -> str:
     near = difflib.get_close_matches(key.lower(), there, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(there)}"
     return f"there is no pipeline {key!r}; {hint}"
@@ -211,17 +216,22 @@ def config_file() -> Path | None:
     return default if default.is_file() else None
 
 
-def load_releases(**overrides: Any) -> ReleaseSettings:
+def load_releases(pipelines: Collection[str] = (), **overrides: Any) -> ReleaseSettings:
     """The releases of the deployment, from arguments, environment, file and defaults; no other setting is looked at.
+
+    `pipelines` are the keys of all pipelines, where they are known.
 
     Raises:
         SettingsError: one message with every problem found.
     """
     wanted = {name: overrides[name] for name in ReleaseSettings.model_fields if name in overrides}
+    token = KNOWN_PIPELINES.set(pipelines)
     try:
         return ReleaseSettings(**wanted)
     except ValidationError as error:
         raise unusable(error) from None
+    finally:
+        KNOWN_PIPELINES.reset(token)
 
 
 def unusable(error: ValidationError) -> SettingsError:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from astra_assets.jobs import RELEASE_TAG
-from astra_assets.operations import Operations, expected_text
 from astra_assets.releases import Release
-from astra_assets.settings import load_settings
 from astra_assets.termination import end_with_run
+
+if TYPE_CHECKING:
+    from astra_assets.operations import Operations
 
 
 class Survey(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -29,6 +31,9 @@ class Survey(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def operations(self) -> Operations:
         """What can be done with the survey."""
+        from astra_assets.operations import Operations
+        from astra_assets.settings import load_settings
+
         return Operations(load_settings(**self.overrides))
 
     def of_run(self, run: dg.DagsterRun) -> tuple[Operations, Release]:
@@ -48,6 +53,8 @@ def plainly() -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        from astra_assets.operations import expected_text
+
         text = expected_text(error)
         if text is None:
             raise

@@ -10,27 +10,27 @@ from functools import cache
 
 import dagster as dg
 
-from astra_assets.assets.ingest import SOURCE, ingested_tables, table_keys
-from astra_assets.assets.pipelines import graph_name, step_asset, step_keys
+from astra_assets.assets.ingest import ingested_tables
+from astra_assets.assets.kept import outline
+from astra_assets.assets.outline import APOGEE, BOSS, KeyPath
+from astra_assets.assets.steps import step_asset
 from astra_assets.assets.summary import product_asset
-from astra_assets.declared import all_products, pipelines_of, products_of
-from astra_assets.pipelines import PIPELINES
-from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.releases import MAIN, Release
 
 
 @cache
 def all_assets() -> tuple[dg.AssetsDefinition, ...]:
     """Every asset of the code location."""
-    steps = [step_asset(pipeline, step) for pipeline in PIPELINES for step in pipeline.steps]
-    products = [product_asset(declared) for declared in all_products().values()]
-    return (ingested_tables, *steps, *products)
+    found = outline()
+    steps = [step_asset(step) for step in found.steps]
+    products = [product_asset(product) for product in found.products]
+    return (ingested_tables(found.tables), *steps, *products)
 
 
 def located(v_astra: str, assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
     """The assets of the code location that serves a version."""
     found = list(assets)
-    if located_key(v_astra, SOURCE) == SOURCE:
+    if v_astra == MAIN.v_astra:
         return found
     return [
         each.with_attributes(
@@ -51,18 +51,17 @@ def located_key(v_astra: str, key: dg.AssetKey) -> dg.AssetKey:
     return key if v_astra == MAIN.v_astra else dg.AssetKey([f"v{v_astra.replace('.', '_')}", *key.path])
 
 
-def step_graphs() -> dict[str, tuple[Pipeline, Step]]:
-    """The steps of all pipelines by the name of their graph of ops."""
-    return {graph_name(pipeline, step): (pipeline, step) for pipeline in PIPELINES for step in pipeline.steps}
+def step_names() -> dict[str, tuple[str, str]]:
+    """Pipeline and step, by key and name, of each graph of ops."""
+    return {step.graph: (step.pipeline, step.step) for step in outline().steps}
 
 
 def keys_of(release: Release) -> list[dg.AssetKey]:
     """Keys that a release's job materialises: the tables, the steps of its pipelines, the products of both."""
-    steps = [
-        key
-        for pipeline in pipelines_of(release)
-        for step in pipeline.steps
-        for key in step_keys(pipeline, step).values()
-    ]
-    keys = [*table_keys(release), *steps, *(dg.AssetKey(name) for name in products_of(release))]
-    return [located_key(release.v_astra, key) for key in keys]
+    found = outline()
+    pipelines = {*release.pipelines, *(found.plug_ins if release.plug_ins else ())}
+    surveys = {"", *([BOSS] if release.run2d else []), *([APOGEE] if release.apred else [])}
+    paths: list[KeyPath] = [(table.name,) for table in found.tables if table.survey in surveys]
+    paths += [output.key for step in found.steps if step.pipeline in pipelines for output in step.outputs]
+    paths += [(product.name,) for product in found.products if product.pipeline in {"", *pipelines}]
+    return [located_key(release.v_astra, dg.AssetKey(path)) for path in paths]

@@ -6,16 +6,14 @@ Belongs here: turning our reports and our column registry into Dagster metadata.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from astra_assets.explain import log_tail, telling_log
-from astra_assets.models.base import Base, layout, table_of
-from astra_assets.models.columns import info
-from astra_assets.models.kinds import Definition
+from astra_assets.assets.outline import Columns, ShownColumn
 
 if TYPE_CHECKING:
     from astra_assets.compute import Account
@@ -32,28 +30,18 @@ OWNERS = ["team:mwm"]
 """Who answers for the assets, in Dagster's spelling."""
 
 
-def table_metadata(model: type[Base]) -> dict[str, object]:
-    """Name and column schema of a database table."""
-    table = table_of(model)
-    columns = [(column.name, info(column).definition) for column in table.columns]
-    return {"dagster/table_name": table.name, "dagster/column_schema": column_schema(columns)}
-
-
-def column_schema(columns: Iterable[tuple[str, Definition]]) -> dg.TableSchema:
+def table_schema(columns: Columns) -> dg.TableSchema:
     """Names, types, units, UCDs and descriptions of columns."""
-    return dg.TableSchema(columns=[_table_column(name, definition) for name, definition in columns])
+    return dg.TableSchema(columns=[_table_column(column) for column in columns])
 
 
-def layout_schema(model: type[Base]) -> dg.TableSchema:
-    """Columns of a file whose rows are those of a table, pixel arrays included."""
-    return column_schema((entry.name, entry.definition) for entry in layout(model))
-
-
-def _table_column(name: str, definition: Definition) -> dg.TableColumn:
-    tags = {key: text for key, text in (("unit", definition.unit), ("ucd", definition.ucd)) if text}
-    unit = f" [{definition.unit}]" if definition.unit else ""
+@cache
+def _table_column(column: ShownColumn) -> dg.TableColumn:
+    """Made once: most products show the same columns of sources and spectra."""
+    tags = {key: text for key, text in (("unit", column.unit), ("ucd", column.ucd)) if text}
+    unit = f" [{column.unit}]" if column.unit else ""
     return dg.TableColumn(
-        name=name, type=definition.kind.value, description=f"{definition.description}{unit}", tags=tags
+        name=column.name, type=column.kind, description=f"{column.description}{unit}", tags=tags
     )
 
 
@@ -61,6 +49,8 @@ def step_metadata(
     work: Work, pipeline: Pipeline, step: Step, account: Account
 ) -> dict[str, dg.MetadataValue]:
     """How a step stands, its reasons, and what the batch that it ran last has used."""
+    from astra_assets.explain import log_tail, telling_log
+
     shown = account_metadata(account)
     if not step.is_filter:
         shown["dagster/row_count"] = dg.MetadataValue.int(account.results)

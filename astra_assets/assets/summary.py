@@ -1,18 +1,18 @@
 """Summary products as assets: a FITS file each, and what stands beside it.
 
-Belongs here: the factory that turns the declaration of a product into an asset with its checks. Does not belong here:
+Belongs here: the factory that turns the outline of a product into an asset with its checks. Does not belong here:
 which rows and columns it has, and how it is written (`products`).
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
-from astra_assets.assets.ingest import APOGEE_COADDS, APOGEE_VISITS, BOSS_VISITS, SOURCE, table_key
-from astra_assets.assets.metadata import OWNERS, column_schema, product_metadata
-from astra_assets.assets.pipelines import result_keys
+from astra_assets.assets.metadata import OWNERS, product_metadata, table_schema
+from astra_assets.assets.outline import ProductOutline
 from astra_assets.checks import (
     account_check,
     check_specs,
@@ -21,20 +21,13 @@ from astra_assets.checks import (
     failed_check,
     left_out_checks,
 )
-from astra_assets.declared import DeclaredProduct
 from astra_assets.executors import HEAVY
-from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.products.findings import VerificationError
 from astra_assets.resources import Survey, plainly
-from astra_assets.work import Work
 
-GROUP = "SummarySpectrumProducts"
-SURVEY_WIDE = {
-    "mwmTargets": (SOURCE, BOSS_VISITS, APOGEE_VISITS),
-    "mwmAllVisit": (SOURCE, BOSS_VISITS, APOGEE_VISITS),
-    "mwmAllStar": (SOURCE, table_key(BossCombinedSpectrum), APOGEE_COADDS),
-}
-"""What the products that belong to no pipeline show."""
+if TYPE_CHECKING:
+    from astra_assets.declared import DeclaredProduct
+    from astra_assets.work import Work
 
 
 class ProductOptions(dg.Config):
@@ -54,42 +47,44 @@ class ProductOptions(dg.Config):
     )
 
 
-def upstream_of(declared: DeclaredProduct) -> tuple[dg.AssetKey, ...]:
-    """The tables whose rows a product shows."""
-    if declared.pipeline is None:
-        return SURVEY_WIDE[declared.name]
-    return tuple(key for pipeline, step in declared.steps() for key in result_keys(pipeline, step).values())
+@cache
+def options_schema() -> Any:
+    """The schema of the options of all products: Dagster takes its time to find it out."""
+    return ProductOptions.to_config_schema()
 
 
-def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
+def product_asset(product: ProductOutline) -> dg.AssetsDefinition:
     """The asset of one product."""
 
     @dg.asset(
-        key=declared.name,
-        deps=upstream_of(declared),
-        group_name=declared.pipeline.group if declared.pipeline else GROUP,
-        description=declared.description,
+        key=product.name,
+        deps=[dg.AssetKey(path) for path in product.upstream],
+        group_name=product.group,
+        description=product.description,
         kinds={"fits", "parquet"},
         owners=OWNERS,
         code_version="1",
-        metadata={"dagster/column_schema": column_schema(declared.columns())},
-        check_specs=check_specs(declared, dg.AssetKey(declared.name)),
+        metadata={"dagster/column_schema": table_schema(product.columns)},
+        check_specs=check_specs(dg.AssetKey(product.name), has_steps=product.has_steps),
+        config_schema=options_schema(),
         op_tags=HEAVY,
         output_required=False,  # left out where it would have no rows, since the program that makes them is not here
     )
-    def product(
-        context: dg.AssetExecutionContext, config: ProductOptions, survey: Survey
+    def write(
+        context: dg.AssetExecutionContext, survey: Survey
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
         key = context.asset_key
         with plainly():
+            config = ProductOptions(**context.op_execution_context.op_config)
             operations, release = survey.of_run(context.run)
+            products = operations.products
+            declared = products.declared(product.name)
             reason = operations.left_out(declared, release)
             if reason is not None:
                 context.log.info(reason)
                 context.log_event(dg.AssetObservation(key, metadata={"left out": reason}))
-                yield from left_out_checks(declared, key, reason)
+                yield from left_out_checks(key, reason, has_steps=product.has_steps)
                 return
-            products = operations.products
             try:
                 report = products.create(
                     declared.name,
@@ -105,7 +100,7 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
                 yield failed_check(error, key)
                 raise
             checks = [*content_checks(report, key), drift_check(report, key)]
-            if declared.steps():
+            if product.has_steps:
                 checks.append(_account(operations.work(release), declared, context.run.run_config, key))
             shown = product_metadata(
                 report,
@@ -114,11 +109,11 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
             )
             yield dg.MaterializeResult(metadata=shown, check_results=checks)
 
-    return product
+    return write
 
 
 def _account(
-    work: Work, declared: DeclaredProduct, run_config: Mapping[str, Any], key: dg.AssetKey
+    work: "Work", declared: "DeclaredProduct", run_config: Mapping[str, Any], key: dg.AssetKey
 ) -> dg.AssetCheckResult:
     accounts = [work.engine.account(pipeline, step) for pipeline, step in declared.steps()]
     missing = [work.unavailable(pipeline, step) for pipeline, step in declared.steps()]

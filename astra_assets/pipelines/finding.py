@@ -48,10 +48,14 @@ def plug_ins() -> tuple[PlugIn, ...]:
     Raises:
         PipelineDeclarationError: one cannot be imported, or offers no pipeline; the message names distribution and entry point.
     """
+    return tuple(_plug_in(point) for point in offered())
+
+
+def offered() -> tuple[EntryPoint, ...]:
+    """The entry points of all installed distributions that name pipelines, in the order of their names; not imported."""
     from importlib.metadata import entry_points
 
-    found = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
-    return tuple(_plug_in(point) for point in found)
+    return tuple(sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)))
 
 
 def _plug_in(point: EntryPoint) -> PlugIn:

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import update
 
+from astra_assets.assets.outlining import product_outline
 from astra_assets.assets.summary import product_asset
 from astra_assets.checks import CONTENT, DRIFT
 from astra_assets.declared import all_products
@@ -33,7 +34,7 @@ def home(tmp_path, monkeypatch):
 def materialise(home, tmp_path, **config) -> dg.ExecuteInProcessResult:
     with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
         return dg.materialize(
-            [product_asset(all_products()["mwmTargets"])],
+            [product_asset(product_outline(all_products()["mwmTargets"]))],
             instance=instance,
             resources={"survey": Survey(overrides={"home": str(home.settings.home)})},
             run_config={"ops": {"mwmTargets": {"config": config}}},

@@ -9,9 +9,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from astra_assets_tests.pipelines.offered import install
 
 PROJECT = Path(__file__).resolve().parents[2]
 SERVERS = ("make ui", "dagster-webserver", "dagster-daemon")
@@ -121,38 +124,74 @@ def test_a_limit_leaves_a_visible_backlog_and_the_next_run_does_the_rest(ingeste
     assert "+ 0 backlog" in ingested.run("astra-assets", "run", "mwm").stdout
 
 
+PAGE = (PROJECT / "docs" / "add-a-pipeline.md").read_text()
+ROCKET, BOOSTER, PROGRAM = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+OURS = (sys.executable, "-m", "astra_assets.cli")
+
+
+def run_there(place, search_path: Path, *command: str, rc: int = 0, **more: str) -> str:
+    """What a command says where a folder comes first on Python's search path."""
+    paths = os.pathsep.join(filter(None, [str(search_path), os.environ.get("PYTHONPATH", "")]))
+    done = subprocess.run(
+        command, cwd=search_path, env=place.environment | {"PYTHONPATH": paths} | more,
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == rc, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def assets_of(place, search_path: Path, release: str) -> list[str]:
+    """The assets that the job of a release makes, by their keys."""
+    show = (
+        "import json; from astra_assets.definitions import defs; "
+        f"keys = defs.resolve_job_def({release!r}).asset_layer.executable_asset_keys; "
+        "print(json.dumps([key.to_user_string() for key in keys]))"
+    )
+    said = run_there(place, search_path, sys.executable, "-W", "ignore", "-c", show)
+    return list(json.loads(said.splitlines()[-1]))
+
+
 def test_the_pipeline_of_the_page_works_word_for_word(ingested, tmp_path):
     """docs/add-a-pipeline.md: the file as it stands there, in a copy of the package."""
-    page = (PROJECT / "docs" / "add-a-pipeline.md").read_text()
-    source = re.search(r"```python\n(.*?)```", page, re.DOTALL).group(1)
     shutil.copytree(
         PROJECT / "astra_assets", tmp_path / "astra_assets", ignore=shutil.ignore_patterns("__pycache__")
     )
-    (tmp_path / "astra_assets" / "pipelines" / "rocket.py").write_text(source)
+    (tmp_path / "astra_assets" / "pipelines" / "rocket.py").write_text(ROCKET)
     releases = tmp_path / "astra_assets" / "releases.py"
-    releases.write_text(releases.read_text().replace('"corv")', '"corv", "rocket")'))
-    ours = [sys.executable, "-m", "astra_assets.cli"]
-
-    def run(*command: str) -> str:
-        done = subprocess.run(
-            command, cwd=tmp_path, env=ingested.environment | {"PYTHONPATH": str(tmp_path)},
-            capture_output=True, text=True, timeout=600, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
-
+    before = releases.read_text()
+    releases.write_text(before.replace('"mdwarftype")', '"mdwarftype", "rocket")'))
+    assert releases.read_text() != before
     spectrum = str(min((ingested.home / "demo").rglob("spec-*.fits")))
-    assert json.loads(subprocess.run(
-        [*ours, "try", "rocket", spectrum, "--json"], cwd=tmp_path, env=ingested.environment | {"PYTHONPATH": str(tmp_path)},
-        capture_output=True, text=True, check=True,
-    ).stdout)[0]["blueness"] > 0  # fmt: skip
-    assert "10 results" in run(*ours, "run", "rocket", "--limit", "10")
-    assert "astraAllVisitRocket-0.8.1.fits.gz" in run(*ours, "create", "astraAllVisitRocket")
-    assert "blueness" in run(*ours, "datamodel", "rocket")
-    show = (
-        "from astra_assets.definitions import defs;"
-        "print([key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()])"
-    )
-    listed = run(sys.executable, "-W", "ignore", "-c", show)
-    assert "rocket/visit" in listed
-    assert "astraAllVisitRocket" in listed
+    (tried,) = json.loads(run_there(ingested, tmp_path, *OURS, "try", "rocket", spectrum, "--json"))
+    assert tried["blueness"] > 0
+    assert {"rocket/visit", "astraAllVisitRocket"} <= set(assets_of(ingested, tmp_path, "dr20"))
+
+
+@pytest.fixture
+def rocketlab(tmp_path) -> Path:
+    """The package of the page in a folder of its own, installed as an installer does it, and its program."""
+    (described,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    project = tomllib.loads(described)["project"]
+    folder = tmp_path / "site"
+    modules = {"rocketlab/__init__.py": "", "rocketlab/rocket.py": ROCKET, "rocketlab/booster.py": BOOSTER}
+    install(folder, project["name"], modules, project["entry-points"]["astra_assets.pipelines"])
+    program = tmp_path / "bin" / "booster"
+    program.parent.mkdir()
+    program.write_text(PROGRAM)
+    program.chmod(0o755)
+    return folder
+
+
+def test_pipelines_in_a_repository_of_their_own_work_as_the_page_says(ingested, rocketlab):
+    """One that is a function and one that is a program, which is not there at first."""
+    path = os.pathsep.join([str(rocketlab.parent / "bin"), ingested.environment["PATH"]])
+    assert "10 results" in run_there(ingested, rocketlab, *OURS, "run", "rocket", "--limit", "10")
+    absent = run_there(ingested, rocketlab, *OURS, "run", "booster", "--limit", "10")
+    assert "Booster visit is skipped" in absent
+    assert "pip install rocketlab" in absent
+    assert "10 results" in run_there(ingested, rocketlab, *OURS, "run", "booster", "--limit", "10", PATH=path)
+    products = ("astraAllVisitRocket", "astraAllVisitBooster")
+    written = run_there(ingested, rocketlab, *OURS, "create", *products)
+    assert all(f"{name}-0.8.1.fits.gz" in written for name in products)
+    assert "blueness" in run_there(ingested, rocketlab, *OURS, "datamodel", "rocket")
+    assert {"rocket/visit", "booster/visit", *products} <= set(assets_of(ingested, rocketlab, "main"))
