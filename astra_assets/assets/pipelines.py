@@ -44,17 +44,14 @@ def result_keys(pipeline: Pipeline, step: Step) -> dict[str, KeyPath]:
 def upstream_of(pipeline: Pipeline, step: Step) -> list[KeyPath]:
     """What a step reads: its inputs, earlier steps of its pipeline, and the pipelines it comes after.
 
-    What a step that makes files of results reads of other pipelines, the results have read.
+    A step that names those that it comes after shows what they have read; beside them it reads its own inputs only.
     """
-    keys = list(made_by(step.inputs))
-    for earlier in pipeline.waits_for(step):
-        keys += result_keys(pipeline, earlier).values()
+    earlier = [key for each in pipeline.waits_for(step) for key in result_keys(pipeline, each).values()]
     if step.after:
-        return keys
-    for other in PIPELINES:
-        if other.name in pipeline.after:
-            keys += result_keys(other, step_read(other, step)).values()
-    return keys
+        return [table_key(step.inputs), *earlier]
+    others = [other for other in PIPELINES if other.name in pipeline.after]
+    read = [key for other in others for key in result_keys(other, step_read(other, step)).values()]
+    return [*made_by(step.inputs), *earlier, *read]
 
 
 def step_read(other: Pipeline, step: Step) -> Step:
