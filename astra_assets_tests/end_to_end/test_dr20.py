@@ -156,6 +156,13 @@ def test_the_newer_spelling_of_the_command_works_too(finished):
     assert "All definitions loaded successfully" in finished.run("dg", "check", "defs").stdout
 
 
-def test_main_shares_the_products_of_dr20(finished):
+def test_main_adds_apogee_and_shares_the_products_of_dr20(finished, truth):
     done = finished.run("dagster", "job", "execute", "-j", "main")
+    for name in ("astraAllStarSnowWhite", "astraAllVisitCorv"):
+        assert f"{name}: left alone (inputs unchanged)" in done.stdout + done.stderr
+    counted = {int(row["sdss_id"]): int(row["n_apogee_visits"]) for row in product(finished, "mwmTargets")}
+    assert sum(number > 0 for number in counted.values()) >= 90
+    known = {int(row["sdss_id"]): int(row["n_apogee_visits"]) for row in truth}
+    assert all(max(number, 0) == known[sdss_id] for sdss_id, number in counted.items())
+    done = finished.run("dagster", "job", "execute", "-j", "dr20")
     assert (done.stdout + done.stderr).count("left alone (inputs unchanged)") == len(PRODUCTS)
