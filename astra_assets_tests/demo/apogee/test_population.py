@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from astra_assets.demo import photometry
 from astra_assets.demo.apogee.visits import N_FIBERS, ONE_METRE, flag
 from astra_assets.models import cartons
 from astra_assets.pipelines.white_dwarf.templates import KINDS
@@ -125,3 +126,30 @@ def test_velocities_vary_by_the_orbit_and_are_measured_with_their_errors(default
         assert visit.relative + visit.night.velocity == pytest.approx(visit.v_rad)
         assert visit.date_obs.startswith("20")
     assert sum(star.target.amplitude > 0 for star in apogee.stars) > 5
+
+
+def test_catalogues_say_how_bright_the_stars_are_and_how_far(default_plan):
+    _, whole, apogee = default_plan
+    columns = photometry.describe(whole)
+    numbered = [star.target.number for star in apogee.stars]
+    planned = np.array([star.h_mag for star in apogee.stars])
+    assert np.max(np.abs(columns["h_mag"][numbered] - planned)) < 0.3
+    logg = np.array([star.atmosphere.logg for star in apogee.stars])
+    parallax = columns["plx"][numbered]
+    good = parallax > 5 * columns["e_plx"][numbered]
+    absolute = columns["g_mag"][numbered] + 5 * np.log10(np.clip(parallax, 1e-3, None) / 100)
+    assert np.all(absolute[good & (logg < 2)] < 0.5)
+    assert np.median(absolute[good & (logg > 4)]) > 3
+
+
+def test_catalogues_say_the_same_of_the_sources_of_boss_with_and_without_these_stars(default_plan):
+    boss, whole, _ = default_plan
+    alone, together = photometry.describe(boss), photometry.describe(whole)
+    for name, values in alone.items():
+        if name != "sdss5_target_flags":
+            assert np.array_equal(
+                values, together[name][: len(values)], equal_nan=values.dtype.kind == "f"
+            ), name
+    assert set(together["sdss4_apogee_id"][len(boss.targets) :]) - {""} == {
+        star.obj for star in default_plan[2].stars if star.target.in_sdss4
+    }
