@@ -22,7 +22,11 @@ def operations() -> Operations:
 
 
 @click.command()
-@click.option("--sources", type=click.IntRange(min=24), help="Number of objects.")
+@click.option(
+    "--sources",
+    type=click.IntRange(min=24),
+    help="Objects made for BOSS; stars with APOGEE spectra come in addition.",
+)
 @click.option("--seed", type=int, help="The same seed makes the same files.")
 def demo(sources: int | None, seed: int | None) -> None:
     """Make a small synthetic survey in the real file formats below $ASTRA_HOME/demo."""

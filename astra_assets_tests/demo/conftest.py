@@ -30,4 +30,4 @@ def catalog(demo):
 @pytest.fixture(scope="session")
 def truth(demo):
     with fits.open(demo.truth, memmap=False) as hdus:
-        return {name: hdus[name].data for name in ("SOURCES", "VISITS")}
+        return {name: hdus[name].data for name in ("SOURCES", "VISITS", "APOGEE_VISITS")}

@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-PRODUCTS = ("mwmTargets", "mwmAllVisit", "mwmAllStar", "astraAllStarSnowWhite", "astraAllVisitCorv")
+PRODUCTS = (
+    "mwmTargets",
+    "mwmAllVisit",
+    "mwmAllStar",
+    "astraAllStarSnowWhite",
+    "astraAllVisitCorv",
+    "astraAllStarLineForest",
+    "astraAllVisitLineForest",
+)
 
 
 def table(path: Path, hdu: int | str = 1) -> fits.FITS_rec:
@@ -159,6 +167,14 @@ def test_the_newer_spelling_of_the_command_works_too(released):
     assert "All definitions loaded successfully" in released.run("dg", "check", "defs").stdout
 
 
-def test_main_shares_the_products_of_dr20(released):
+def test_main_adds_apogee_and_shares_the_products_of_dr20(released):
     done = released.run("dagster", "job", "execute", "-j", "main")
+    for name in ("astraAllStarSnowWhite", "astraAllVisitCorv"):
+        assert f"{name}: left alone (inputs unchanged)" in done.stdout + done.stderr
+    truth = table(released.home / "demo" / "truth.fits", "SOURCES")
+    known = {int(row["sdss_id"]): int(row["n_apogee_visits"]) for row in truth}
+    counted = {int(row["sdss_id"]): int(row["n_apogee_visits"]) for row in product(released, "mwmTargets")}
+    assert sum(number > 0 for number in counted.values()) >= 5
+    assert all(max(number, 0) == known[sdss_id] for sdss_id, number in counted.items())
+    done = released.run("dagster", "job", "execute", "-j", "dr20")
     assert (done.stdout + done.stderr).count("left alone (inputs unchanged)") == len(PRODUCTS)

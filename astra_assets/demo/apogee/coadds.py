@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from astra_assets.demo.apogee.visits import APRED, Star, StarVisit
+from astra_assets.demo.apogee.visits import Star, StarVisit
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +80,6 @@ class Coadd:
     def common_flags(self) -> int:
         """Bits of STARFLAG that all visits have."""
         return reduce(int.__and__, self.visit_flags)
-
-    @property
-    def apred(self) -> str:
-        """The reduction."""
-        return APRED[self.release]
 
 
 def group(visits: Sequence[StarVisit]) -> Iterator[list[StarVisit]]:

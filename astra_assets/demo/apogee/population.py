@@ -140,7 +140,8 @@ def _plan_stars(survey: Survey) -> list[Star]:
     return found
 
 
-def _is(rank: int, period: tuple[int, int]) -> bool:
+def _among(rank: int, period: tuple[int, int]) -> bool:
+    """Whether a star is one of each so many, beginning with a certain one."""
     return rank % period[0] == period[1]
 
 
@@ -180,10 +181,10 @@ def _target(
     in_catalog: bool,
 ) -> Target:
     ra, dec = patch.position(rng)
-    magnitude = float(rng.uniform(*(FAINT_MAGNITUDES if _is(rank, FAINT) else H_MAGNITUDES)))
+    magnitude = float(rng.uniform(*(FAINT_MAGNITUDES if _among(rank, FAINT) else H_MAGNITUDES)))
     is_halo = atmosphere.fe_h < -1.0
     is_binary = part_of(rank, BINARY_SHARE)
-    usual = FOREIGN_CARTONS if _is(rank, FOREIGN) else CARTONS[kind]
+    usual = FOREIGN_CARTONS if _among(rank, FOREIGN) else CARTONS[kind]
     chosen = rng.permutation(usual)[: rng.integers(1, min(3, len(usual)) + 1)]
     return Target(
         number=number,
@@ -201,7 +202,7 @@ def _target(
         cartons=tuple(sorted(str(label) for label in chosen)),
         catalogids=draw_catalogids(number, rng),
         in_catalog=in_catalog,
-        in_sdss4=_is(rank, SDSS4),
+        in_sdss4=_among(rank, SDSS4),
         has_apogee=True,
         # The infrared colours of `photometry` give back the H magnitude.
         g_mag=magnitude + 0.02 + 1.25 * star_colour(atmosphere.teff),
