@@ -44,10 +44,10 @@ ui: setup  ## the web UI on http://127.0.0.1:3000
 	$(ACTIVE) dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
 test: setup-dev  ## all tests; those whose programs are missing say what to install
-	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile
+	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile --no-loadscope-reorder
 
-unit: setup-dev  ## the tests that start no processes of ours: a minute or two
-	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile -m "not end_to_end and not processes and not slurm"
+unit: setup-dev  ## the tests that start no processes of ours: a few minutes
+	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile --no-loadscope-reorder -m "not end_to_end and not processes and not slurm"
 
 lint: setup-dev  ## ruff, format and types
 	$(BIN)/ruff check .

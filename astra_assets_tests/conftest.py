@@ -27,6 +27,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONGEST = ("test_slurm", "test_dr20", "test_on_cluster", "test_kills", "test_slurm_kills", "test_srun", "test_slurm_ui",
+           "test_commands", "test_postgresql", "test_products_page", "test_ui", "test_bad_input",
+           "test_on_cluster_with_accounts", "test_cluster", "test_recovery")  # fmt: skip
+"""Modules that take long, by `pytest --durations`: they begin first, so that no process is left with one in the end."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    order = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 def pytest_sessionfinish(session, exitstatus):
     """Where everything is installed on purpose a skipped test means that something is wrong."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
