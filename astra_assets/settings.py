@@ -7,7 +7,8 @@ Does not belong here: what a release contains (`releases`), what a pipeline need
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,6 +37,11 @@ DATABASES = ("sqlite", "postgresql")
 
 class SettingsError(ExpectedError):
     """The settings cannot be used; the message lists every problem and what to type."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        lines = [problem.replace("\n", "\n    ") for problem in problems]
+        super().__init__("\n  ".join(["These settings cannot be used:", *lines]))
+        self.problems = tuple(problems)
 
 
 class Settings(BaseSettings):
@@ -150,7 +156,10 @@ class Settings(BaseSettings):
         sources = [init_settings, env_settings]
         file = config_file()
         if file is not None:
-            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
+            try:
+                sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+                raise SettingsError([f"{file} cannot be read: {error}"]) from None
         return tuple(sources)
 
     @property
@@ -205,7 +214,7 @@ def config_file() -> Path | None:
     if named:
         if not Path(named).is_file():
             raise SettingsError(
-                f"ASTRA_CONFIG={named}: there is no such file; correct the path or unset ASTRA_CONFIG"
+                [f"ASTRA_CONFIG={named}: there is no such file; correct the path or unset ASTRA_CONFIG"]
             )
         return Path(named)
     default = Path("astra.toml")
@@ -221,11 +230,51 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [
-            f"  {problem_name(problem)}: {problem['msg'].removeprefix('Value error, ')}"
+        problems = [
+            f"{problem_name(problem)}: {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors()
         ]
-        raise SettingsError("These settings cannot be used:\n" + "\n".join(lines)) from None
+        raise SettingsError(problems) from None
+
+
+class _Forgiving(Settings):
+    """Settings without keys that are not known, and without a file that cannot be read."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """As those that are strict, where that is possible."""
+        try:
+            return super().settings_customise_sources(
+                settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+            )
+        except SettingsError:
+            return init_settings, env_settings
+
+
+def usable_settings() -> tuple[Settings, tuple[str, ...]]:
+    """The settings with the default for each that cannot be used, and all that is wrong; for looking at the rest."""
+    try:
+        return load_settings(), ()
+    except SettingsError as error:
+        problems = error.problems
+    defaults: dict[str, Any] = {}
+    for _ in Settings.model_fields:
+        try:
+            return _Forgiving(**defaults), problems
+        except ValidationError as error:
+            # Only the schema is checked against another setting.
+            names = [str((problem["loc"] or ("database_schema",))[0]) for problem in error.errors()]
+            defaults |= {name: Settings.model_fields[name.lower()].default for name in names}
+    return _Forgiving(**defaults), problems
 
 
 def problem_name(problem: Mapping[str, Any]) -> str:
