@@ -236,11 +236,13 @@ class Engine:
             "" if batch.backend == self.backend.name else f", on {batch.backend}, for which it was planned"
         )
         log.info("%s%s", label, where)
-        # Into how many tasks it is cut and with how many processes each runs is fixed with the batch.
+        fixed = replace(AS_DECLARED, nodes=resources.nodes, procs=resources.procs).over(batch.slurm)
+        if fixed != batch.slurm:
+            log.warning("%s: how it is cut is fixed, %s is not heeded", label, fixed.beside(batch.slurm))
         asked = replace(resources, nodes=None, procs=None).over(batch.slurm)
         if asked == batch.slurm:
             return batch
-        log.info("%s: %s; for tasks that are started from now on", label, asked)
+        log.info("%s: %s for tasks that are started from now on", label, asked.beside(batch.slurm))
         changed = replace(batch, slurm=asked)
         changed.write()
         return changed
