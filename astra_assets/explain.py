@@ -5,16 +5,21 @@ Belongs here: looking up a batch, an input or a pipeline. Does not belong here: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from sqlalchemy import desc, func, or_, select
 
 from astra_assets.compute.batch import BrokenBatchError, read_batch
-from astra_assets.compute.slurm.client import SlurmClient, SlurmError
-from astra_assets.compute.slurm.endings import Verdict
+from astra_assets.compute.parts import FAILURES, part_files
+from astra_assets.compute.slurm.client import QueuedTask, SlurmClient, SlurmError, TaskDetail
+from astra_assets.compute.slurm.endings import Ending, Verdict
 from astra_assets.compute.slurm.reasons import meaning
 from astra_assets.compute.slurm.submissions import Submission, Submissions, newest
 from astra_assets.compute.states import Phase, TaskStatus, read_status
@@ -32,7 +37,7 @@ LOG_LINES = 20
 EXAMPLES = 5
 """Inputs that are named for each reason."""
 FEW_TASKS = 20
-"""Tasks of a batch up to which each is shown; beyond, only those with something to tell."""
+"""Tasks of a batch up to which each is shown; beyond, only those with trouble. The cluster is asked about as many."""
 
 USED = ("exit_code", "signal", "node", "memory_asked_mb", "memory_used_mb")
 """What is shown of how a task ran on the cluster."""
@@ -85,7 +90,28 @@ def explain_batch(database: Database, batch_id: str, client: SlurmClient | None 
     )
     directory = Path(row["directory"])
     facts = {name: row[name] for name in names} | {"directory": row["directory"]} | used(directory)
+    facts |= dict(reasons(directory))
     return [Finding(f"batch {batch_id}", facts, batch_advice(row)), *task_findings(directory, client)]
+
+
+def reasons(directory: Path) -> Iterator[tuple[str, str]]:
+    """Why inputs of a batch failed or were skipped, with how many did and the message of one of them.
+
+    The parts of the batch have them also where an earlier result still counts, so that no outcome is recorded.
+    """
+    counts, messages = Counter[str](), {}
+    for folder in (directory / "tasks").glob("*"):
+        for part in part_files(folder, FAILURES):
+            try:
+                rows = pq.read_table(part, columns=["state", "code", "message"]).to_pylist()
+            except (OSError, pa.ArrowException):
+                continue
+            for row in rows:
+                reason = f"{row['state']}: {row['code']}"
+                counts[reason] += 1
+                messages[reason] = row["message"]
+    for reason, count in counts.most_common():
+        yield reason, f"{count:,}, for example: {messages[reason]}"
 
 
 def used(directory: Path) -> dict[str, Any]:
@@ -107,58 +133,98 @@ def batch_advice(row: RowMapping) -> str:
     )
 
 
+class Cluster:
+    """What a cluster says about tasks of a batch: one question about all of them, and few about single ones."""
+
+    def __init__(self, client: SlurmClient | None) -> None:
+        self.client = client
+        self.problem = ""
+        self.questions = FEW_TASKS
+
+    @cached_property
+    def queue(self) -> dict[tuple[str, int | None], QueuedTask]:
+        """All tasks that it knows, by job and number."""
+        if self.client is None or self.problem:
+            return {}
+        try:
+            return {(each.job_id, each.task): each for each in self.client.queue()}
+        except SlurmError as error:
+            self.problem = str(error)
+            return {}
+
+    def detail(self, job_id: str, task: int) -> TaskDetail | None:
+        """One task; None where it does not know it, does not answer, or has been asked often enough."""
+        if self.client is None or self.problem or not self.questions:
+            return None
+        self.questions -= 1
+        try:
+            return self.client.detail(job_id, task)
+        except SlurmError as error:
+            self.problem = str(error)
+            return None
+
+
 def task_findings(directory: Path, client: SlurmClient | None = None) -> list[Finding]:
-    """How each task is, where it ran, what it used, and the end of its log; those that are done without trouble only counted."""
+    """How each task is, where it ran, what it used, and the end of its log; of many those without trouble are only counted."""
     submissions = Submissions(directory).read()
     folders = sorted((directory / "tasks").glob("*"), key=lambda path: path.name.zfill(9))
     tasks = {int(path.name) for path in folders} | {task for each in submissions for task in each.tasks}
-    found, well = [], 0
+    found, cluster, counted = [], Cluster(client), Counter[str]()
     for task in sorted(tasks):
         status = read_status(directory / "tasks" / str(task))
         submission = newest(submissions, task)
-        fine = status is not None and status.phase == Phase.DONE.value and not status.died + status.failed
-        if fine and len(tasks) > FEW_TASKS:
-            well += 1
+        if len(tasks) > FEW_TASKS and not has_trouble(task, status, submission):
+            counted[where(task, status, submission, cluster)] += 1
             continue
-        facts, advice = task_facts(task, status, submission, client)
+        facts, advice = task_facts(task, status, submission, cluster)
         facts["log"] = log_tail(directory / "logs" / f"task-{task}.log")
         found.append(Finding(f"task {task}", facts, advice))
-    if well:
-        found.append(Finding(f"{well:,} further tasks", {"phase": "done, without failures"}))
-    return found
+    found += [Finding(f"{count:,} further tasks", {"phase": phase}) for phase, count in counted.items()]
+    return found + [Finding("cluster", {"slurm": cluster.problem})] * bool(cluster.problem)
+
+
+def has_trouble(task: int, status: TaskStatus | None, submission: Submission | None) -> bool:
+    """True if there is more to tell about a task than where it is."""
+    if status is not None and status.died + status.failed > 0:
+        return True
+    if status is not None and status.phase == Phase.DONE.value:
+        return False
+    return submission is not None and task in submission.endings
+
+
+def where(task: int, status: TaskStatus | None, submission: Submission | None, cluster: Cluster) -> str:
+    """Where a task is that has no trouble."""
+    if status is not None and status.phase == Phase.DONE.value:
+        return "done, without failures"
+    if submission is not None and submission.job_id is not None:
+        queued = cluster.queue.get((submission.job_id, task))
+        if queued is not None:
+            return queued.state.name + (f", {meaning(queued.reason)}" if queued.reason else "")
+    return Phase.WAITING.value if status is None else status.phase
 
 
 def task_facts(
-    task: int, status: TaskStatus | None, submission: Submission | None, client: SlurmClient | None
+    task: int, status: TaskStatus | None, submission: Submission | None, cluster: Cluster
 ) -> tuple[dict[str, Any], str]:
-    """What the worker of a task has written down and what the cluster says, and what to change."""
+    """What the worker of a task has written down and what the cluster says, as far as it is known, and what to change."""
     facts: dict[str, Any] = {}
     if status is not None:
         names = ("phase", "inputs", "done", "failed", "skipped", "host", "peak_memory", "died", "message")
         facts = {name: getattr(status, name) for name in names}
-    if submission is None or submission.job_id is None:
-        return facts, ""
-    facts["job"] = f"{submission.job_id}_{task}"
-    if submission.why:
+    advice = ""
+    if submission is not None and submission.job_id is not None:
+        facts["job"] = f"{submission.job_id}_{task}"
         facts["submitted again"] = submission.why
-    ending = submission.endings.get(task)
-    if ending is not None:
-        facts |= {f"slurm {name}": getattr(ending, name) for name in ("state", *USED)}
-        facts["slurm message"] = ending.message
-        return facts, ADVICE.get(ending.verdict, "")
-    detail = None
-    if client is not None and (status is None or status.phase != Phase.DONE.value):
-        try:
-            detail = client.detail(submission.job_id, task)
-        except SlurmError as error:
-            facts["slurm"] = str(error)
-    if detail is None:
-        return facts, ""
-    facts["slurm state"] = detail.state.name
-    facts |= {f"slurm {name}": getattr(detail, name) for name in USED}
-    if detail.reason:
-        facts["slurm reason"] = meaning(detail.reason)
-    return facts, ""
+        facts["slurm memory_asked_mb"] = submission.memory_mb
+        ending = submission.endings.get(task)
+        known = ending or cluster.detail(submission.job_id, task)
+        if isinstance(known, Ending):
+            facts |= {"slurm state": known.state, "slurm message": known.message}
+            advice = ADVICE.get(known.verdict, "")
+        elif known is not None:
+            facts |= {"slurm state": known.state.name, "slurm reason": known.reason and meaning(known.reason)}
+        facts |= {f"slurm {name}": used for name in USED if (used := getattr(known, name, None)) is not None}
+    return {name: value for name, value in facts.items() if value not in (None, "")}, advice
 
 
 def telling_log(directory: Path) -> Path | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,10 +45,21 @@ class Examined:
         return ("green", "yellow", "red")[self.weight]
 
 
-def examine(settings: Settings, database: Database) -> Iterator[Examined]:
-    """Look at everything; a problem names what to change."""
+def examine(
+    settings: Settings, database: Callable[[], Database], problems: Sequence[str] = ()
+) -> Iterator[Examined]:
+    """Look at everything; a problem names what to change.
+
+    `problems` are those of settings that cannot be used and have their defaults in `settings`.
+    """
+    yield from (Examined(2, f"setting {problem}") for problem in problems)
     yield from examine_folders(settings)
-    yield from examine_database(database)
+    try:
+        opened = database()
+    except OSError as error:
+        yield Examined(2, f"ASTRA_HOME: {settings.home} cannot be made ({error.strerror}); set ASTRA_HOME")
+    else:
+        yield from examine_database(opened)
     yield from examine_archive(settings)
     yield from examine_dagster()
     yield from examine_programs(settings)
@@ -193,6 +204,7 @@ def examine_cluster(settings: Settings) -> Iterator[Examined]:
     """Can the cluster do what the steps ask of it? Only a note where steps run on this machine."""
     from astra_assets.compute.slurm.command_line import CommandLineClient
     from astra_assets.compute.slurm.diagnose import examine as diagnose
+    from astra_assets.compute.slurm.diagnose import out_of_reach
     from astra_assets.pipelines import PIPELINES
     from astra_assets.pipelines.options import AS_DECLARED
 
@@ -202,6 +214,12 @@ def examine_cluster(settings: Settings) -> Iterator[Examined]:
     weights = {"ok": 0, "warning": 1, "error": 2 if settings.compute == "slurm" else 1}
     for text in profile.unknown_steps(PIPELINES):
         yield Examined(2, text)
+    client = CommandLineClient()
+    problem = out_of_reach(client)
+    if problem is not None:
+        # Each further question would only take as long to remain without an answer.
+        yield Examined(weights["error"], problem)
+        return
     asking: dict[SlurmOptions, list[str]] = {}
     for pipeline in PIPELINES:
         for step in pipeline.steps:
@@ -210,7 +228,7 @@ def examine_cluster(settings: Settings) -> Iterator[Examined]:
                 asking.setdefault(options, []).append(f"{pipeline.key}/{step.name}")
     told: dict[tuple[str, str], list[str]] = {}
     for options, names in asking.items():
-        for finding in diagnose(CommandLineClient(), options):
+        for finding in diagnose(client, options):
             told.setdefault(finding, []).extend(names)
     programs = {f"{each.key}/{step.name}" for each in PIPELINES for step in each.steps if step.program}
     for (level, text), names in told.items():

@@ -11,7 +11,7 @@ import keyword
 import os
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +40,11 @@ KNOWN_PIPELINES: ContextVar[Collection[str]] = ContextVar("KNOWN_PIPELINES", def
 
 class SettingsError(ExpectedError):
     """The settings cannot be used; the message lists every problem and what to type."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        lines = [problem.replace("\n", "\n    ") for problem in problems]
+        super().__init__("\n  ".join(["These settings cannot be used:", *lines]))
+        self.problems = tuple(problems)
 
 
 class DeclaredRelease(BaseModel):
@@ -136,8 +141,10 @@ class ReleaseSettings(BaseSettings):
         if file is not None:
             try:
                 sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
-            except tomllib.TOMLDecodeError as error:
-                raise SettingsError(f"{file.absolute()} is no TOML file: {error}; correct it there") from None
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+                raise SettingsError(
+                    [f"{file.absolute()} cannot be read: {error}; correct it there"]
+                ) from None
         return tuple(sources)
 
     @cached_property
@@ -153,10 +160,10 @@ class ReleaseSettings(BaseSettings):
             SettingsError: there is no release of the name that `release` says.
         """
         if self.release not in self.known_releases:
-            raise SettingsError(
-                f"These settings cannot be used:\n  ASTRA_RELEASE (or release in {config_file() or 'astra.toml'}): there is no "
-                f"release {self.release!r}; choose one of: {', '.join(self.known_releases)}, or declare [releases.{self.release}]"
-            )
+            setting = f"ASTRA_RELEASE (or release in {config_file() or 'astra.toml'})"
+            known = ", ".join(self.known_releases)
+            advice = f"choose one of: {known}, or declare [releases.{self.release}]"
+            raise SettingsError([f"{setting}: there is no release {self.release!r}; {advice}"])
         return self.known_releases[self.release].v_astra
 
     @property
@@ -209,7 +216,7 @@ def config_file() -> Path | None:
     if named:
         if not Path(named).is_file():
             raise SettingsError(
-                f"ASTRA_CONFIG={named}: there is no such file; correct the path or unset ASTRA_CONFIG"
+                [f"ASTRA_CONFIG={named}: there is no such file; correct the path or unset ASTRA_CONFIG"]
             )
         return Path(named)
     default = Path("astra.toml")
@@ -236,11 +243,12 @@ def load_releases(pipelines: Collection[str] = (), **overrides: Any) -> ReleaseS
 
 def unusable(error: ValidationError) -> SettingsError:
     """All problems of settings in one message."""
-    lines = [
-        f"  {problem_name(problem)}: {problem['msg'].removeprefix('Value error, ')}"
-        for problem in error.errors()
-    ]
-    return SettingsError("These settings cannot be used:\n" + "\n".join(lines))
+    return SettingsError(
+        [
+            f"{problem_name(problem)}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
+        ]
+    )
 
 
 def problem_name(problem: Mapping[str, Any]) -> str:

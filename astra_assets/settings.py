@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -22,7 +22,7 @@ from astra_assets.own_releases import ReleaseSettings, SettingsError, unusable
 from astra_assets.profile import SlurmProfile
 from astra_assets.programs import ProgramSettings
 
-__all__ = ["Compute", "Settings", "SettingsError", "load_settings"]
+__all__ = ["Compute", "Settings", "SettingsError", "load_settings", "usable_settings"]
 
 Compute = Literal["local", "slurm"]
 """Where pipelines run: on this machine, or on a cluster."""
@@ -187,3 +187,36 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise unusable(error) from None
+
+
+class _Forgiving(Settings):
+    """Settings without keys that are not known, and without a file that cannot be read."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, *sources: Any, **named: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """As those that are strict, where that is possible."""
+        try:
+            return super().settings_customise_sources(*sources, **named)
+        except SettingsError:
+            return named["init_settings"], named["env_settings"]
+
+
+def usable_settings() -> tuple[Settings, tuple[str, ...]]:
+    """The settings with the default for each that cannot be used, and all that is wrong; for looking at the rest."""
+    try:
+        return load_settings(), ()
+    except SettingsError as error:
+        problems = error.problems
+    defaults: dict[str, Any] = {}
+    for _ in Settings.model_fields:
+        try:
+            return _Forgiving(**defaults), problems
+        except ValidationError as error:
+            # Only the schema is checked against another setting.
+            names = [str((problem["loc"] or ("database_schema",))[0]) for problem in error.errors()]
+            defaults |= {name: Settings.model_fields[name.lower()].default for name in names}
+    return _Forgiving(**defaults), problems

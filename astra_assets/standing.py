@@ -51,8 +51,8 @@ class Standing:
 
     @property
     def unfinished(self) -> bool:
-        """True if running the step would do something."""
-        return self.account.backlog > 0 and not self.unavailable
+        """True if running the step would do something: there is a backlog, or a batch that is not collected."""
+        return (self.account.backlog > 0 or self.batch is not None) and not self.unavailable
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Preview:
         on_cluster: True where the batch would run on a cluster.
         attached: id of the active batch that a run would go on with instead; empty where there is none.
         unavailable: why the step cannot run here; empty where it can.
+        submits_nothing: True for a filter, which only the database works on.
     """
 
     account: Account
@@ -78,6 +79,7 @@ class Preview:
     on_cluster: bool = False
     attached: str = ""
     unavailable: str = ""
+    submits_nothing: bool = False
 
     @property
     def tasks(self) -> int:
@@ -94,7 +96,7 @@ class Preview:
         """Expected wall time without waiting; None before the first result."""
         if self.seconds_each is None:
             return None
-        return self.inputs_per_task * self.seconds_each / self.options.procs
+        return -(-self.inputs_per_task // self.options.procs) * self.seconds_each
 
     @property
     def node_hours(self) -> float | None:

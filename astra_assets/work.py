@@ -25,10 +25,12 @@ from astra_assets.compute import (
     Sparingly,
 )
 from astra_assets.compute.batch import BrokenBatchError, read_batch
+from astra_assets.compute.inputs import Selection
 from astra_assets.compute.program.call import Site, call_of
 from astra_assets.compute.slurm.backend import SlurmBackend
 from astra_assets.compute.slurm.client import SlurmError
 from astra_assets.compute.slurm.command_line import CommandLineClient
+from astra_assets.compute.slurm.diagnose import examine as diagnose
 from astra_assets.compute.slurm.queue import SharedQueue
 from astra_assets.compute.slurm.rules import Rules
 from astra_assets.compute.states import Meter, Phase, read_status
@@ -88,6 +90,10 @@ class NotAvailable:
         return f"{self.pipeline} {self.step} is skipped: {self.reason}"
 
 
+EVERYTHING = Restriction()
+"""All that is unprocessed."""
+
+
 def everything_goes(pipeline: Pipeline, step: Step) -> None:
     """The guard of a deployment whose files may all be written."""
 
@@ -145,7 +151,7 @@ class Work:
         if self.compute == "slurm":
             unknown += settings.slurm.unknown_steps(PIPELINES)
         if unknown:
-            raise SettingsError("These settings cannot be used:\n  " + "\n  ".join(unknown))
+            raise SettingsError(unknown)
         here = local_backend(settings.procs)
         backend, other = (self._slurm, here) if self.compute == "slurm" else (here, self._slurm)
         return Engine(
@@ -336,21 +342,39 @@ class Work:
         return Standing(account, batch, meter.read(statuses, running), usage_of(batch).job_ids, unavailable)
 
     def preview(
-        self, pipeline: Pipeline, step: Step, resources: Resources, limit: int | None = None
+        self, pipeline: Pipeline, step: Step, resources: Resources, restriction: Restriction = EVERYTHING
     ) -> Preview:
         """What running a step would do."""
         account = self.engine.account(pipeline, step)
         active = self.engine.active(pipeline, step)
+        inputs = self._to_look_at(pipeline, step, restriction, account)
         return Preview(
             account,
-            inputs=min(account.backlog, limit or account.backlog),
+            inputs=min(inputs, restriction.limit or inputs),
             options=self.engine.backend.options(pipeline, step, resources),
             seconds_each=mean_seconds(self.database, pipeline, step),
             bytes_each=self._bytes_each(pipeline, step),
             on_cluster=self.compute == "slurm",
             attached="" if active is None else active.batch_id,
             unavailable=self.unavailable(pipeline, step) or "",
+            submits_nothing=step.is_filter,
         )
+
+    def _to_look_at(self, pipeline: Pipeline, step: Step, restriction: Restriction, account: Account) -> int:
+        """Inputs that a run would look at, before its limit."""
+        asked = (restriction.sdss_ids or None, None, restriction.retry_failed, restriction.force)
+        selection = Selection(*asked)
+        if selection == Selection() or step.is_filter:
+            return account.backlog
+        query = self.engine.inputs(pipeline, step).unprocessed(selection).order_by(None)
+        with self.database.connect() as connection:
+            return connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
+
+    def doubts(self, preview: Preview) -> tuple[str, ...]:
+        """Why the cluster would not run what is previewed, as far as it can be told by asking it; none for this machine."""
+        if not preview.on_cluster or preview.submits_nothing:
+            return ()
+        return tuple(text for level, text in diagnose(self.slurm_client, preview.options) if level != "ok")
 
     def _bytes_each(self, pipeline: Pipeline, step: Step) -> float:
         """Of the last batch of the step, or eight bytes for each column of its result table before the first one."""

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from astra_assets.settings import SettingsError, load_settings
+from astra_assets.settings import SettingsError, load_settings, usable_settings
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +58,36 @@ def test_an_unknown_key_in_the_file_is_refused(tmp_path):
     (tmp_path / "astra.toml").write_text("prcos = 3\n")
     with pytest.raises(SettingsError, match="prcos"):
         load_settings()
+
+
+def test_a_file_that_is_no_toml_is_refused_with_its_line(tmp_path):
+    (tmp_path / "astra.toml").write_text('compute = "slurm\n')
+    with pytest.raises(SettingsError, match=r"astra\.toml cannot be read: .*line 1"):
+        load_settings()
+    settings, problems = usable_settings()
+    assert settings.compute == "local"
+    assert len(problems) == 1
+
+
+def test_what_is_wrong_does_not_hide_the_rest_of_the_settings(monkeypatch, tmp_path):
+    (tmp_path / "astra.toml").write_text(
+        'compute = "slurm"\nprcos = 3\nprocs = 0\nmax_attempts = 5\n[slurm]\nnodes = 0\n'
+    )
+    monkeypatch.setenv("SAS_BASE_DIR", "/nowhere/at/all")
+    monkeypatch.setenv("ASTRA_DATABASE_SCHEMA", "mwm")
+    settings, problems = usable_settings()
+    assert (settings.compute, settings.max_attempts, settings.procs) == ("slurm", 5, None)
+    assert (settings.is_demo, settings.slurm.nodes, settings.database_schema) == (True, None, None)
+    assert [problem.partition(":")[0] for problem in problems] == [
+        "SAS_BASE_DIR",
+        "nodes in [slurm] of astra.toml",
+        "ASTRA_PROCS (or procs in astra.toml)",
+        "ASTRA_PRCOS (or prcos in astra.toml)",
+    ]
+
+
+def test_settings_that_can_be_used_have_no_problems():
+    assert usable_settings() == (load_settings(), ())
 
 
 def test_catalogues_are_a_list_of_paths_as_in_path(monkeypatch, tmp_path):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import func, insert, select
 
 from astra_assets.compute.states import TaskStatus
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
+from astra_assets.models.source import Source
 from astra_assets.pipelines.base import ExternalProgram, Pipeline, Step
 from astra_assets.pipelines.options import AS_DECLARED, Resources, SlurmOptions
 from astra_assets.releases import DR20
@@ -68,8 +70,44 @@ def test_node_hours_follow_from_results_so_far(make, monkeypatch):
         "tasks would take longer than their wall time of 00:10:00: ask for more --nodes, --procs or --time"
     ]
     assert work.preview(FLUX, VISIT, Resources(time="02:00:00")).notes == []
-    limited = work.preview(FLUX, VISIT, Resources(nodes=8), limit=3)
+    limited = work.preview(FLUX, VISIT, Resources(nodes=8), Restriction(limit=3))
     assert (limited.inputs, limited.tasks, limited.inputs_per_task) == (3, 3, 1)
+
+
+def test_a_preview_is_of_the_inputs_that_a_run_would_look_at(make):
+    work = make("local")
+    table, visits = table_of(samples.SampleFlux), table_of(BossVisitSpectrum)
+    with work.database.begin() as connection:
+        found = connection.execute(select(visits.c.spectrum_pk, visits.c.source_pk).limit(3)).all()
+        for spectrum_pk, source_pk in found:
+            keys = {"spectrum_pk": spectrum_pk, "source_pk": source_pk}
+            connection.execute(insert(table).values(v_astra=8001, **keys))
+        sdss_id = connection.scalar(select(func.max(table_of(Source).c.sdss_id)))
+    asked = {
+        "everything": Restriction(),
+        "force": Restriction(force=True),
+        "limited": Restriction(limit=4, force=True),
+        "object": Restriction(sdss_ids=(sdss_id,)),
+    }
+    inputs = {name: work.preview(FLUX, VISIT, AS_DECLARED, each).inputs for name, each in asked.items()}
+    assert inputs == {"everything": 5, "force": 8, "limited": 4, "object": 1}
+
+
+def test_what_no_node_can_meet_is_told_before_anything_is_submitted(make, monkeypatch):
+    found = [("ok", "the controller answers"), ("error", "procs: 99 is more than a node has (16)")]
+    monkeypatch.setattr("astra_assets.work.diagnose", lambda _client, _options: found)
+    preview = make("slurm").preview(FLUX, VISIT, Resources(procs=99))
+    assert make("slurm").doubts(preview) == (found[1][1],)
+    here = make("local")
+    assert here.doubts(here.preview(FLUX, VISIT, AS_DECLARED)) == ()
+
+
+def test_a_filter_needs_no_worker(make, monkeypatch):
+    monkeypatch.setattr("astra_assets.work.mean_seconds", lambda *_: 1800.0)
+    work = make("slurm")
+    preview = work.preview(FLUX, FLUX.steps[0], AS_DECLARED)
+    assert preview.submits_nothing
+    assert work.doubts(preview) == ()
 
 
 def test_here_a_step_is_one_task_whatever_it_asks_of_a_cluster(make):
@@ -93,6 +131,9 @@ def test_a_step_shows_its_batch_and_how_far_that_is(make):
     assert preview.notes == [
         f"a run goes on with the active batch {batch.batch_id} instead of planning this one"
     ]
+    done_anew = replace(standing, account=replace(standing.account, results=8, backlog=0))
+    assert done_anew.account.complete
+    assert done_anew.unfinished
     assert work.jobs(samples.FLUX, samples.FLUX.step("visit")) == ()
     assert work.stop(samples.FLUX, samples.FLUX.step("visit")) is None
 

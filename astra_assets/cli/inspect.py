@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def status(release: str | None, as_json: bool) -> None:
     """Account for every step: inputs = results + failed + skipped + backlog, and how far its batch is.
 
-    The exit code is 0 when every account is complete, 1 when there is a backlog, 2 when that cannot be told (no tables yet, the
-    database does not answer) and 3 when an account does not balance. The backlog of a step whose program is not here does not
-    count.
+    The exit code is 0 when every account is complete, 1 when there is a backlog or a batch that is not collected yet, 2 when that
+    cannot be told (no tables yet, the database does not answer) and 3 when an account does not balance. A step whose program is
+    not here does not count.
     """
     survey = operations()
     work = survey.work(survey.release(release))
@@ -109,10 +109,12 @@ def why(what: str) -> None:
 def doctor() -> None:
     """List everything that is wrong with settings, folders, database, cluster and programs at once."""
     from astra_assets.health import examine
+    from astra_assets.operations import Operations
+    from astra_assets.settings import usable_settings
 
-    survey = operations()
+    settings, problems = usable_settings()
     worst = 0
-    for found in examine(survey.settings, survey.database):
+    for found in examine(settings, lambda: Operations(settings).database, problems):
         click.secho(f"{found.mark} {found.text}", fg=found.colour)
         worst = max(worst, found.weight)
     sys.exit(1 if worst > 1 else 0)

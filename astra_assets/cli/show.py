@@ -53,6 +53,8 @@ def progress_bar(label: str) -> Iterator[Callable[[Progress], None] | None]:
 
         def show(progress: Progress) -> None:
             rest = f"{progress.failed} failed, {progress.skipped} skipped, {progress.running} of {progress.tasks} tasks running"
+            if progress.waiting:
+                rest += f", waiting: {progress.waiting.partition(':')[0]}"
             bar.update(task, total=progress.inputs, completed=progress.finished, rest=rest)
 
         yield show

@@ -118,7 +118,7 @@ def ask_to_stop(work: Work, pipeline: Pipeline, steps: Sequence[Step]) -> None:
 
 @click.command()
 @named_steps
-@click.option("--limit", type=click.IntRange(min=1), help="At most this many inputs.")
+@restrictions
 @click.option(
     "--compute", type=click.Choice(["local", "slurm"]), help="Where to run.  [default: ASTRA_COMPUTE]"
 )
@@ -129,26 +129,31 @@ def plan(
     words: tuple[str, ...],
     step_name: str | None,
     release: str | None,
+    sdss_ids: tuple[int, ...],
     limit: int | None,
+    retry_failed: bool,
+    force: bool,
     compute: Compute | None,
     **asked_for: Any,
 ) -> None:
     """Say what `run` or `srun` would do with PIPELINE, without doing it.
 
-    Node hours follow from how long results took so far, disk space from the last batch.
+    Node hours follow from how long results took so far, disk space from the last batch. On a cluster it is also told what of the
+    options no node there can meet.
     """
+    from astra_assets.work import Restriction
+
     survey = operations()
     work = survey.work(survey.release(release), compute)
     chosen_pipeline, steps, objects = chosen(pipeline, words, step_name)
-    if objects:
-        raise click.UsageError("plan is about everything without a result: leave the SDSS_IDs out")
+    restriction = Restriction((*objects, *sdss_ids), limit, retry_failed, force)
     wanted = asked(asked_for)
-    previews = [work.preview(chosen_pipeline, step, wanted, limit) for step in steps]
+    previews = [work.preview(chosen_pipeline, step, wanted, restriction) for step in steps]
     columns = ["step", "inputs to look at", "tasks", "inputs per task", "processes per task", "expected time",
                "node hours", "disk"]  # fmt: skip
     print_table(columns, [preview_row(preview) for preview in previews], numbers={1, 2, 3, 4, 6, 7})
     for preview in previews:
-        for note in preview.notes:
+        for note in (*preview.notes, *work.doubts(preview)):
             say(f"{preview.account.pipeline} {preview.account.step}: {note}")
 
 
@@ -156,6 +161,8 @@ def preview_row(preview: Preview) -> list[object]:
     """One line of what would be done."""
     from astra_assets.compute.states import duration
 
+    if preview.submits_nothing:
+        return [preview.account.step, f"{preview.inputs:,}", "-", "-", "-", "no worker is needed", "-", "-"]
     unknown = preview.seconds is None or preview.node_hours is None
     return [
         preview.account.step,

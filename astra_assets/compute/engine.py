@@ -237,14 +237,16 @@ class Engine:
             "" if batch.backend == self.backend.name else f", on {batch.backend}, for which it was planned"
         )
         log.info("%s%s", label, where)
-        # Into how many tasks it is cut and with how many processes each runs is fixed with the batch.
+        fixed = replace(AS_DECLARED, nodes=resources.nodes, procs=resources.procs).over(batch.slurm)
+        if fixed != batch.slurm:
+            log.warning("%s: how it is cut is fixed, %s is not heeded", label, fixed.beside(batch.slurm))
         asked = replace(resources, nodes=None, procs=None).over(batch.slurm)
         settings = batch.settings | dict(program)
         if asked == batch.slurm and settings == batch.settings:
             return batch
-        new = [str(asked)] if asked != batch.slurm else []
+        new = [asked.beside(batch.slurm)] if asked != batch.slurm else []
         new += [f"program {text}" for name, text in program.items() if batch.settings.get(name) != text]
-        log.info("%s: %s; for tasks that are started from now on", label, ", ".join(new))
+        log.info("%s: %s for tasks that are started from now on", label, ", ".join(new))
         changed = replace(batch, slurm=asked, settings=settings)
         changed.write()
         return changed

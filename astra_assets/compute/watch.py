@@ -111,7 +111,7 @@ class Watch:
         log_file = batch.log_file(task)
         text = log_file.read_text(errors="replace") if log_file.exists() else ""
         tail = "\n".join(text.splitlines()[-LOG_LINES:])
+        said = f" The end of {log_file}:\n{tail}" if tail else ""
         return (
-            f"{batch.pipeline} {batch.step}, batch {batch.batch_id}, task {task}: {message}\n{advice} "
-            f"The end of {log_file}:\n{tail}"
+            f"{batch.pipeline} {batch.step}, batch {batch.batch_id}, task {task}: {message}\n{advice}{said}"
         )

@@ -48,6 +48,11 @@ class SlurmOptions:
         object.__setattr__(self, "extra", tuple(self.extra))
         object.__setattr__(self, "setup", tuple(self.setup))
 
+    def beside(self, other: SlurmOptions) -> str:
+        """What is different from other options, as people write it: `time = 48:00:00, mem = 16G`."""
+        names = [each.name for each in fields(self) if getattr(self, each.name) != getattr(other, each.name)]
+        return ", ".join(f"{name} = {getattr(self, name)}" for name in names)
+
 
 @dataclass(frozen=True)
 class Resources:

@@ -20,7 +20,7 @@ from astra_assets.compute.slurm.endings import Ending, Verdict
 from astra_assets.compute.slurm.look import NOT_SUBMITTED, Look
 from astra_assets.compute.slurm.patience import Patience
 from astra_assets.compute.slurm.queue import SharedQueue, Snapshot
-from astra_assets.compute.slurm.reasons import impossible
+from astra_assets.compute.slurm.reasons import asked, impossible
 from astra_assets.compute.slurm.rules import Rules
 from astra_assets.compute.slurm.spec import SlurmSpecError, problems
 from astra_assets.compute.slurm.states import Fate, SlurmState
@@ -290,7 +290,8 @@ class SlurmBackend:
                 self.patience.since("never", submission.name) >= never.patience_seconds * self.rules.patience
                 and not snapshot.stale
             ):
-                why = f"job {submission.job_id} would wait for ever: {never}"
+                wanted = asked(submission.options, never.options)
+                why = f"job {submission.job_id} would wait for ever: {never}{wanted}"
                 log.warning("batch %s: %s. It is cancelled", batch.batch_id, why)
                 with book.locked() as known:
                     current = next(each for each in known if each.number == submission.number)

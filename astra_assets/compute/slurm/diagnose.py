@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from astra_assets.compute.slurm.client import SlurmError
@@ -36,17 +37,28 @@ class _Node:
     gres: str
 
 
-def examine(client: CommandLineClient, options: SlurmOptions) -> list[Finding]:
-    """All that can be told about these options on this cluster: `(level, sentence)`, the fine things first in each part."""
+def out_of_reach(client: CommandLineClient) -> str | None:
+    """Why no question can be answered here, as a sentence; None where the controller answers."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
         where = "not installed here, or not on PATH; jobs are submitted from a machine that has them"
-        return [("error", f"Slurm: {', '.join(missing)}: {where}")]
-    findings: list[Finding] = [("error", f"Slurm: {problem}") for problem in problems(options)]
+        return f"Slurm: {', '.join(missing)}: {where}"
+    conf = os.environ.get("SLURM_CONF")
+    if conf and not Path(conf).is_file():
+        return f"Slurm: SLURM_CONF={conf}: there is no such file; correct the path or unset SLURM_CONF"
     problem = client.ping()
+    if problem is None:
+        return None
+    hint = "" if conf else " (SLURM_CONF is not set: /etc/slurm is read)"
+    return f"Slurm: the controller does not answer{hint}: {problem}"
+
+
+def examine(client: CommandLineClient, options: SlurmOptions) -> list[Finding]:
+    """All that can be told about these options on this cluster: `(level, sentence)`, the fine things first in each part."""
+    findings: list[Finding] = [("error", f"Slurm: {problem}") for problem in problems(options)]
+    problem = out_of_reach(client)
     if problem is not None:
-        hint = "" if os.environ.get("SLURM_CONF") else " (SLURM_CONF is not set: /etc/slurm is read)"
-        return [*findings, ("error", f"Slurm: the controller does not answer{hint}: {problem}")]
+        return [*findings, ("error", problem)]
     try:
         client.queue()
         findings.append(

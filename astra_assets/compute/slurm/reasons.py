@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from astra_assets.pipelines.options import SlurmOptions
+
 PATIENCE_SECONDS = 30.0
 """How long a reason must last before it is believed: the controller re-reads partitions and accounts now and then."""
 
@@ -42,6 +44,13 @@ def advice(options: tuple[str, ...]) -> str:
     typed = not {"extra", "setup"} & set(options)
     where = f"--{options[0]} on the command line, or {options[0]}" if typed else f"{options[0]}"
     return f"change {names} ({where} in [slurm] of astra.toml)"
+
+
+def asked(options: SlurmOptions, names: tuple[str, ...]) -> str:
+    """What was asked for by these options: ` (it asks for time = 24:00:00, procs = 99)`; empty where nothing was."""
+    values = {name: getattr(options, name) for name in names}
+    found = ", ".join(f"{name} = {value}" for name, value in values.items() if value not in (None, ()))
+    return f" (it asks for {found})" if found else ""
 
 
 def impossible(reason: str) -> Impossible | None:

@@ -65,9 +65,9 @@ class Scene:
             self.slurm, queue, rules=Rules(**vars(RULES) | rules), patience=Patience(self.clock)
         )
 
-    def begin(self, inputs=6):
-        """Plan and start a batch."""
-        self.pks = self.bench.visits([0] * inputs)
+    def begin(self, inputs=6, kinds=None):
+        """Plan and start a batch; `kinds` say what becomes of each input."""
+        self.pks = self.bench.visits(kinds or [0] * inputs)
         self.batch = self.engine.plan(FLUX, VISIT, resources=self.resources)
         self.engine.start(self.batch)
         return self.batch

@@ -140,3 +140,10 @@ def test_the_doctor_tells_of_programs_that_are_missing(client, monkeypatch, tmp_
     ((level, text),) = examine(client, SlurmOptions())
     assert level == "error"
     assert "sbatch, squeue, scontrol, scancel, sinfo" in text
+
+
+def test_the_doctor_tells_of_a_configuration_that_is_not_there(slurm, client, monkeypatch, tmp_path):
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
+    ((level, text),) = examine(client, SlurmOptions())
+    assert level == "error"
+    assert "slurm.conf: there is no such file; correct the path or unset SLURM_CONF" in text

@@ -76,6 +76,15 @@ def test_a_new_run_attaches_to_the_same_array(scene):
     assert scene.engine.collect(scene.batch).results == 6
 
 
+def test_a_run_that_attaches_says_what_it_changes_and_what_it_cannot(scene, caplog):
+    scene.begin()
+    with caplog.at_level("INFO"):
+        again = scene.engine.plan(FLUX, VISIT, resources=Resources(nodes=5, time="48:00:00"))
+    assert (again.slurm.time, again.slurm.nodes, len(again.tasks)) == ("48:00:00", 2, 2)
+    assert "how it is cut is fixed, nodes = 5 is not heeded" in caplog.text
+    assert "time = 48:00:00 for tasks that are started from now on" in caplog.text
+
+
 def test_two_orchestrators_at_once_submit_one_array(scene):
     scene.pks = scene.bench.visits([0] * 4)
     scene.batch = scene.engine.plan(FLUX, VISIT, resources=scene.resources)
@@ -377,6 +386,8 @@ def test_what_would_wait_for_ever_is_cancelled_with_what_to_change(scene):
     said = scene.error()
     assert f"job {scene.job.job_id} would wait for ever: PartitionTimeLimit" in said
     assert "change time or partition" in said
+    assert "(it asks for time = 24:00:00)" in said
+    assert "The end of" not in said
     assert len(scene.slurm.submitted) == 1
 
 
