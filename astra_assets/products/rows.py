@@ -161,6 +161,20 @@ def measure(
     return Measure(int(found["_rows"]), widths)
 
 
+def has_any_row(database: Database, product: SummaryProduct, survey: Survey, *, v_astra: str) -> bool:
+    """Whether any table of a product would have a row; False where the database lacks the table of its results."""
+    if product.result is not None and not survey.has(product.result):
+        return False
+    with database.connect() as connection:
+        for table in product.tables:
+            if _has_rows(table, survey):
+                query = select(literal(1)).select_from(_joined(product, table, survey))
+                query = query.where(*_conditions(product, table, survey, v_astra)).limit(1)
+                if connection.scalar(query) is not None:
+                    return True
+    return False
+
+
 def fits_columns(
     product: SummaryProduct, table: SummaryTable, survey: Survey, measured: Measure
 ) -> list[FitsColumn]:
