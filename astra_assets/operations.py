@@ -309,7 +309,8 @@ class Operations:
 
         root = self.settings.products_root
         found = [
-            listed_product(each.product, release.v_astra, root) for each in products_of(release).values()
+            listed_product(each.product, release.v_astra, root)
+            for each in (products_of(release) | self.products.others_on_disk(release)).values()
         ]
         return [*found, *self.source_files(release)]
 

@@ -116,13 +116,64 @@ class Publishing:
         return report
 
     def available(self, release: Release, say: Say) -> list[str]:
-        """The products of a release whose tables the database has; that of another Astra may lack some, which is said."""
+        """The products of a release whose tables the database has; that of another Astra may lack some, which is said.
+
+        Of another Astra also those that the release does not name and that there are results for.
+        """
         survey = self._database().look()
         tables = {name: each.product.result for name, each in products_of(release).items()}
         for name, table in tables.items():
             if table is not None and not survey.has(table):
                 say(f"{name}: left out, since the database has no table {table_of(table).name}")
-        return [name for name, table in tables.items() if table is None or survey.has(table)]
+        found = [name for name, table in tables.items() if table is None or survey.has(table)]
+        return [*found, *self._further(release)] if survey.foreign else found
+
+    def _further(self, release: Release) -> Iterator[str]:
+        """Products that the release does not name and that another Astra has results for."""
+        from astra_assets.products.rows import has_any_row
+
+        database = self._database()
+        for name, declared in self._others_of(release).items():
+            if has_any_row(database, declared.product, database.survey, v_astra=release.v_astra):
+                yield name
+
+    @staticmethod
+    def _others_of(release: Release) -> dict[str, DeclaredProduct]:
+        own = products_of(release)
+        return {name: each for name, each in (all_products() | further_products()).items() if name not in own}
+
+    def others_on_disk(self, release: Release) -> dict[str, DeclaredProduct]:
+        """The products that a release does not name and that have files of its version all the same."""
+        return {
+            name: each for name, each in self._others_of(release).items() if self._is_there(each, release)
+        }
+
+    def expected(self, release: Release) -> dict[str, DeclaredProduct]:
+        """The products that a release has on disk, or should have: those of its own that there are rows for.
+
+        One without rows may have been left out, since nobody could make any. Nothing is added to a frozen version.
+        """
+        from astra_assets.products.audit import frozen_files
+        from astra_assets.products.rows import has_any_row
+
+        is_frozen = frozen_files(self.root / release.v_astra, "summary") is not None
+
+        def has_rows(each: DeclaredProduct) -> bool:
+            database = self._database()
+            return has_any_row(database, each.product, database.survey, v_astra=release.v_astra)
+
+        own = {
+            name: each
+            for name, each in products_of(release).items()
+            if each.pipeline is None or self._is_there(each, release) or (not is_frozen and has_rows(each))
+        }
+        return own | self.others_on_disk(release)
+
+    def _is_there(self, declared: DeclaredProduct, release: Release) -> bool:
+        from astra_assets.products.bundle import bundle_of, product_path
+
+        path = product_path(declared.product, v_astra=release.v_astra, mwm_astra=self.root)
+        return any(each.exists() for each in bundle_of(declared.product, path).wanted)
 
     def declared(self, name: str) -> DeclaredProduct:
         """A product by its name. Raises PublishingError, which lists those that exist."""
@@ -180,7 +231,7 @@ class Publishing:
         if not summary_only:
             self._need_no_batch(release)
         with ExitStack() as stack:
-            for name in sorted(products_of(release)):
+            for name in sorted(all_products() | further_products()):
                 stack.enter_context(self._alone(f"create-{name}", say))
             return freeze(
                 self.root,
@@ -224,13 +275,17 @@ class Publishing:
 
     def verify(self, release: Release, *, summary_only: bool = False, say: Say) -> list[Audited]:
         """Check the files of a release that are on disk."""
-        from astra_assets.products.audit import audit_product, audit_sources
+        from astra_assets.products.audit import audit_others, audit_product, audit_sources
         from astra_assets.products.frozen import SOURCE_FOLDERS
 
         found = []
-        for name, declared in products_of(release).items():
+        products = self.expected(release)
+        for name, declared in products.items():
             say(f"looking at {name}")
             found.append(audit_product(declared.product, release.v_astra, self.root))
+        others = audit_others((each.product for each in products.values()), release.v_astra, self.root)
+        if others.files or others.problems:
+            found.append(others)
         for folder, kind in () if summary_only else product(SOURCE_FOLDERS, ("star", "visit")):
             say(f"looking at the per-source files of kind {kind} in {folder}")
             found.append(audit_sources(folder, kind, release.v_astra, self.root))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -34,6 +35,7 @@ from sqlalchemy.types import TypeEngine
 
 from astra_assets.models import sqlite_reader
 from astra_assets.models.columns import ColumnInfo
+from astra_assets.models.errors import ExpectedError
 from astra_assets.models.kinds import INFO_KEY, Kind
 from astra_assets.models.sqltypes import FLOAT_ARRAY_DTYPE, Bytes, FloatArray
 
@@ -79,6 +81,26 @@ POSTGRESQL_SETTINGS = (
 )
 """What holds for a session that reads many rows: expressions are not compiled, which takes seconds for joins of wide
 tables and saves less, and what is sorted stays off the disk for longer."""
+
+
+class WrongValueError(ExpectedError, ValueError):
+    """A value of the database that its column cannot have.
+
+    Attributes:
+        column: its name in the query.
+        reason: what is wrong with it.
+        row: how many rows of the query come before; None where the driver does not say.
+        record: what the driver read of that row; None with `row`.
+    """
+
+    def __init__(
+        self, column: str, reason: str, row: int | None = None, record: pa.RecordBatch | None = None
+    ) -> None:
+        super().__init__(f"column {column}: {reason}" + ("" if row is None else f", row {row + 1}"))
+        self.column = column
+        self.reason = reason
+        self.row = row
+        self.record = record
 
 
 def registered(column: ColumnElement[Any]) -> ColumnInfo | None:
@@ -147,17 +169,19 @@ def batches(engine: Engine, query: Query, *, rows: int) -> Generator[pa.RecordBa
         if engine.dialect.name == "postgresql"
         else _sqlite(engine, query, schema, rows)
     )
+    before = 0
     with contextlib.closing(raw):
         for batch in raw:
-            done = conform(batch, schema)
+            done = conform(batch, schema, before)
+            before += done.num_rows
             for start in range(0, done.num_rows, rows):
                 yield done.slice(start, rows)
 
 
-def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def conform(batch: pa.RecordBatch, schema: pa.Schema, before: int = 0) -> pa.RecordBatch:
     """A driver's batch with the names and types that the registry gives; columns are taken by position.
 
-    Raises ValueError, naming the column, when a value cannot have the type.
+    Raises WrongValueError when a value cannot have the type; `before` are the rows that came before the batch.
     """
     if batch.num_columns != len(schema):
         raise ValueError(
@@ -165,12 +189,38 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
             f"the driver returned {batch.num_columns}"
         )
     arrays = []
-    for array, field in zip(batch.columns, schema, strict=True):
+    for number, (array, field) in enumerate(zip(batch.columns, schema, strict=True)):
         try:
             arrays.append(to_type(array, field.type))
         except (ValueError, pa.ArrowException) as error:
-            raise ValueError(f"column {field.name}: {error}") from error
+            raise _wrong_value(batch, schema, number, str(error), before) from error
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _wrong_value(
+    batch: pa.RecordBatch, schema: pa.Schema, number: int, reason: str, before: int
+) -> WrongValueError:
+    """The error of a column of a driver's batch, with the first row whose value cannot have the type."""
+    column, wanted = batch.column(number), schema.field(number).type
+    if _can_be(column, wanted):
+        return WrongValueError(schema.names[number], reason)
+    first, end = 0, len(column)
+    while end - first > 1:
+        middle = (first + end) // 2
+        if _can_be(column.slice(first, middle - first), wanted):
+            first = middle
+        else:
+            end = middle
+    record = batch.slice(first, 1).rename_columns(schema.names)
+    return WrongValueError(schema.names[number], reason, before + first, record)
+
+
+def _can_be(array: pa.Array, wanted: pa.DataType) -> bool:
+    try:
+        to_type(array, wanted)
+    except (ValueError, pa.ArrowException):
+        return False
+    return True
 
 
 def to_type(array: pa.Array, wanted: pa.DataType) -> pa.Array:
@@ -250,20 +300,31 @@ def _sqlite(engine: Engine, query: Query, schema: pa.Schema, rows: int) -> Gener
     first = ", ".join(literal for literal, _ in examples)
     statement = f"SELECT {first} UNION ALL SELECT * FROM ({compiled})"  # noqa: S608 (made of constants and a query)
     with contextlib.closing(sqlite_reader.read(path, statement, rows + 1)) as found:
-        for number, batch in enumerate(found):
-            if number == 0:
-                _check_examples(batch, schema, [made for _, made in examples])
-            yield batch.slice(0 if number else 1)
+        try:
+            for number, batch in enumerate(found):
+                if number == 0:
+                    _check_examples(batch, schema, [made for _, made in examples])
+                yield batch.slice(0 if number else 1)
+        except sqlite_reader.SqliteReadError as error:
+            mismatch = _MISMATCH.search(str(error))
+            if mismatch is None:
+                raise
+            column = int(mismatch["column"])
+            reason = f"expected values like {examples[column][1]!r}, found {mismatch['found']}; {_ANY_TYPE}"
+            raise WrongValueError(schema.names[column], reason) from error
+
+
+_MISMATCH = re.compile(r"Type mismatch in column (?P<column>\d+): expected .* but got (?P<found>.*)")
+"""What the driver says of a value that is not of the type of its first ones."""
+_ANY_TYPE = "SQLite stores what it is given, so a program wrote a value of another type"
 
 
 def _check_examples(batch: pa.RecordBatch, schema: pa.Schema, examples: Sequence[Any]) -> None:
     """The driver makes text of all values of a column where there is text among its first ones."""
-    for name, column, example in zip(schema.names, batch.columns, examples, strict=True):
+    for number, (column, example) in enumerate(zip(batch.columns, examples, strict=True)):
         if column[0].as_py() != example:
-            raise ValueError(
-                f"column {name}: expected values like {example!r}, found {column.type} among them; "
-                "SQLite stores what it is given, so a program wrote a value of another type"
-            )
+            reason = f"expected values like {example!r}, found {column.type} among them; {_ANY_TYPE}"
+            raise _wrong_value(batch.slice(1), schema, number, reason, 0)
 
 
 def _example(wanted: pa.DataType) -> tuple[str, Any]:

@@ -67,8 +67,8 @@ class Shape:
         """A column by its access key. Raises MissingColumnError."""
         if key not in self.table.columns:
             raise MissingColumnError(
-                f"the table {self.table.fullname} of this database has no column {key!r}, which is needed; "
-                f"it has: {', '.join(column.name for column in self.table.columns)}"
+                f"the table {self.table.fullname} of this database has no column {key!r}, which is needed; how its "
+                "tables differ from ours tells: astra-assets doctor"
             )
         return self.table.columns[key]
 

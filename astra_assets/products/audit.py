@@ -6,7 +6,7 @@ checking a file before it gets its name (`verify`), freezing (`freeze`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -75,6 +75,46 @@ def audit_product(product: SummaryProduct, v_astra: str, mwm_astra: Path) -> Aud
     return Audited(product.name, files.fits, len(present), (), tuple(problems))
 
 
+OTHERS = "other files"
+"""What files of the folder of summaries are called that belong to none of the products that are looked at."""
+
+
+def audit_others(products: Iterable[SummaryProduct], v_astra: str, mwm_astra: Path) -> Audited:
+    """Check the summary files that belong to none of `products`: samples, and whatever else lies there.
+
+    What SHA256SUMS lists is as it was. Of a frozen version all is there that FROZEN lists, and nothing else.
+    """
+    folder = mwm_astra / v_astra / "summary"
+    listed = frozen_files(mwm_astra / v_astra, "summary")
+    seen = {
+        path.name
+        for product in products
+        for path in bundle_of(product, product_path(product, v_astra=v_astra, mwm_astra=mwm_astra)).wanted
+    } | ({manifest.NAME} if listed is None else set())
+    present = [] if not folder.is_dir() else sorted(folder.iterdir())
+    digests = {
+        path.name: manifest.sha256(path)
+        for path in present
+        if path.name not in seen and not path.name.startswith(".")
+    }
+    recorded = manifest.read(folder)
+    known = {name: digest for name, digest in digests.items() if name in recorded}
+    problems = list(_against(manifest.NAME, known, recorded))
+    if listed is not None:
+        problems += _against(frozen.NAME, digests, listed)
+        problems += [f"{name} is not there" for name in listed if name not in {*digests, *seen}]
+    return Audited(OTHERS, folder, len(digests), (), tuple(problems))
+
+
+def frozen_files(folder: Path, part: frozen.Part) -> dict[str, str] | None:
+    """Checksum by file name of a part of a version, whose folder is given; None where it is not frozen."""
+    marker = frozen.read_marker(folder)
+    if marker is None or not marker.complete or part not in marker.parts:
+        return None
+    listed = manifest.read_lines(folder / frozen.NAME)
+    return {name.removeprefix(f"{part}/"): listed[name] for name in listed if name.startswith(f"{part}/")}
+
+
 def _against(where: str, digests: Mapping[str, str], recorded: Mapping[str, str]) -> Iterator[str]:
     for name, digest in digests.items():
         if name not in recorded:
@@ -84,13 +124,8 @@ def _against(where: str, digests: Mapping[str, str], recorded: Mapping[str, str]
 
 
 def _against_marker(folder: Path, digests: Mapping[str, str]) -> list[str]:
-    marker = frozen.read_marker(folder)
-    if marker is None or not marker.complete or "summary" not in marker.parts:
-        return []
-    recorded = manifest.read_lines(folder / frozen.NAME)
-    return list(
-        _against(frozen.NAME, {f"summary/{name}": digest for name, digest in digests.items()}, recorded)
-    )
+    listed = frozen_files(folder, "summary")
+    return [] if listed is None else list(_against(frozen.NAME, digests, listed))
 
 
 def _companion_problems(files: Bundle, rows: Sequence[int], present: Sequence[Path]) -> Iterator[str]:

@@ -8,7 +8,8 @@ the product's place. How it is written is in `write.py`, what is in it in `summa
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import compress
@@ -19,6 +20,7 @@ from astra_assets.fits.writer import WidthError
 from astra_assets.models.database import Database
 from astra_assets.models.errors import ExpectedError
 from astra_assets.models.kinds import Definition
+from astra_assets.models.survey import MissingColumnError, MissingTableError
 from astra_assets.products import manifest
 from astra_assets.products.bundle import Bundle, bundle_of, product_path
 from astra_assets.products.content import not_judged
@@ -118,7 +120,8 @@ def create(
     on. `accept_empty` names columns that may have lost all their values. `progress` is called with rows done and all.
 
     Raises ProductExistsError when the file is there, made from other inputs, and `overwrite` is False; FrozenError
-    when it would have to change and its version is frozen; FitsWriteError when a value does not fit its column;
+    when it would have to change and its version is frozen; MissingTableError and MissingColumnError when the database
+    lacks what names its rows; FitsWriteError when a value does not fit its column;
     VerificationError when the files read back are not right; CreateError when disk or database fail, or when the
     tables change faster than they are read. Existing files stay as they are in every case.
     """
@@ -126,7 +129,8 @@ def create(
     if limit is not None and limit < 1:
         raise ValueError(f"a sample has at least one row, found limit={limit}")
     survey = database.look()
-    mark = fingerprint(database, product, survey, v_astra=v_astra, limit=limit)
+    with _named(product):
+        mark = fingerprint(database, product, survey, v_astra=v_astra, limit=limit)
     path = product_path(product, v_astra=v_astra, mwm_astra=mwm_astra, limit=limit)
     files = bundle_of(product, path, limit=limit)
     wanted = tuple(dict.fromkeys([*files.wanted, *compress([files.plain, files.tiles], [plain, tiles])]))
@@ -145,6 +149,15 @@ def create(
         product.name, path, done.written.rows, True, reason, done.written.sha256, mark, path.stat().st_size,
         time.monotonic() - started, wanted, done.written.findings, done.diff, limit,
     )  # fmt: skip
+
+
+@contextmanager
+def _named(product: SummaryProduct) -> Iterator[None]:
+    """Let errors of what the database lacks say for which product it is needed."""
+    try:
+        yield
+    except (MissingColumnError, MissingTableError) as error:
+        raise type(error)(f"{product.name}: {error}") from error
 
 
 def _tidy(wanted: Sequence[Path]) -> None:

@@ -111,6 +111,8 @@ class _Taking:
         folder = self._folder / "summary"
         # Whoever is giving files their names at this moment holds the lock; nobody begins to any more.
         with manifest.locked(folder):
+            if (folder / manifest.NAME).exists():
+                manifest.record_all(folder, {})  # without files that were removed by hand
             paths = _visible(folder)
             for path, digest in self._hashed(paths):
                 self.digests[f"summary/{path.relative_to(folder).as_posix()}"] = digest

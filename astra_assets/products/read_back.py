@@ -161,6 +161,8 @@ class ReadTable:
 def dtype_of(cards: Header) -> np.dtype[Any]:
     """The packed big-endian row of a binary table, texts and byte strings as arrays of bytes.
 
+    A column with TDIM is one of arrays, also where they have a single element.
+
     Raises UnsoundFileError naming a column of a format that summary files do not have.
     """
     fields: list[tuple[Any, ...]] = []
@@ -171,6 +173,6 @@ def dtype_of(cards: Header) -> np.dtype[Any]:
             raise UnsoundFileError(f"column {name}: format {tform!r} is none of a summary file")
         repeat = int(found["repeat"] or 1)
         element = _ELEMENTS[found["letter"]]
-        plain = repeat == 1 and found["letter"] != "A"
+        plain = repeat == 1 and found["letter"] != "A" and f"TDIM{number}" not in cards
         fields.append((name, element) if plain else (name, element, (repeat,)))
     return np.dtype(fields)

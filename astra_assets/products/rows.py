@@ -244,11 +244,11 @@ def current_results(result: Shape, v_astra: str) -> ColumnElement[bool]:
     """
     if "v_astra_major_minor" in result.table.columns:
         return result.column("v_astra_major_minor") == major_minor(v_astra)
-    key = result.column("task_pk")
+    key, version = result.column("task_pk"), result.column("v_astra")
     other = result.table.alias()
     last = (
-        select(func.max(other.c.task_pk))
-        .where(_of_minor_version(other.c.v_astra, v_astra))
+        select(func.max(other.c[key.key]))
+        .where(_of_minor_version(other.c[version.key], v_astra))
         .group_by(other.c.spectrum_pk)
     )
     return key.in_(last)

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.tiles import pack
-from astra_assets.fits.writer import FitsWriter
+from astra_assets.fits.writer import FitsWriteError, FitsWriter
+from astra_assets.models.arrow import WrongValueError
 from astra_assets.models.database import Database
 from astra_assets.models.survey import Survey
 from astra_assets.products import manifest
@@ -157,7 +158,7 @@ class Attempt:
         ) as out:
             for number, table in enumerate(self._tables):
                 with self._sinks(out, number) as sinks:
-                    rows = copy_rows(self._batches(table.table), sinks, counter.add)
+                    rows = copy_rows(self._batches(table), sinks, counter.add)
                 if rows != table.rows:
                     raise CountError(f"{table.rows} rows were counted and {rows} read")
 
@@ -199,10 +200,18 @@ class Attempt:
             cards=list({card.keyword: card for card in cards}.values()),
         )
 
-    def _batches(self, table: SummaryTable) -> Iterator[pa.RecordBatch]:
+    def _batches(self, table: _Table) -> Iterator[pa.RecordBatch]:
         task = self._task
-        query = select_rows(task.product, table, task.survey, v_astra=task.heading.v_astra, limit=task.limit)
-        return task.database.arrow_batches(query, batch_rows=BATCH_ROWS)
+        query = select_rows(
+            task.product, table.table, task.survey, v_astra=task.heading.v_astra, limit=task.limit
+        )
+        try:
+            yield from task.database.arrow_batches(query, batch_rows=BATCH_ROWS)
+        except WrongValueError as error:
+            key = (
+                "" if error.record is None else f" ({table.key} {error.record.column(table.key)[0].as_py()})"
+            )
+            raise FitsWriteError(f"{task.name}: {error}{key}") from error
 
     def _write_sample(self) -> None:
         excerpts = [list(table.excerpt.batches()) for table in self._tables]

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import URL, Integer, Text, func, literal, literal_column, null, select, type_coerce, union_all
 
 from astra_assets.models import arrow
-from astra_assets.models.arrow import floats_from_blobs, to_type
+from astra_assets.models.arrow import WrongValueError, floats_from_blobs, to_type
 from astra_assets.models.boss import BossVisitSpectrum
+from astra_assets.models.database import Database
 from astra_assets.models.source import Source
 from astra_assets.models.sqltypes import decode_floats, encode_floats
 
@@ -201,8 +202,6 @@ def test_reading_sees_what_is_committed_while_others_write(database):
 
 
 def test_an_abandoned_read_leaves_no_file(tmp_path):
-    from astra_assets.models.database import Database
-
     folder = tmp_path / "a b%20c#d"
     url = URL.create("sqlite", database=str(folder / "astra.db"))
     database = Database(url.render_as_string())
@@ -252,26 +251,43 @@ def test_types_of_drivers_become_those_of_the_registry():
 @pytest.mark.parametrize(
     ("column", "value", "reason"),
     [
-        ("ra", "north", "column ra: expected values like 0.0, found string"),
-        ("healpix", 1.5, "column healpix: "),
+        ("ra", "north", "column ra: expected values like 0.0, found string .*, row 6"),
+        ("healpix", 1.5, "column healpix: Float value .*, row 6"),
+        ("healpix", 2**31, "column healpix: Integer value 2147483648 not in range: .*, row 6"),
+        ("created", "yesterday", "column created: Failed to parse string: 'yesterday' .*, row 6"),
+        ("lead", b"\xff", "column lead: expected values like '-', found binary among them.*, row 6"),
     ],
 )
-def test_a_value_of_another_type_in_sqlite_is_an_error_that_names_the_column(tmp_path, column, value, reason):
-    from astra_assets.models.database import Database
-
+def test_a_value_of_another_type_in_sqlite_is_an_error_that_names_column_and_row(
+    tmp_path, column, value, reason
+):
     database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
     database.create_tables([Source])
     store(database, Source, pa.table({"sdss_id": range(10)}))
     with database.begin() as connection:
         connection.exec_driver_sql(f"UPDATE source SET {column} = ? WHERE sdss_id = 5", (value,))
     query = select(Source.c.sdss_id, Source.c[column])
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(WrongValueError, match=reason) as caught:
         database.arrow_table(query)
+    assert caught.value.record.column("sdss_id").to_pylist() == [5]
+
+
+def test_a_value_of_another_type_after_the_first_rows_names_the_column(tmp_path):
+    """The driver only says where it is: in a column that it has given a type already."""
+    database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
+    database.create_tables([Source])
+    store(database, Source, pa.table({"sdss_id": range(10), "plx": [0.5] * 10}))
+    with database.begin() as connection:
+        connection.exec_driver_sql("UPDATE source SET plx = 'far' WHERE sdss_id = 9")
+    query = select(Source.c.sdss_id, Source.c.plx).order_by(Source.c.sdss_id)
+    with pytest.raises(
+        WrongValueError, match=r"column plx: expected values like 0\.0, found STRING"
+    ) as caught:
+        list(database.arrow_batches(query, batch_rows=4))
+    assert caught.value.row is None
 
 
 def test_texts_with_nul_survive_in_sqlite(tmp_path):
-    from astra_assets.models.database import Database
-
     database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
     database.create_tables([Source])
     store(database, Source, pa.table({"sdss_id": [1], "sdss4_apogee_id": ["2M\0x"]}))

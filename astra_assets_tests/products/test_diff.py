@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy.io.fits import Header
 from sqlalchemy import delete, update
 
 from astra_assets.models.base import table_of
@@ -19,6 +20,7 @@ from astra_assets.products.diff import compare
 from astra_assets.products.diff_report import report
 from astra_assets.products.page import flags_of
 from astra_assets.products.preview import preview
+from astra_assets.products.read_back import dtype_of
 from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS
 from astra_assets.products.tabular import tables_of
 from astra_assets_tests.products.samples import STAR, fill
@@ -189,6 +191,12 @@ def test_fits_files_compare_as_their_parquet_twins_do(sqlite, tmp_path):
     assert (apogee.added, apogee.lost) == (0, 0)
     assert {drift.name for drift in boss.drifts if drift.changed} == {"airmass"}
     assert any("airmass: the median moved" in text for text in new.diff.warnings)
+
+
+def test_arrays_of_one_element_are_arrays_in_fits_files_too():
+    """As wide as the longest value: a table without rows has them, and its Parquet file has lists."""
+    cards = {"TTYPE1": "bits", "TFORM1": "1B", "TDIM1": "(1)", "TTYPE2": "flag", "TFORM2": "1B"}
+    assert dtype_of(Header({"TFIELDS": 2} | cards)) == np.dtype([("bits", "u1", (1,)), ("flag", "u1")])
 
 
 def test_the_first_version_and_what_is_left_alone_are_not_compared(sqlite, tmp_path):

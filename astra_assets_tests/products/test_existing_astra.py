@@ -17,6 +17,7 @@ from astra_assets.models.source import Source
 from astra_assets.operations import OperationError, Operations, declare_tables, expected_text
 from astra_assets.pipelines.snow_white import SnowWhite
 from astra_assets.products.create import create
+from astra_assets.publishing import PublishingError
 from astra_assets.settings import Settings
 from astra_assets_tests.products.astra_database import (
     FOLDER,
@@ -166,6 +167,30 @@ def test_tables_of_ours_go_to_our_own_schema(astra_url, survey):
     assert [line for line in catalogue(astra_url) if "'public'" in line] == before
     placed = rows_of(astra_url, "SELECT tablename FROM pg_tables WHERE schemaname = 'astra_assets'")
     assert {name for (name,) in placed} == set(created)
+
+
+def test_a_release_from_another_astra_is_all_that_it_has_results_for(survey):
+    """Whatever the release names: products without results are not waited for, others are looked at, too."""
+    products, release = survey.products, survey.release("dr20")
+    shown = products.available(release, silent)
+    assert {"mwmTargets", "astraAllStarSnowWhite", "astraAllVisitSnowWhite", "astraAllVisitAPOGEENet"} <= set(
+        shown
+    )
+    assert not {"astraAllVisitCorv", "astraAllStarCorv", "astraAllStarASPCAP"} & set(shown)
+    for name in ("mwmTargets", "mwmAllVisit", "mwmAllStar", "astraAllVisitSnowWhite"):
+        products.create(name, release, say=silent)
+    found = {each.name: each.problems for each in products.verify(release, summary_only=True, say=silent)}
+    assert "astraAllVisitCorv" not in found
+    assert not found["astraAllVisitSnowWhite"]
+    assert found["astraAllStarSnowWhite"][0] == "astraAllStarSnowWhite-0.8.1.fits.gz is not there"
+    products.create("astraAllStarSnowWhite", release, say=silent)
+    listed = {each.name: each.rows for each in survey.listing(release)}
+    assert listed["astraAllVisitSnowWhite"] == OF_THE_DUMP["astraAllVisitSnowWhite"]
+    folder = survey.settings.products_root / "0.8.1" / "summary"
+    page = folder / "astraAllVisitSnowWhite-0.8.1.md"
+    page.write_text("another")
+    with pytest.raises(PublishingError, match=r"astraAllVisitSnowWhite-0\.8\.1\.md: its checksum is not"):
+        products.freeze(release, summary_only=True, say=silent)
 
 
 def test_ingestion_leaves_the_tables_of_another_astra_alone(survey):

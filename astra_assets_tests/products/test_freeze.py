@@ -18,7 +18,7 @@ from astra_assets.models.database import Database
 from astra_assets.models.kinds import Definition, Kind
 from astra_assets.models.source import Source
 from astra_assets.products import frozen, manifest
-from astra_assets.products.audit import audit_product, audit_sources
+from astra_assets.products.audit import audit_others, audit_product, audit_sources
 from astra_assets.products.create import create
 from astra_assets.products.freeze import FreezeError, freeze
 from astra_assets.products.frozen import FrozenError, read_marker
@@ -219,3 +219,37 @@ def test_a_frozen_spectrum_that_changed_is_gone_or_new_is_told(filled, root):
     assert "is not the one that FROZEN lists" in "\n".join(
         audit_sources("spectra", "star", V_ASTRA, root).problems
     )
+
+
+def test_files_of_no_product_that_is_looked_at_are_checked_too(filled, root):
+    report = write(filled, root, MWM_ALL_VISIT, plain=True)
+    sample = write(filled, root, limit=3).path
+    folder = report.path.parent
+    gone = write(filled, root, limit=2).path
+    gone.unlink()
+    assert audit_others([MWM_ALL_VISIT], V_ASTRA, root).problems == ()
+    freeze_all(root, ("summary",))
+    found = audit_others([MWM_ALL_VISIT], V_ASTRA, root)
+    assert (found.files, found.problems) == (
+        2,
+        (),
+    )  # the sample and SHA256SUMS, which lists nothing that is gone
+    assert audit_others([], V_ASTRA, root).problems == ()
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o755)
+    spoil(sample, b"\x1f", b"\x1e")
+    (folder / "new.txt").touch()
+    (folder / "mwmAllVisit-0.8.1.fits").unlink()
+    (folder / "mwmAllVisit-0.8.1.md").unlink()
+    told = audit_others([MWM_ALL_VISIT], V_ASTRA, root).problems
+    changed = "it was changed or damaged after it was written"
+    assert sorted(told) == sorted(
+        (
+            f"{sample.name}: its checksum is not the one in SHA256SUMS: {changed}",
+            f"{sample.name}: its checksum is not the one in FROZEN: {changed}",
+            "new.txt is not in FROZEN",
+            "mwmAllVisit-0.8.1.fits is not there",
+        )
+    )
+    told = audit_others([], V_ASTRA, root).problems
+    assert {"mwmAllVisit-0.8.1.fits is not there", "mwmAllVisit-0.8.1.md is not there"} <= set(told)

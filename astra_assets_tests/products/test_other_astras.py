@@ -124,15 +124,27 @@ def test_results_with_the_version_as_text_are_those_of_the_minor_version(astra_u
 
 
 def test_without_a_result_table_there_is_an_error_that_names_it(template, tmp_path):
-    with pytest.raises(MissingTableError, match="no table corv; type: astra-assets init"):
+    with pytest.raises(
+        MissingTableError,
+        match=r"^astraAllVisitCorv: the database has no table corv; type: astra-assets init",
+    ):
         written(template, "astraAllVisitCorv", tmp_path)
     assert not list(tmp_path.rglob("*.fits*"))
 
 
 def test_without_a_key_there_is_an_error_that_names_it(astra_url, tmp_path):
-    change(astra_url, "ALTER TABLE boss_visit_spectrum RENAME COLUMN source_pk TO whose")
-    with pytest.raises(MissingColumnError, match=r"boss_visit_spectrum .* no column 'source_pk'"):
-        written(astra_url, "mwmAllVisit", tmp_path)
+    change(
+        astra_url,
+        "ALTER TABLE boss_visit_spectrum RENAME COLUMN source_pk TO whose",
+        "ALTER TABLE snow_white DROP COLUMN v_astra CASCADE",
+    )
+    for name, lacks in (
+        ("mwmAllVisit", "boss_visit_spectrum .* no column 'source_pk'"),
+        ("astraAllStarSnowWhite", "snow_white .* no column 'v_astra'"),
+    ):
+        with pytest.raises(MissingColumnError, match=rf"^{name}: the table {lacks}.*astra-assets doctor$"):
+            written(astra_url, name, tmp_path)
+    assert not list(tmp_path.rglob("*.fits*"))
 
 
 def test_without_the_spectra_of_an_instrument_its_table_has_no_rows_and_all_columns(astra_url, tmp_path):
