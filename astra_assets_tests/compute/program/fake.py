@@ -66,7 +66,7 @@ def trouble(stream, items, number):
     pk = items[number]["spectrum_pk"]
     if HOW == "slow":
         note(pk)
-        time.sleep(0.2)
+        time.sleep(0.1)
     if HOW == "half" and number == len(items) // 2 and len(items) > 3:
         stream.write(pk + ",12")
         sys.exit(1)

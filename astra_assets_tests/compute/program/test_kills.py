@@ -13,11 +13,13 @@ import psutil
 import pytest
 
 from astra_assets.compute import claims
+from astra_assets.compute.conditions import Conditions
 from astra_assets.compute.local import LocalBackend
-from astra_assets.compute.states import read_status
-from astra_assets.compute.worker import EXIT_STOPPED, EXIT_TIME
+from astra_assets.compute.states import Phase, read_status
+from astra_assets.compute.supervisor import run_task
+from astra_assets.compute.worker import EXIT_TIME
 from astra_assets_tests.compute.conftest import PROJECT
-from astra_assets_tests.compute.program.samples import PROGRAM, STEP, site
+from astra_assets_tests.compute.program.samples import FAKE, PROGRAM, STEP, site
 from astra_assets_tests.compute.samples import SampleFlux
 from astra_assets_tests.compute.test_recovery import keys_in_parts, wait_for
 
@@ -36,6 +38,11 @@ def programs_of(pid):
 
 def gone(processes):
     return not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes)
+
+
+def programs_here():
+    """What runs below this process and is the fake program, or its guard."""
+    return [each for each in psutil.Process().children(recursive=True) if str(FAKE) in each.cmdline()]
 
 
 def worker(batch):
@@ -70,21 +77,43 @@ def test_a_worker_killed_with_9_takes_its_program_along_and_the_next_one_does_th
     assert sum(tries.values()) <= len(pks) + 1, "rows that the dead program had written were taken"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, EXIT_STOPPED), (signal.SIGUSR1, EXIT_TIME)])
-def test_a_worker_that_is_told_to_stop_ends_its_program_and_keeps_its_rows(bench, number, status):
-    pks = bench.visits([0] * 30)
+def test_a_worker_whose_time_is_nearly_over_ends_its_program_and_keeps_its_rows(bench):
+    pks = bench.visits([0] * 40)
     batch = bench.make(LocalBackend(procs=1), programs=site("slow")).plan(PROGRAM, STEP)
     running = worker(batch)
     wait_for(lambda: len(notes(batch)) > 2)
     below = programs_of(running.pid)
-    running.send_signal(number)
-    assert running.wait(30) == status
+    running.send_signal(signal.SIGUSR1)
+    assert running.wait(30) == EXIT_TIME
     assert gone(below)
     kept = keys_in_parts(batch)
-    assert 2 <= len(kept) < 30
+    assert 2 <= len(kept) < 40
     assert read_status(batch.task_folder(0)).done == len(kept)
-    assert bench.does("well").collect(batch).results == 30
+    assert bench.does("well").collect(batch).results == 40
     finished(bench, pks)
+
+
+@pytest.fixture
+def alone(bench):
+    """A batch of a slow program, to be run in this process."""
+    bench.visits([0] * 40)
+    return bench.make(LocalBackend(procs=1), programs=site("slow")).plan(PROGRAM, STEP)
+
+
+def test_without_its_parent_a_task_stops_its_program_and_keeps_its_rows(alone, monkeypatch):
+    monkeypatch.setattr("os.getppid", lambda: 7 if len(notes(alone)) < 3 else 1)
+    ended = run_task(alone.directory, 0, Conditions(parent=7))
+    assert ended.phase is Phase.STOPPED
+    assert 2 <= len(keys_in_parts(alone)) < 40
+    assert "process 7, which started this one, is gone" in read_status(alone.task_folder(0)).message
+    assert gone(programs_here())
+
+
+def test_without_its_claim_a_task_stops_its_program_and_writes_nothing(alone, monkeypatch):
+    monkeypatch.setattr("astra_assets.compute.claims.Claim.holds", lambda _: len(notes(alone)) < 3)
+    assert run_task(alone.directory, 0, Conditions()).phase is Phase.STOPPED
+    assert keys_in_parts(alone) == []
+    assert gone(programs_here())
 
 
 def test_what_a_program_leaves_running_is_ended_with_it(bench):
