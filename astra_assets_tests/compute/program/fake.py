@@ -37,7 +37,9 @@ def begin(items):
     say("started with", len(items), "in", Path.cwd())
     if HOW == "silent":
         sys.exit(0)
-    if HOW == "no-gpu":
+    if HOW == "gpu":
+        say("device", os.environ.get("CUDA_VISIBLE_DEVICES"), "on", os.environ.get("SLURMD_NODENAME"))
+    if HOW == "no-gpu" or (HOW == "gpu" and not os.environ.get("CUDA_VISIBLE_DEVICES")):
         sys.exit("RuntimeError: No CUDA GPUs are available")
     if HOW == "binary":
         sys.stdout.buffer.write(b"\x00\x01\xff\xfe\x1b[31mred\x1b[0m" + 100_000 * b"x" + b"\n50/100\r\n")

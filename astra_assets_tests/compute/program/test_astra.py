@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from sqlalchemy import update
 
@@ -13,10 +11,8 @@ from astra_assets.compute.program.call import SiteProgram
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
-from astra_assets_tests.compute.program.samples import FAKE, PROGRAM, STEP, Here
+from astra_assets_tests.compute.program.samples import ASTRA, PROGRAM, STEP, Here
 from astra_assets_tests.compute.samples import SampleFlux
-
-ASTRA = (sys.executable, "-W", "ignore", str(FAKE.with_name("fake_astra.py")))
 
 
 @pytest.fixture
