@@ -282,15 +282,16 @@ class Operations:
         Rows that there are, as in the tables of another Astra, are written, whoever can make more.
         """
         from astra_assets.products.rows import has_any_row
+        from astra_assets.work import Work
 
         survey, steps = self.database.look(), declared.steps()
-        if declared.pipeline is None or not (survey.has(ComputeBatch) and survey.has(ComputeOutcome)):
+        if declared.pipeline is None or not steps or not survey.has(Source):
             return None
-        work = self.work(release)
+        work = Work(self.settings, self.database, self.roots, release)
         reasons = [work.unavailable(pipeline, step) for pipeline, step in steps]
         if None in reasons or has_any_row(self.database, declared.product, survey, v_astra=release.v_astra):
             return None
-        return f"{declared.name} is left out, since it would have no rows: {reasons[0]}" if reasons else None
+        return f"{declared.name} is left out, since it would have no rows: {reasons[0]}"
 
     def need_complete(self, release: Release) -> None:
         """Raise OperationError where inputs of a step have no result and no reason yet, or are lost."""

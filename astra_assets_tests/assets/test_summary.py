@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, select, update
 
 from astra_assets.assets.outlining import product_outline
 from astra_assets.assets.summary import product_asset
-from astra_assets.checks import CONTENT, DRIFT
+from astra_assets.checks import ACCOUNT, CONTENT, DRIFT
 from astra_assets.declared import all_products
 from astra_assets.models.base import table_of
+from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.models.source import Source
 from astra_assets.operations import Operations
+from astra_assets.pipelines.bossnet import BossNet
 from astra_assets.products.findings import POSITIONS
+from astra_assets.releases import DR20
 from astra_assets.resources import Survey
 from astra_assets.settings import load_settings
 from astra_assets_tests.products.samples import fill
@@ -31,13 +34,14 @@ def home(tmp_path, monkeypatch):
     return operations
 
 
-def materialise(home, tmp_path, **config) -> dg.ExecuteInProcessResult:
+def materialise(home, tmp_path, declared=None, **config) -> dg.ExecuteInProcessResult:
+    declared = declared or all_products()["mwmTargets"]
     with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
         return dg.materialize(
-            [product_asset(product_outline(all_products()["mwmTargets"]))],
+            [product_asset(product_outline(declared))],
             instance=instance,
             resources={"survey": Survey(overrides={"home": str(home.settings.home)})},
-            run_config={"ops": {"mwmTargets": {"config": config}}},
+            run_config={"ops": {declared.name: {"config": config}}},
             raise_on_error=False,
         )
 
@@ -94,3 +98,31 @@ def test_a_failed_check_is_told_and_no_file_is_written(home, tmp_path):
     assert (check.check_name, check.passed, check.blocking) == (POSITIONS, False, True)
     assert "column dec: -999.0 is outside -90 to 90 deg" in str(check.description)
     assert not list(home.settings.products_root.rglob("*.fits.gz"))
+
+
+def test_a_product_whose_program_is_not_here_is_left_out_with_the_reason_unless_it_has_rows(
+    home, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PATH", "/nowhere")
+    declared = all_products()["astraAllStarBOSSNet"]
+    done = materialise(home, tmp_path, declared)
+    assert done.success
+    assert done.asset_materializations_for_node(declared.name) == []
+    (observed,) = done.get_asset_observation_events()
+    reason = observed.event_specific_data.asset_observation.metadata["left out"].value
+    assert reason.startswith(
+        "astraAllStarBOSSNet is left out, since it would have no rows: BossNet is done by a program of other people, and "
+        "astra-bossnet is not on the search path (/nowhere)"
+    )
+    checks = done.get_asset_check_evaluations()
+    assert {each.check_name for each in checks} == {*CONTENT, DRIFT, ACCOUNT}
+    assert all(each.passed for each in checks)
+    assert not list(home.settings.products_root.rglob("*BOSSNet*"))
+    assert home.left_out(declared, DR20) == reason
+    assert home.left_out(all_products()["mwmTargets"], DR20) is None
+    coadd = table_of(BossCombinedSpectrum)
+    with home.database.begin() as connection:
+        pk, source_pk = connection.execute(select(coadd.c.spectrum_pk, coadd.c.source_pk)).first()
+        row = {"spectrum_pk": pk, "source_pk": source_pk, "v_astra": 8001, "teff": 5000.0}
+        connection.execute(insert(table_of(BossNet)).values(row))
+    assert home.left_out(declared, DR20) is None

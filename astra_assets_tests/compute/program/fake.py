@@ -26,19 +26,31 @@ def say(*words):
     sys.stdout.write(" ".join(map(str, words)) + "\n")
 
 
+def note(word):
+    """Leave a line beside the folder of this start, for the test to read."""
+    with (RESULTS.parent.parent / "notes").open("a") as stream:
+        stream.write(f"{word}\n")
+
+
 def begin(items):
     """What happens before the first row."""
     say("started with", len(items), "in", Path.cwd())
     if HOW == "silent":
         sys.exit(0)
-    if HOW == "no-gpu":
+    if HOW == "gpu":
+        say("device", os.environ.get("CUDA_VISIBLE_DEVICES"), "on", os.environ.get("SLURMD_NODENAME"))
+    if HOW == "no-gpu" or (HOW == "gpu" and not os.environ.get("CUDA_VISIBLE_DEVICES")):
         sys.exit("RuntimeError: No CUDA GPUs are available")
     if HOW == "binary":
         sys.stdout.buffer.write(b"\x00\x01\xff\xfe\x1b[31mred\x1b[0m" + 100_000 * b"x" + b"\n50/100\r\n")
     if HOW == "full-disk":
         resource.setrlimit(resource.RLIMIT_FSIZE, (40, 40))
-    if HOW == "leaves-children" and not os.fork():
-        time.sleep(600)
+    if HOW == "leaves-children":
+        child = os.fork()
+        if not child:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            time.sleep(600)
+        note(child)
 
 
 def row_of(item):
@@ -55,7 +67,8 @@ def trouble(stream, items, number):
     """What happens before a row is written."""
     pk = items[number]["spectrum_pk"]
     if HOW == "slow":
-        time.sleep(0.2)
+        note(pk)
+        time.sleep(0.1)
     if HOW == "half" and number == len(items) // 2 and len(items) > 3:
         stream.write(pk + ",12")
         sys.exit(1)

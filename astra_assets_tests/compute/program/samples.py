@@ -16,6 +16,8 @@ from astra_assets.pipelines.base import ExternalProgram, Pipeline, Step
 from astra_assets_tests.compute import samples
 
 FAKE = Path(__file__).with_name("fake.py")
+ASTRA = (sys.executable, "-W", "ignore", str(FAKE.with_name("fake_astra.py")))
+"""A command line like Astra's own."""
 
 
 def derive(row):

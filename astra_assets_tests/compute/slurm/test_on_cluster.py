@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,12 +15,16 @@ import pytest
 from astra_assets.compute import BatchError
 from astra_assets.compute.claims import owner_host
 from astra_assets.compute.files import read_json
+from astra_assets.compute.program.call import SiteProgram
 from astra_assets.compute.slurm.submissions import Submissions
 from astra_assets.compute.states import read_status
 from astra_assets.compute.usage import usage_of
+from astra_assets.explain import explain
 from astra_assets.models.compute import ComputeBatch
+from astra_assets.models.database import Database
 from astra_assets.pipelines.options import Resources
 from astra_assets_tests.compute.conftest import PROJECT
+from astra_assets_tests.compute.program.samples import ASTRA, PROGRAM, STEP, site
 from astra_assets_tests.compute.samples import FLUX
 from astra_assets_tests.compute.slurm.real import (
     SMALL,
@@ -280,3 +285,47 @@ def test_cancel_ends_the_array_at_once(slurm, real):
     assert set(slurm.states(jobs(batch)[0])) == {"CANCELLED"}
     assert supervisors(batch) == {}
     assert real.engine.account(FLUX, VISIT).backlog == 100
+
+
+GPU = Resources(nodes=2, procs=1, mem="1000", time="00:10:00", partition="notchpeak-gpu", gres="gpu:v100:1")
+
+
+def test_a_program_gets_the_gpu_that_was_asked_for_and_its_last_lines_tell_where_there_is_none(slurm, real):
+    real.pks = real.visits([0] * 6)
+    real.engine = real.make(backend(real.home), programs=site("gpu"))
+    with pytest.raises(
+        BatchError, match=r"(?s)its last lines:.*device None on np00.*No CUDA GPUs are available"
+    ):
+        real.engine.run(PROGRAM, STEP, resources=SMALL)
+    (finding,) = explain(real.database, PROGRAM.name, [PROGRAM.name])
+    assert "RuntimeError: No CUDA GPUs are available" in finding.facts["message"]
+    batch = real.engine.plan(PROGRAM, STEP, resources=GPU)
+    real.engine.start(batch)
+    real.finished(real.engine.collect(batch))
+    said = [batch.log_file(task).read_text() for task in range(2)]
+    devices = [re.search(r"device (\d) on gpu001", text) for text in said]
+    assert all(devices), said
+    assert usage_of(batch).tasks == 2
+
+
+def test_astras_own_command_writes_the_database_from_the_cluster(slurm, real, postgresql_url, monkeypatch):
+    real.database = Database(postgresql_url)
+    real.database.create_tables()
+    monkeypatch.setenv("FAKE_ASTRA_DATABASE", postgresql_url)
+    monkeypatch.setenv("FAKE_ASTRA_LEAVES", "2")
+    real.engine = real.make(backend(real.home), programs={"sample_flux": SiteProgram(astra=ASTRA)})
+    real.pks = real.visits([0] * 6)
+    batch = real.engine.plan(PROGRAM, STEP, resources=GPU)
+    real.engine.start(batch)
+    real.finished(real.engine.collect(batch), failed=1)
+    assert [(row["spectrum_pk"], row["code"]) for row in real.outcomes(PROGRAM)] == [(2, "no_result")]
+    texts = [
+        path.read_text(errors="replace")
+        for path in batch.directory.rglob("*")
+        if path.suffix in (".json", ".log")
+    ]
+    assert len(texts) > 5
+    assert not any(postgresql_url in text for text in texts), (
+        "where the database is stands in no file of the batch"
+    )
+    real.database.engine.dispose()

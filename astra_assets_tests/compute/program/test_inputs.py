@@ -1,0 +1,147 @@
+"""What a program is given: where spectra are, the columns that the step asks for, in every format."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from astropy.io import fits
+
+from astra_assets.compute.program.inputs import ManifestError, hand_out, write_manifest
+from astra_assets.models.apogee import (
+    ApogeeCoaddedSpectrumInApStar,
+    ApogeeVisitSpectrum,
+    ApogeeVisitSpectrumInApStar,
+)
+from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
+from astra_assets.models.paths import ap_star_path, ap_visit_path, mwm_path, spec_full_path
+from astra_assets.models.source import Source
+from astra_assets.pipelines.base import Pipeline, Step
+from astra_assets.spectra.base import Roots, SpectrumError
+from astra_assets.spectra.places import WHOLE, place_of
+from astra_assets_tests.compute.program.samples import PROGRAM, STEP
+from astra_assets_tests.spectra.test_apogee import KEYS, write_images
+
+VISIT = {"run2d": "v6_2_1", "fieldid": 1, "mjd": 59000, "catalogid": 5, "spec_file": ""}
+
+
+@pytest.fixture
+def roots(tmp_path):
+    return Roots(tmp_path / "sas", tmp_path / "mwm")
+
+
+def made(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(2880 * b" ")
+    return path
+
+
+def test_a_boss_visit_is_a_whole_hdu(roots):
+    path = made(roots.sas_base_dir / spec_full_path(**VISIT))
+    place = place_of(BossVisitSpectrum, VISIT, roots)
+    assert (place.path, place.hdu, place.row) == (path, 1, WHOLE)
+
+
+def test_a_boss_coadd_is_a_row_of_the_hdu_of_its_telescope(roots):
+    path = made(roots.mwm_astra / mwm_path("star", "0.8.1", 12345))
+    row = {"v_astra": "0.8.1", "sdss_id": 12345, "telescope": "lco25m"}
+    place = place_of(BossCombinedSpectrum, row, roots)
+    assert (place.path, place.hdu, place.row) == (path, 2, 0)
+    with pytest.raises(SpectrumError, match="no BOSS coadd for telescope 'apo1m'"):
+        place_of(BossCombinedSpectrum, row | {"telescope": "apo1m"}, roots)
+
+
+def test_apogee_spectra_are_rows_of_images(roots):
+    path = roots.sas_base_dir / ap_star_path(KEYS)
+    write_images(
+        path,
+        [np.ones((4, 8575), dtype=np.float32)],
+        SFILE1="other.fits",
+        SFILE2="apVisit-1.5-apo25m-5095-55844-028.fits",
+    )
+    assert place_of(ApogeeCoaddedSpectrumInApStar, KEYS, roots).row == 0
+    place = place_of(ApogeeVisitSpectrumInApStar, KEYS, roots)
+    assert (place.path, place.hdu, place.row) == (path, 1, 3)
+    visit = made(roots.sas_base_dir / ap_visit_path(KEYS))
+    assert place_of(ApogeeVisitSpectrum, KEYS, roots).path == visit
+
+
+def test_a_file_that_is_missing_is_told_with_the_row(roots):
+    with pytest.raises(SpectrumError, match=r"there is no such file \(boss_visit_spectrum, spectrum_pk 3\)"):
+        place_of(BossVisitSpectrum, VISIT | {"spectrum_pk": 3}, roots)
+
+
+def rows_for(roots, count=3):
+    items = [
+        VISIT | {"spectrum_pk": n, "source_pk": 10 + n, "sdss_id": 100 + n, "mjd": 59000 + n}
+        for n in range(1, count + 1)
+    ]
+    for item in items:
+        made(roots.sas_base_dir / spec_full_path(**{name: item[name] for name in VISIT}))
+    values = {"dec": [1.5, None, -3.0], "telescope": ["apo25m", None, "lco25m"], "number": [7, None, 9]}
+    return pa.Table.from_pylist(
+        [item | {name: column[n] for name, column in values.items()} for n, item in enumerate(items)]
+    )
+
+
+def test_places_and_the_columns_that_were_asked_for_are_handed_out(roots):
+    handed = hand_out(rows_for(roots), STEP, roots)
+    assert handed.table.column_names == [
+        "spectrum_pk",
+        "source_pk",
+        "sdss_id",
+        "dec",
+        "telescope",
+        "path",
+        "hdu",
+        "row",
+    ]
+    assert handed.table["row"].to_pylist() == [WHOLE] * 3
+    assert handed.rows[2]["run2d"] == "v6_2_1"
+
+
+@pytest.mark.parametrize("form", ["parquet", "fits", "csv"])
+def test_the_manifest_says_the_same_in_every_format(tmp_path, roots, form):
+    step = replace(STEP, program=replace(STEP.program, columns=("dec", "telescope", "number")))
+    handed = hand_out(rows_for(roots), step, roots)
+    path = tmp_path / f"inputs.{form}"
+    write_manifest(path, handed.table, form)
+    if form == "fits":
+        table = fits.getdata(path)
+        assert table["spectrum_pk"].tolist() == [1, 2, 3]
+        assert table["telescope"].tolist() == ["apo25m", "", "lco25m"]
+        assert np.isnan(table["dec"][1])
+        assert np.isnan(table["number"][1])
+        assert (table["number"][2], table["hdu"].tolist()) == (9.0, [1, 1, 1])
+    else:
+        table = pq.read_table(path) if form == "parquet" else pyarrow.csv.read_csv(path)
+        assert table["number"].to_pylist() == [7, None, 9]
+        assert table["path"].to_pylist() == handed.table["path"].to_pylist()
+
+
+def test_a_column_that_the_batch_does_not_have_is_named(roots):
+    step = replace(STEP, program=replace(STEP.program, columns=("ebv",)))
+    with pytest.raises(
+        ManifestError,
+        match=r"sample-flux wants the column ebv, .* name it in the `columns` of the step visit",
+    ):
+        hand_out(rows_for(roots), step, roots)
+
+
+def test_a_step_over_sources_has_no_files(roots):
+    step = Step("star", inputs=Source, program=replace(STEP.program, columns=("n",)))
+    assert Pipeline("Sources", PROGRAM.table, (step,)).steps == (step,)
+    handed = hand_out(pa.table({"source_pk": [4], "sdss_id": [40], "n": [2], "further": ["x"]}), step, roots)
+    assert handed.table.to_pylist() == [{"source_pk": 4, "sdss_id": 40, "n": 2}]
+    assert handed.rows[4]["further"] == "x"
+
+
+def test_a_manifest_that_cannot_be_written_is_told_with_its_path(tmp_path, roots):
+    handed = hand_out(rows_for(roots), STEP, roots)
+    for form in ("parquet", "fits", "csv"):
+        with pytest.raises(ManifestError, match=r"/absent/inputs: the table of inputs cannot be written"):
+            write_manifest(tmp_path / "absent" / "inputs", handed.table, form)
