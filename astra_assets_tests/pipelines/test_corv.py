@@ -76,8 +76,10 @@ def test_importing_the_declaration_loads_no_numerical_library():
 
 def test_row_of_a_visit():
     context = WorkContext(Roots(PROJECT, PROJECT), "0.8.1", utcnow())
-    row = fit_visit(visit(), STEP.resources(context))
+    spectrum = visit()
+    row = fit_visit(spectrum, STEP.resources(context))
     assert isinstance(row, Corv)
+    assert np.std((spectrum.flux - row.model_flux) * np.sqrt(spectrum.ivar)) == pytest.approx(1, abs=0.1)
     assert row.v_rad == pytest.approx(60, abs=4 * row.e_v_rad)
     assert row.teff == pytest.approx(14_000, abs=4 * row.e_teff)
     assert row.logg == pytest.approx(8.0, abs=4 * row.e_logg)

@@ -47,12 +47,12 @@ def write(database, root, product=MWM_TARGETS, **options):
     return create(product, database, v_astra=V_ASTRA, mwm_astra=root, release="dr20", **options)
 
 
-def spectra(root, count: int = 3) -> list:
+def spectra(root, count: int = 3, of: str = "spectra") -> list:
     """Per-source files in two folders of each kind."""
     paths = []
     for kind in ("star", "visit"):
         for number in range(count):
-            path = root / V_ASTRA / "spectra" / kind / f"{number % 2:02d}" / "07" / f"mwm-{number}.fits"
+            path = root / V_ASTRA / of / kind / f"{number % 2:02d}" / "07" / f"mwm-{number}.fits"
             path.parent.mkdir(parents=True, exist_ok=True)
             with FitsWriter(path, created=datetime.now(UTC)) as out:
                 out.primary()
@@ -133,6 +133,22 @@ def test_freezing_that_was_killed_protects_at_once_and_goes_on(filled, root, mon
     freeze_all(root)
     assert read_marker(root / V_ASTRA).complete
     assert freeze_all(root).already
+
+
+def test_files_of_results_are_frozen_and_checked_with_those_of_spectra(filled, root):
+    write(filled, root)
+    spectra(root)
+    files = spectra(root, of="results")
+    assert audit_sources("results", "star", V_ASTRA, root).rows == (3,)
+    freeze_all(root)
+    assert not is_writable(files[0])
+    assert "results/star/00/SHA256SUMS" in manifest.read_lines(root / V_ASTRA / frozen.NAME)
+    assert not audit_sources("results", "star", V_ASTRA, root).problems
+    for path in (files[0].parent, files[0]):
+        os.chmod(path, 0o755)  # noqa: PTH101
+    spoil(files[0], b"Flux", b"flux")
+    (told,) = audit_sources("results", "star", V_ASTRA, root).problems
+    assert "mwm-0.fits: its checksum is not the one in SHA256SUMS" in told
 
 
 def test_the_summary_can_be_frozen_first(filled, root):

@@ -10,7 +10,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from astra_assets.pipelines.white_dwarf.grid import LOG_STEP, DAGrid, FloatArray
-from astra_assets.pipelines.white_dwarf.instrument import WIDTHS, boss_width, cubic, doppler, measured_width
+from astra_assets.pipelines.white_dwarf.instrument import (
+    WIDTHS,
+    boss_widths,
+    cubic,
+    doppler,
+    measured_widths,
+)
 from astra_assets.spectra.base import Spectrum
 from astra_assets.spectra.grid import BOSS_GRID
 from astra_assets.spectra.velocity import SPEED_OF_LIGHT
@@ -20,6 +26,8 @@ DEGREE = 5
 
 It bends over no less than some 1000 Angstrom, which a Balmer line does not.
 """
+PIXEL = SPEED_OF_LIGHT * np.log(10) * LOG_STEP
+"""Pixel of the grid of models [km/s]."""
 
 
 def best_model(spectrum: Spectrum, grid: DAGrid, teff: float, logg: float, v_rad: float) -> FloatArray:
@@ -30,27 +38,31 @@ def best_model(spectrum: Spectrum, grid: DAGrid, teff: float, logg: float, v_rad
     """
     good = (spectrum.ivar > 0) & np.isfinite(spectrum.flux)
     seen = spectrum.wavelength[good]
-    at_pixels = _observed(spectrum, grid, (teff, logg, v_rad), seen)
-    root = np.sqrt(spectrum.ivar[good])
+    flux = grid.flux(teff, logg)
+    smooth = np.array(
+        [gaussian_filter1d(flux / flux.mean(), width / PIXEL, mode="nearest") for width in WIDTHS]
+    )
+    start = np.log10(grid.wavelength[0]) + doppler(v_rad)
+    at_pixels = _observed(spectrum, smooth, start, seen)
     inside = np.isfinite(at_pixels)
-    design = (_polynomials(seen) * at_pixels)[:, inside] * root[inside]
-    amounts = np.linalg.lstsq(design.T, (spectrum.flux[good] * root)[inside], rcond=None)[0]
+    root = np.sqrt(spectrum.ivar[good])[inside]
+    design = (_polynomials(seen) * at_pixels)[:, inside] * root
+    amounts = np.linalg.lstsq(design.T, spectrum.flux[good][inside] * root, rcond=None)[0]
     wavelength = BOSS_GRID.wavelength
-    model = _observed(spectrum, grid, (teff, logg, v_rad), wavelength) * (amounts @ _polynomials(wavelength))
+    model = _observed(spectrum, smooth, start, wavelength) * (amounts @ _polynomials(wavelength))
     model[(wavelength < seen[inside].min()) | (wavelength > seen[inside].max())] = np.nan
     return model
 
 
-def _observed(
-    spectrum: Spectrum, grid: DAGrid, parameters: tuple[float, float, float], wavelength: FloatArray
-) -> FloatArray:
-    """The smoothed model at (teff, logg, v_rad), about 1 on average, at observed wavelengths; NaN outside of the grid."""
-    teff, logg, v_rad = parameters
-    flux = grid.flux(teff, logg)
-    planes = [gaussian_filter1d(flux, width / _KM_S_PER_STEP, mode="nearest") for width in WIDTHS]
-    position = (np.log10(wavelength / grid.wavelength[0]) - doppler(v_rad)) / LOG_STEP
-    inside = (position >= 1) & (position < len(flux) - 2)
-    values = cubic(np.array(planes), position[inside]) / flux.mean()
+def _observed(spectrum: Spectrum, smooth: FloatArray, start: float, wavelength: FloatArray) -> FloatArray:
+    """A model at observed wavelengths (n); NaN outside of it.
+
+    `smooth` (width, m) is the model at each of `WIDTHS`, whose first pixel is observed at log10(wavelength)
+    `start`.
+    """
+    position = (np.log10(wavelength) - start) / LOG_STEP
+    inside = (position >= 1) & (position < smooth.shape[1] - 2)
+    values = cubic(smooth, position[inside])
     # Linear in the square of the width, as in `SmoothedWindow.at_width`.
     place = np.interp(_widths(spectrum, wavelength[inside]) ** 2, WIDTHS**2, np.arange(len(WIDTHS)))
     below = np.minimum(place.astype(np.intp), len(WIDTHS) - 2)
@@ -60,15 +72,11 @@ def _observed(
     return model
 
 
-_KM_S_PER_STEP = SPEED_OF_LIGHT * np.log(10) * LOG_STEP
-
-
 def _widths(spectrum: Spectrum, wavelength: FloatArray) -> FloatArray:
     """The instrument's sigma [km/s] at some wavelengths: as the file tells it, else that of BOSS."""
     if spectrum.wresl is None:
-        return np.array([boss_width(each) for each in wavelength])
-    fwhm = np.interp(wavelength, spectrum.wavelength, spectrum.wresl)
-    return np.array([measured_width(*pair) for pair in zip(fwhm, wavelength, strict=True)])
+        return boss_widths(wavelength)
+    return measured_widths(np.interp(wavelength, spectrum.wavelength, spectrum.wresl), wavelength)
 
 
 def _polynomials(wavelength: FloatArray) -> FloatArray:

@@ -34,16 +34,19 @@ IntArray = NDArray[np.intp]
 
 
 def boss_width(wavelength: float) -> float:
-    """Instrumental sigma [km/s] of the BOSS spectrographs where a file does not tell it.
+    """Instrumental sigma [km/s] of the BOSS spectrographs where a file does not tell it."""
+    return float(boss_widths(np.array([wavelength]))[0])
+
+
+def boss_widths(wavelength: FloatArray) -> FloatArray:
+    """The same at many wavelengths (n).
 
     R rises linearly from 1560 at 3700 A to 2270 at 6000 A in the blue arm and from 1850 at 6000 A to 2650 at
     9000 A in the red one (Smee et al. 2013, AJ 146, 32, section 4.5).
     """
-    if wavelength < 6000.0:
-        resolution = np.interp(wavelength, [3700.0, 6000.0], [1560.0, 2270.0])
-    else:
-        resolution = np.interp(wavelength, [6000.0, 9000.0], [1850.0, 2650.0])
-    return float(SPEED_OF_LIGHT / (FWHM * resolution))
+    blue = np.interp(wavelength, [3700.0, 6000.0], [1560.0, 2270.0])
+    red = np.interp(wavelength, [6000.0, 9000.0], [1850.0, 2650.0])
+    return np.asarray(SPEED_OF_LIGHT / (FWHM * np.where(wavelength < 6000.0, blue, red)))
 
 
 def measured_width(fwhm: float, wavelength: float) -> float:
@@ -51,9 +54,14 @@ def measured_width(fwhm: float, wavelength: float) -> float:
 
     A value that no BOSS spectrograph has (R outside of 200 to 8000) is replaced by `boss_width`.
     """
-    if fwhm > 0 and 200.0 < wavelength / fwhm < 8000.0:
-        return float(SPEED_OF_LIGHT * fwhm / (FWHM * wavelength))
-    return boss_width(wavelength)
+    return float(measured_widths(np.array([fwhm]), np.array([wavelength]))[0])
+
+
+def measured_widths(fwhm: FloatArray, wavelength: FloatArray) -> FloatArray:
+    """The same at many wavelengths (n)."""
+    usable = (fwhm > wavelength / 8000.0) & (fwhm < wavelength / 200.0)
+    measured = SPEED_OF_LIGHT * fwhm / (FWHM * wavelength)
+    return np.where(usable, measured, boss_widths(wavelength))
 
 
 def doppler(v_rad: float) -> float:
