@@ -6,11 +6,11 @@ itself (`tables`), other frames or grids (`resample`), writing (`mwm`).
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -160,25 +160,19 @@ def load(model: type[Base], row: Mapping[str, Any], roots: Roots) -> Spectrum:
     files, visits in apStar files from those (rest frame). Raises `SpectrumError`; its message names the file
     and the row.
     """
-    if model not in READERS:
-        expected = ", ".join(each.__name__ for each in READERS)
-        raise TypeError(f"no reader for {model.__name__}, expected one of {expected}")
-    with _of_row(model, row):
+    with with_row(model, row):
         return READERS[model](row, roots)
 
 
-def load_ap_star(model: type[Base], row: Mapping[str, Any], roots: Roots) -> ApStar:
-    """The apStar file of a row (of a coadd or of a visit in it) with all of its spectra, opened once.
+@contextlib.contextmanager
+def with_row(model: type[Base], row: Mapping[str, Any]) -> Iterator[None]:
+    """Whatever is wrong with a row or its file becomes a `SpectrumError` whose message names the row.
 
-    Raises `SpectrumError` as `load` does, but for what is wrong with single spectra.
+    Raises TypeError for a model whose spectra are in no file that we know.
     """
-    with _of_row(model, row):
-        return open_ap_star(inside(roots.sas_base_dir, ap_star_path(row)))
-
-
-@contextmanager
-def _of_row(model: type[Base], row: Mapping[str, Any]) -> Iterator[None]:
-    """Errors of the block become `SpectrumError` and name the row."""
+    if model not in READERS:
+        expected = ", ".join(each.__name__ for each in READERS)
+        raise TypeError(f"no reader for {model.__name__}, expected one of {expected}")
     try:
         yield
     except KeyError as error:
@@ -223,6 +217,15 @@ READERS: Mapping[type[Base], Callable[[Mapping[str, Any], Roots], Spectrum]] = {
     ApogeeVisitSpectrumInApStar: _load_visit_in_ap_star,
 }
 """How the spectrum of a row is read, by the table of the row."""
+
+
+def load_ap_star(model: type[Base], row: Mapping[str, Any], roots: Roots) -> ApStar:
+    """The apStar file of a row (of a coadd or of a visit in it) with all of its spectra, opened once.
+
+    Raises `SpectrumError` as `load` does, but for what is wrong with single spectra.
+    """
+    with with_row(model, row):
+        return open_ap_star(inside(roots.sas_base_dir, ap_star_path(row)))
 
 
 def _text_table(path: Path) -> list[npt.NDArray[np.float64]]:
