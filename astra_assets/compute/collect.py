@@ -198,15 +198,13 @@ class Collector:
         return result.rowcount == 1
 
     def _write_results(self, connection: Connection, rows: pa.Table) -> None:
+        self._forget_untimed(connection, rows)
         inputs = self.inputs
         own = rows.select(list(self.shape.columns))
         own = own.append_column("created", _constant(self.batch.planned, rows.num_rows))
         self.database.upsert(connection, inputs.results, own, key=inputs.result_key, keep=["created"])
-        for table in map(table_of, inputs.step.tables):
-            if "modified" not in table.c:
-                # Nothing tells its rows of before from those of now.
-                self._forget_rows(connection, table, rows["source_pk"].to_pylist())
-            self._write_further(connection, table, rows[table.name])
+        for model in inputs.step.tables:
+            self._write_further(connection, table_of(model), rows[table_of(model).name])
         problems = _flattened(rows[PROBLEMS])
         self._forget_problems(connection, rows)
         self._write_problems(connection, problems)
@@ -241,11 +239,14 @@ class Collector:
                 made = table.c.source_pk.in_(self._made())
                 connection.execute(self._delete(table).where(made, table.c.modified < self.now))
 
-    def _forget_rows(self, connection: Connection, table: Table, sources: list[int]) -> None:
-        """Delete the rows of a further table that belong to these sources."""
+    def _forget_untimed(self, connection: Connection, rows: pa.Table) -> None:
+        """Delete what these sources had in further tables without times, where nothing tells rows of before from new ones."""
+        untimed = [table for table in map(table_of, self.inputs.step.tables) if "modified" not in table.c]
+        sources = rows["source_pk"].to_pylist() if untimed else []
         for start in range(0, len(sources), _SOURCES_AT_ONCE):
             some = sources[start : start + _SOURCES_AT_ONCE]
-            connection.execute(self._delete(table).where(table.c.source_pk.in_(some)))
+            for table in untimed:
+                connection.execute(self._delete(table).where(table.c.source_pk.in_(some)))
 
     def _delete(self, table: Table) -> Delete:
         """Deletes rows of a further table, of this minor version only where there are several."""

@@ -159,15 +159,6 @@ def load(model: type[Base], row: Mapping[str, Any], roots: Roots) -> Spectrum:
         return READERS[model](row, roots)
 
 
-def load_ap_star(model: type[Base], row: Mapping[str, Any], roots: Roots) -> ApStar:
-    """The apStar file of a row (of a coadd or of a visit in it) with all of its spectra, opened once.
-
-    Raises `SpectrumError` as `load` does, but for what is wrong with single spectra.
-    """
-    with with_row(model, row):
-        return open_ap_star(_ap_star_file(row, roots))
-
-
 @contextlib.contextmanager
 def with_row(model: type[Base], row: Mapping[str, Any]) -> Iterator[None]:
     """Whatever is wrong with a row or its file becomes a `SpectrumError` whose message names the row.
@@ -256,6 +247,15 @@ READERS: Mapping[type[Base], Callable[[Mapping[str, Any], Roots], Spectrum]] = {
     ApogeeVisitSpectrumInApStar: _load_visit_in_ap_star,
 }
 """How the spectrum of a row is read, by the table of the row."""
+
+
+def load_ap_star(model: type[Base], row: Mapping[str, Any], roots: Roots) -> ApStar:
+    """The apStar file of a row (of a coadd or of a visit in it) with all of its spectra, opened once.
+
+    Raises `SpectrumError` as `load` does, but for what is wrong with single spectra.
+    """
+    with with_row(model, row):
+        return open_ap_star(_ap_star_file(row, roots))
 
 
 def _text_table(path: Path) -> list[npt.NDArray[np.float64]]:
