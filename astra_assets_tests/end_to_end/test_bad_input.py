@@ -52,7 +52,7 @@ def spoiled(small):
 
 def test_each_bad_spectrum_has_its_reason_and_the_others_go_through(spoiled):
     place, expected = spoiled
-    place.run("dagster", "job", "execute", "-j", "dr20")
+    place.run("dagster", "job", "execute", "-j", "few")
     with sqlite3.connect(place.home / "astra.db") as database:
         query = """
             select v.spec_file, o.code, o.message from compute_outcome o
@@ -72,7 +72,7 @@ def test_each_bad_spectrum_has_its_reason_and_the_others_go_through(spoiled):
 
 def test_a_spectrum_that_fails_is_tried_again_when_it_is_mended(spoiled):
     place, expected = spoiled
-    place.run("dagster", "job", "execute", "-j", "dr20")
+    place.run("dagster", "job", "execute", "-j", "few")
     failed = {
         each["step"]: each["failed"]
         for each in json.loads(place.run("astra-assets", "status", "--json").stdout)
@@ -91,7 +91,7 @@ def test_a_spectrum_that_fails_is_tried_again_when_it_is_mended(spoiled):
     ],
 )
 def test_a_wrong_setting_is_a_message_and_not_a_traceback(small, settings, told):
-    for command in (["astra-assets", "migrate"], ["dagster", "job", "execute", "-j", "dr20"]):
+    for command in (["astra-assets", "migrate"], ["dagster", "job", "execute", "-j", "few"]):
         done = small.run(*command, rc=None, **settings)
         assert done.returncode != 0
         text = done.stdout + done.stderr

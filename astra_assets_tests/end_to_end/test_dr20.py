@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-PRODUCTS = ("mwmTargets", "mwmAllVisit", "mwmAllStar", "astraAllStarSnowWhite", "astraAllVisitCorv")
+PRODUCTS = ("mwmTargets", "mwmAllVisit", "mwmAllStar", "astraAllStarSnowWhite", "astraAllVisitCorv",
+            "astraAllStarLineForest", "astraAllVisitLineForest")  # fmt: skip
+"""Those that need no program of other people."""
 
 
 def table(path: Path, hdu: int | str = 1) -> fits.FITS_rec:
@@ -53,7 +56,9 @@ def test_every_product_has_rows_and_is_listed(finished):
     listed = {
         row["name"]: row for row in json.loads(finished.run("astra-assets", "products", "--json").stdout)
     }
-    assert set(PRODUCTS) | {"mwmStar", "mwmVisit"} == set(listed)
+    assert set(PRODUCTS) | {"mwmStar", "mwmVisit"} == {
+        name for name, row in listed.items() if sum(row["rows"])
+    }
     for name in PRODUCTS:
         assert listed[name]["rows"][0] == len(product(finished, name)) > 0
     assert listed["mwmStar"]["rows"][0] == len(
@@ -81,13 +86,18 @@ def test_every_input_is_accounted_for(finished):
     status = json.loads(finished.run("astra-assets", "status", "--json").stdout)
     assert {(each["pipeline"], each["step"]) for each in status} >= {("SnowWhite", "star"), ("Corv", "visit")}
     for each in status:
-        assert each["inputs"] == each["results"] + each["failed"] + each["skipped"]
-        assert each["backlog"] == 0
+        assert each["inputs"] == each["results"] + each["failed"] + each["skipped"] + each["backlog"]
+        assert each["backlog"] == 0 or each["unavailable"]
     with sqlite3.connect(finished.home / "astra.db") as database:
         query = "select count(*) from {} where {} is not null"
         coadds = database.execute(query.format("boss_combined_spectrum", "source_pk")).fetchone()[0]
         linked = database.execute(query.format("boss_visit_spectrum", "source_pk")).fetchone()[0]
-        for pipeline, results, inputs in (("SnowWhite", "snow_white", coadds), ("Corv", "corv", linked)):
+        both = ("LineForest", "line_forest", coadds + linked)
+        for pipeline, results, inputs in (
+            ("SnowWhite", "snow_white", coadds),
+            ("Corv", "corv", linked),
+            both,
+        ):
             found = database.execute(f"select count(*) from {results}").fetchone()[0]
             outcomes = "select count(*) from compute_outcome where pipeline = ?"
             assert found + database.execute(outcomes, (pipeline,)).fetchone()[0] == inputs
@@ -138,8 +148,13 @@ def test_a_second_run_rewrites_no_product(finished):
     assert set((finished.home / "mwm").rglob("*.fits*")) == set(before)
     assert database_content(finished) == rows
     text = done.stdout + done.stderr
-    assert text.count("left alone (inputs unchanged)") == len(PRODUCTS)
-    assert text.count("nothing to do") == 4
+    assert left_alone(text) >= set(PRODUCTS)
+    assert text.count("nothing to do") == 7  # of seven steps; five others lack their programs
+
+
+def left_alone(text: str) -> set[str]:
+    """The products that a run says it has left alone."""
+    return set(re.findall(r"(\w+): left alone \(inputs unchanged\)", text))
 
 
 def database_content(place) -> dict[str, list[tuple[object, ...]]]:
@@ -158,4 +173,4 @@ def test_the_newer_spelling_of_the_command_works_too(finished):
 
 def test_main_shares_the_products_of_dr20(finished):
     done = finished.run("dagster", "job", "execute", "-j", "main")
-    assert (done.stdout + done.stderr).count("left alone (inputs unchanged)") == len(PRODUCTS)
+    assert left_alone(done.stdout + done.stderr) >= set(PRODUCTS)

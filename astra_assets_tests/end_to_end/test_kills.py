@@ -15,7 +15,7 @@ from astra_assets_tests.end_to_end.compare import rows
 
 @pytest.fixture(scope="session")
 def undisturbed(small_demo) -> dict[str, list[tuple[object, ...]]]:
-    small_demo.run("dagster", "job", "execute", "-j", "dr20")
+    small_demo.run("dagster", "job", "execute", "-j", "few")
     return rows(small_demo.home / "astra.db")
 
 
@@ -43,25 +43,25 @@ def kill_all(process) -> None:
 
 @pytest.mark.parametrize("step", ["mwm-star", "snow_white-star", "corv-visit"])
 def test_kill_of_job_and_workers_then_the_same_command_gives_the_same_rows(small, undisturbed, step):
-    job = small.start("dagster", "job", "execute", "-j", "dr20")
+    job = small.start("dagster", "job", "execute", "-j", "few")
     wait_for_work(small, step, job)
     time.sleep(1.0)
     kill_all(job)
-    small.run("dagster", "job", "execute", "-j", "dr20")
+    small.run("dagster", "job", "execute", "-j", "few")
     assert rows(small.home / "astra.db") == undisturbed
 
 
 def test_kill_of_the_job_alone_leaves_nobody_writing_and_loses_nothing(small, undisturbed):
-    job = small.start("dagster", "job", "execute", "-j", "dr20")
+    job = small.start("dagster", "job", "execute", "-j", "few")
     wait_for_work(small, "corv-visit", job)
     os.kill(job.pid, signal.SIGKILL)
     job.wait(30)
-    small.run("dagster", "job", "execute", "-j", "dr20")
+    small.run("dagster", "job", "execute", "-j", "few")
     assert rows(small.home / "astra.db") == undisturbed
 
 
 def test_kill_of_a_worker_does_not_even_fail_the_job(small, undisturbed):
-    job = small.start("dagster", "job", "execute", "-j", "dr20")
+    job = small.start("dagster", "job", "execute", "-j", "few")
     wait_for_work(small, "corv-visit", job)
     for child in psutil.Process(job.pid).children(recursive=True):
         child.kill()
@@ -70,11 +70,11 @@ def test_kill_of_a_worker_does_not_even_fail_the_job(small, undisturbed):
 
 
 def test_ctrl_c_leaves_everything_resumable(small, undisturbed):
-    job = small.start("dagster", "job", "execute", "-j", "dr20")
+    job = small.start("dagster", "job", "execute", "-j", "few")
     wait_for_work(small, "corv-visit", job)
     os.kill(job.pid, signal.SIGINT)
     assert job.wait(120) != 0
     status = small.run("astra-assets", "status", rc=None)
     assert status.returncode in {0, 1}, status.stderr
-    small.run("dagster", "job", "execute", "-j", "dr20")
+    small.run("dagster", "job", "execute", "-j", "few")
     assert rows(small.home / "astra.db") == undisturbed

@@ -120,20 +120,20 @@ def test_terminate_ends_the_array_and_a_restart_of_the_servers_does_not(
 ):
     slurm.drain(*NODES)
     with servers(small, cluster_settings) as ui:
-        run = ui.launch("dr20")
+        run = ui.launch("few")
         slurm.wait_until(arrays, 240, "the first array")
         (first,) = arrays()
         ui.terminate(run)
         ui.wait_for(run, "CANCELED", 120)
         assert set(slurm.states(first)) == {"CANCELLED"}
-        again = ui.launch("dr20")
+        again = ui.launch("few")
         slurm.wait_until(lambda: len(arrays()) == 2, 240, "an array for the rest")
         (second,) = arrays().keys() - {first}
         time.sleep(5)
         assert ui.status(again) == "STARTED"
     assert set(slurm.states(second)) == {"PENDING"}, "the servers are gone, the array is not"
     with servers(small, cluster_settings) as ui:
-        run = ui.launch("dr20")
+        run = ui.launch("few")
         ui.wait_for(run, "STARTED", 120)
         time.sleep(5)
         slurm.resume(*NODES)
