@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -199,6 +200,14 @@ def test_definitions_load_whatever_else_is_wrong_with_the_settings(toml, monkeyp
     toml("procs = 0\n")
     monkeypatch.setenv("ASTRA_DATABASE_URL", "postgresql://nobody@nowhere.invalid/survey")
     assert build_defs().resolve_job_def("main")
+
+
+@pytest.mark.parametrize(("page", "v_astra"), [("run", MAIN.v_astra), ("deploy", "0.9.0")])
+def test_the_release_of_a_page_is_one_as_it_stands_there(toml, page, v_astra):
+    text = (PROJECT / "docs" / f"{page}.md").read_text()
+    (shown,) = [block for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL) if "[releases." in block]
+    toml(shown)
+    assert load_releases().known_releases["mini"].v_astra == v_astra
 
 
 def test_the_workspace_shows_how_another_version_is_served(tmp_path):

@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import groups
+import loading
 import postgresql
 import slurm
 from harness import Result, Task, run
@@ -32,6 +33,7 @@ GROUPS = (
     "read-specfull",
     "ingest-allvisit",
     "read-apogee",
+    "load-definitions",
     "slurm-array",
 )
 
@@ -131,6 +133,8 @@ def measure(chosen: set[str], options: argparse.Namespace, show: Callable[[list[
         if group in chosen:
             with tempfile.TemporaryDirectory(prefix="astra-bench-") as name:
                 show(work(Path(name), rows, repeats))
+    if "load-definitions" in chosen:
+        show(loading.definitions(repeats))
     if "slurm-array" in chosen:
         with tempfile.TemporaryDirectory(prefix="astra-bench-") as name:
             show(slurm.array(Path(name), options.tasks))

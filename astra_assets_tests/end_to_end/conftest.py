@@ -20,6 +20,14 @@ from astra_assets_tests.once import made_once
 PROJECT = Path(__file__).resolve().parents[2]
 OURS = ("ASTRA_", "DAGSTER_", "SAS_BASE_DIR", "MWM_ASTRA")
 
+FEW = """
+[releases.few]
+description = "What tests run that are not about the number of pipelines."
+run2d = ["v6_2_1"]
+pipelines = ["mwm", "snow_white", "corv"]
+"""
+"""A release of the deployments of these tests: one step waits for the other, and no program of other people is needed."""
+
 
 def pytest_collection_modifyitems(items):
     for item in items:
@@ -44,6 +52,7 @@ class Place:
         return kept | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "ASTRA_HOME": str(self.home),
+            "ASTRA_CONFIG": str(self.folder / "astra.toml"),
             "DAGSTER_HOME": str(self.folder / "dagster"),
             "DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME": "astra_assets.definitions",
             "PYTHONUNBUFFERED": "1",
@@ -52,6 +61,7 @@ class Place:
     def prepare(self) -> Place:
         (self.folder / "dagster").mkdir(parents=True)
         shutil.copy(PROJECT / "deploy" / "dagster.yaml", self.folder / "dagster" / "dagster.yaml")
+        (self.folder / "astra.toml").write_text(FEW)
         return self
 
     def copy(self, folder: Path, part: str = ".") -> Place:
@@ -165,7 +175,7 @@ def released(small_finished, tmp_path) -> Place:
 def cluster_settings(tmp_path) -> dict[str, str]:
     """The environment of somebody who runs pipelines on the cluster; the queue is asked for more often than usual."""
     file = tmp_path / "astra.toml"
-    file.write_text("[slurm]\npoll_seconds = 1\n[slurm.steps.mwm]\nnodes = 2\n")
+    file.write_text(f"{FEW}[slurm]\npoll_seconds = 1\n[slurm.steps.mwm]\nnodes = 2\n")
     return {"ASTRA_COMPUTE": "slurm", "ASTRA_CONFIG": str(file)}
 
 

@@ -91,7 +91,7 @@ def test_why_tells_the_reasons_and_a_bad_visit_costs_no_object_that_has_a_good_o
     ],
 )
 def test_a_wrong_setting_is_a_message_and_not_a_traceback(small, settings, told):
-    for command in (["astra-assets", "migrate"], ["dagster", "job", "execute", "-j", "dr20"]):
+    for command in (["astra-assets", "migrate"], ["dagster", "job", "execute", "-j", "few"]):
         done = small.run(*command, rc=None, **settings)
         assert done.returncode != 0
         text = done.stdout + done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -13,15 +14,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-PRODUCTS = (
-    "mwmTargets",
-    "mwmAllVisit",
-    "mwmAllStar",
-    "astraAllStarSnowWhite",
-    "astraAllVisitCorv",
-    "astraAllStarLineForest",
-    "astraAllVisitLineForest",
-)
+PRODUCTS = ("mwmTargets", "mwmAllVisit", "mwmAllStar", "astraAllStarSnowWhite", "astraAllVisitCorv",
+            "astraAllStarLineForest", "astraAllVisitLineForest")  # fmt: skip
+"""Those that need no program of other people."""
 
 
 def table(path: Path, hdu: int | str = 1) -> fits.FITS_rec:
@@ -62,7 +57,8 @@ def test_every_product_has_rows_and_is_listed(finished):
     listed = {
         row["name"]: row for row in json.loads(finished.run("astra-assets", "products", "--json").stdout)
     }
-    assert set(PRODUCTS) | {"mwmStar", "mwmVisit", "astraStarSnowWhite", "astraVisitCorv"} == set(listed)
+    files = {"mwmStar", "mwmVisit", "astraStarSnowWhite", "astraVisitCorv"}
+    assert set(PRODUCTS) | files == {name for name, row in listed.items() if sum(row["rows"])}
     for name in PRODUCTS:
         assert listed[name]["rows"][0] == len(product(finished, name)) > 0
     for name, folder in (("mwmStar", "spectra/star"), ("astraVisitCorv", "results/visit")):
@@ -90,13 +86,18 @@ def test_every_input_is_accounted_for(finished):
     status = json.loads(finished.run("astra-assets", "status", "--json").stdout)
     assert {(each["pipeline"], each["step"]) for each in status} >= {("SnowWhite", "star"), ("Corv", "visit")}
     for each in status:
-        assert each["inputs"] == each["results"] + each["failed"] + each["skipped"]
-        assert each["backlog"] == 0
+        assert each["inputs"] == each["results"] + each["failed"] + each["skipped"] + each["backlog"]
+        assert each["backlog"] == 0 or each["unavailable"]
     with sqlite3.connect(finished.home / "astra.db") as database:
         query = "select count(*) from {} where {} is not null"
         coadds = database.execute(query.format("boss_combined_spectrum", "source_pk")).fetchone()[0]
         linked = database.execute(query.format("boss_visit_spectrum", "source_pk")).fetchone()[0]
-        for pipeline, results, inputs in (("SnowWhite", "snow_white", coadds), ("Corv", "corv", linked)):
+        both = ("LineForest", "line_forest", coadds + linked)
+        for pipeline, results, inputs in (
+            ("SnowWhite", "snow_white", coadds),
+            ("Corv", "corv", linked),
+            both,
+        ):
             found = database.execute(f"select count(*) from {results}").fetchone()[0]
             outcomes = "select count(*) from compute_outcome where pipeline = ?"
             assert found + database.execute(outcomes, (pipeline,)).fetchone()[0] == inputs
@@ -149,8 +150,13 @@ def test_a_second_run_rewrites_no_product(finished, tmp_path):
     assert set((finished.home / "mwm").rglob("*.fits*")) == set(before)
     assert database_content(finished) == rows
     text = done.stdout + done.stderr
-    assert text.count("left alone (inputs unchanged)") == len(PRODUCTS)
-    assert text.count("nothing to do") == 6
+    assert left_alone(text) >= set(PRODUCTS)
+    assert text.count("nothing to do") == 9  # of nine steps; five others lack their programs
+
+
+def left_alone(text: str) -> set[str]:
+    """The products that a run says it has left alone."""
+    return set(re.findall(r"(\w+): left alone \(inputs unchanged\)", text))
 
 
 def database_content(place) -> dict[str, list[tuple[object, ...]]]:
@@ -169,12 +175,11 @@ def test_the_newer_spelling_of_the_command_works_too(released):
 
 def test_main_adds_apogee_and_shares_the_products_of_dr20(released):
     done = released.run("dagster", "job", "execute", "-j", "main")
-    for name in ("astraAllStarSnowWhite", "astraAllVisitCorv"):
-        assert f"{name}: left alone (inputs unchanged)" in done.stdout + done.stderr
+    assert left_alone(done.stdout + done.stderr) >= {"astraAllStarSnowWhite", "astraAllVisitCorv"}
     truth = table(released.home / "demo" / "truth.fits", "SOURCES")
     known = {int(row["sdss_id"]): int(row["n_apogee_visits"]) for row in truth}
     counted = {int(row["sdss_id"]): int(row["n_apogee_visits"]) for row in product(released, "mwmTargets")}
     assert sum(number > 0 for number in counted.values()) >= 5
     assert all(max(number, 0) == known[sdss_id] for sdss_id, number in counted.items())
     done = released.run("dagster", "job", "execute", "-j", "dr20")
-    assert (done.stdout + done.stderr).count("left alone (inputs unchanged)") == len(PRODUCTS)
+    assert left_alone(done.stdout + done.stderr) >= set(PRODUCTS)

@@ -52,7 +52,7 @@ def test_kill_and_ctrl_c_of_the_job_alone_leave_nobody_writing_and_lose_nothing(
     assert job.wait(120) != 0
     status = small.run("astra-assets", "status", rc=None)
     assert status.returncode in {0, 1}, status.stderr
-    small.run("dagster", "job", "execute", "-j", "dr20")
+    small.run("dagster", "job", "execute", "-j", "few")
     assert rows(small.home / "astra.db") == undisturbed
 
 

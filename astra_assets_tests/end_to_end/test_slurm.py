@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from pathlib import Path
 
 import pytest
 
@@ -14,29 +13,39 @@ from astra_assets_tests.slurm_cluster import NODES
 pytestmark = pytest.mark.slurm
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def there(request, tmp_path, cluster_settings) -> dict[str, str]:
-    """The environment for a run on the cluster into an empty database and a folder of products of its own."""
+@pytest.fixture(params=[("sqlite", "dr20"), ("postgresql", "main")], ids="-".join)
+def there(request, tmp_path, cluster_settings) -> tuple[str, dict[str, str]]:
+    """A job, and the environment for a run on the cluster into an empty database and a folder of products of its own."""
+    database, job = request.param
     file = f"sqlite:///{tmp_path}/cluster.db"
-    url = file if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
-    return {**cluster_settings, "ASTRA_DATABASE_URL": url, "MWM_ASTRA": str(tmp_path / "cluster")}
+    url = file if database == "sqlite" else request.getfixturevalue("postgresql_url")
+    return job, {
+        **cluster_settings,
+        "ASTRA_DATABASE_URL": url,
+        "MWM_ASTRA": str(tmp_path / "cluster"),
+    }
 
 
 def test_the_cluster_gives_the_rows_and_the_products_of_this_machine(arrays, small, small_finished, there):
-    small.run("dagster", "job", "execute", "-j", "dr20", **there)
-    assert_same_products(small_finished.summary, Path(there["MWM_ASTRA"], "0.8.1", "summary"))
-    kind, _, file = there["ASTRA_DATABASE_URL"].partition(":///")
+    job, environment = there
+    here = small_finished
+    if job == "main":
+        here = small
+        small.run("dagster", "job", "execute", "-j", job)
+    small.run("dagster", "job", "execute", "-j", job, **environment)
+    assert_same_products(here.summary, Path(environment["MWM_ASTRA"], "0.8.1", "summary"))
+    kind, _, file = environment["ASTRA_DATABASE_URL"].partition(":///")
     if kind == "sqlite":
-        assert rows(Path(file)) == rows(small_finished.home / "astra.db")
-    for step in json.loads(small.run("astra-assets", "status", "--json", **there).stdout):
+        assert rows(Path(file)) == rows(here.home / "astra.db")
+    for step in json.loads(small.run("astra-assets", "status", "--json", **environment).stdout):
         assert step["balanced"]
         assert step["backlog"] == 0 or step["unavailable"]
     names = arrays().values()
-    for step in ("mwm-star", "snow_white-star", "corv-visit"):
+    for step in ("mwm-star", "snow_white-star", "corv-visit", "line_forest-visit"):
         assert sum(name.startswith(f"astra-{step}-") for name in names) == 1, names
-    again = small.run("dagster", "job", "execute", "-j", "dr20", **there)
+    again = small.run("dagster", "job", "execute", "-j", job, **environment)
     told = again.stdout + again.stderr
-    assert told.count("left alone (inputs unchanged)") == len(products(small_finished.summary))
+    assert told.count("left alone (inputs unchanged)") == len(products(here.summary))
     assert len(arrays()) == len(names), "nothing new, and so nothing is submitted"
 
 

@@ -17,11 +17,11 @@ pytestmark = pytest.mark.slurm
 
 def test_after_kill_9_of_the_job_the_next_run_attaches_to_the_array(slurm, arrays, small, cluster_settings):
     slurm.drain(*NODES)
-    job = small.start("dagster", "job", "execute", "-j", "dr20", **cluster_settings)
+    job = small.start("dagster", "job", "execute", "-j", "few", **cluster_settings)
     slurm.wait_until(arrays, 180, "the first array")
     kill_all(job)
     (first,) = arrays()
-    again = small.start("dagster", "job", "execute", "-j", "dr20", **cluster_settings)
+    again = small.start("dagster", "job", "execute", "-j", "few", **cluster_settings)
     log = small.folder / "started.log"
     slurm.wait_until(lambda: "attached to batch" in log.read_text(), 180, "the second run")
     slurm.resume(*NODES)
@@ -34,7 +34,7 @@ def test_after_kill_9_of_the_job_the_next_run_attaches_to_the_array(slurm, array
 
 def test_a_killed_run_leaves_no_process_that_watches(slurm, arrays, small, cluster_settings):
     slurm.drain(*NODES)
-    job = small.start("dagster", "job", "execute", "-j", "dr20", **cluster_settings)
+    job = small.start("dagster", "job", "execute", "-j", "few", **cluster_settings)
     number = watched_array(slurm, arrays, small)
     os.kill(job.pid, signal.SIGKILL)
     job.wait(60)
@@ -60,7 +60,7 @@ def watchers(place) -> list[str]:
 
 def test_ctrl_c_of_a_job_leaves_the_array_and_says_so(slurm, arrays, small, cluster_settings):
     slurm.drain(*NODES)
-    job = small.start("dagster", "job", "execute", "-j", "dr20", **cluster_settings)
+    job = small.start("dagster", "job", "execute", "-j", "few", **cluster_settings)
     number = watched_array(slurm, arrays, small)
     os.kill(job.pid, signal.SIGINT)
     assert job.wait(120) != 0

@@ -126,19 +126,19 @@ def test_terminate_ends_the_array_and_a_restart_of_the_servers_does_not(
 ):
     slurm.drain(*NODES)
     with servers(small, cluster_settings) as ui:
-        run = ui.launch("dr20")
+        run = ui.launch("few")
         slurm.wait_until(arrays, 240, "the first array")
         (first,) = arrays()
         ui.terminate(run)
         ui.wait_for(run, "CANCELED", 120)
         assert set(slurm.states(first)) == {"CANCELLED"}
-        again = ui.launch("dr20")
+        again = ui.launch("few")
         slurm.wait_until(lambda: len(arrays()) == 2, 240, "an array for the rest")
         (second,) = arrays().keys() - {first}
         ui.wait_for(again, "STARTED", 120)
     assert set(slurm.states(second)) == {"PENDING"}, "the servers are gone, the array is not"
     with servers(small, cluster_settings) as ui:
-        run = ui.launch("dr20")
+        run = ui.launch("few")
         slurm.wait_until(lambda: "attached to batch" in ui.messages(run), 240, "the run that attaches")
         slurm.resume(*NODES)
         ui.wait_for(run, "SUCCESS", 400)

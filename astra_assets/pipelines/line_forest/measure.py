@@ -105,8 +105,9 @@ def _noise(spectrum: Spectrum, seed: int, draws: int) -> Array:
     """Gaussian noise of the pixels' errors, (pixels, draws); 0 on bad pixels."""
     good = spectrum.ivar > 0
     errors = np.where(good, 1 / np.sqrt(np.where(good, spectrum.ivar, 1.0)), 0.0).astype(np.float32)
-    unit = np.random.default_rng(seed).standard_normal((errors.size, draws), dtype=np.float32)
-    return unit * errors[:, None]
+    noise = np.random.default_rng(seed).standard_normal((errors.size, draws), dtype=np.float32)
+    noise *= errors[:, None]
+    return noise
 
 
 def _detection(t: Array) -> Array:
@@ -130,5 +131,11 @@ def _store(found: Strengths, line: int, fits: Fits, row: int, kept: Array) -> No
     found.eqw[line], found.depth[line] = fits.eqw[best, row, 0], fits.depth[best, row, 0]
     found.detection[line] = _detection(fits.t[best, row, 0])
     found.fraction[line] = kept.mean()
-    found.eqw_percentiles[line] = np.percentile(fits.eqw[widths, row, draws + 1], PERCENTILES)
-    found.depth_percentiles[line] = np.percentile(fits.depth[widths, row, draws + 1], PERCENTILES)
+    found.eqw_percentiles[line] = _percentiles(fits.eqw[widths, row, draws + 1])
+    found.depth_percentiles[line] = _percentiles(fits.depth[widths, row, draws + 1])
+
+
+def _percentiles(values: Array) -> Array:
+    """`PERCENTILES` of a few values, between neighbours by their distance; ten times as fast as NumPy's general way."""
+    places = np.multiply(PERCENTILES, (values.size - 1) / 100)
+    return np.asarray(np.interp(places, np.arange(values.size), np.sort(values)))
