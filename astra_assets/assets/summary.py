@@ -73,43 +73,47 @@ def product_asset(product: ProductOutline) -> dg.AssetsDefinition:
     def write(
         context: dg.AssetExecutionContext, survey: Survey
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
-        key = context.asset_key
         with plainly():
             config = ProductOptions(**context.op_execution_context.op_config)
-            operations, release = survey.of_run(context.run)
-            products = operations.products
-            declared = products.declared(product.name)
-            reason = operations.left_out(declared, release)
-            if reason is not None:
-                context.log.info(reason)
-                context.log_event(dg.AssetObservation(key, metadata={"left out": reason}))
-                yield from left_out_checks(key, reason, has_steps=product.has_steps)
-                return
-            try:
-                report = products.create(
-                    declared.name,
-                    release,
-                    overwrite=config.overwrite,
-                    limit=config.limit,
-                    formats=[name for name in ("plain", "tiles") if getattr(config, name)],
-                    accept_empty=config.accept_empty,
-                    run_id=context.run.run_id,
-                    say=context.log.info,
-                )
-            except VerificationError as error:
-                yield failed_check(error, key)
-                raise
-            checks = [*content_checks(report, key), drift_check(report, key)]
-            if product.has_steps:
-                checks.append(_account(operations.work(release), declared, context.run.run_config, key))
-            shown = product_metadata(
-                report,
-                products.picture(declared, report, release.v_astra),
-                products.preview(declared, report),
-            )
-            yield dg.MaterializeResult(metadata=shown, check_results=checks)
+            yield from written_or_left_out(product, config, context, survey)
 
     return write
+
+
+def written_or_left_out(
+    product: ProductOutline, config: ProductOptions, context: dg.AssetExecutionContext, survey: Survey
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
+    """Write a product, or say why it is left out: without the program that makes its rows it would have none."""
+    key = context.asset_key
+    operations, release = survey.of_run(context.run)
+    products = operations.products
+    declared = products.declared(product.name)
+    reason = operations.left_out(declared, release)
+    if reason is not None:
+        context.log.info(reason)
+        context.log_event(dg.AssetObservation(key, metadata={"left out": reason}))
+        yield from left_out_checks(key, reason, has_steps=product.has_steps)
+        return
+    try:
+        report = products.create(
+            declared.name,
+            release,
+            overwrite=config.overwrite,
+            limit=config.limit,
+            formats=[name for name in ("plain", "tiles") if getattr(config, name)],
+            accept_empty=config.accept_empty,
+            run_id=context.run.run_id,
+            say=context.log.info,
+        )
+    except VerificationError as error:
+        yield failed_check(error, key)
+        raise
+    checks = [*content_checks(report, key), drift_check(report, key)]
+    if product.has_steps:
+        checks.append(_account(operations.work(release), declared, context.run.run_config, key))
+    picture = products.picture(declared, report, release.v_astra)
+    shown = product_metadata(report, picture, products.preview(declared, report))
+    yield dg.MaterializeResult(metadata=shown, check_results=checks)
 
 
 def _account(

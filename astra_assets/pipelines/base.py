@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from astra_assets.models.errors import ExpectedError
 from astra_assets.models.names import snake_case
+from astra_assets.pipelines.answers import PipelineDeclarationError, Skip, Unusable, checked_code
 from astra_assets.pipelines.options import SlurmOptions
 
 if TYPE_CHECKING:
@@ -27,8 +27,26 @@ if TYPE_CHECKING:
     from astra_assets.models.base import Base
     from astra_assets.spectra.base import Roots
 
+__all__ = [
+    "VERSION_PARAMETER",
+    "Columns",
+    "Condition",
+    "ExternalProgram",
+    "Pipeline",
+    "PipelineDeclarationError",
+    "Problem",
+    "Products",
+    "Requirement",
+    "Skip",
+    "Step",
+    "Unusable",
+    "WorkContext",
+    "reference_of",
+    "this_version",
+]
+
 _KEY = re.compile(r"[a-z][a-z0-9_]*\Z")
-_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _STAR_LEVEL = frozenset({"BossCombinedSpectrum", "ApogeeCoaddedSpectrumInApStar", "ApogeeCombinedSpectrum"})
 
 VERSION_PARAMETER = "v_astra_major_minor"
@@ -36,31 +54,6 @@ VERSION_PARAMETER = "v_astra_major_minor"
 
 Condition: TypeAlias = "ColumnElement[bool]"
 Columns: TypeAlias = "Mapping[str, np.ndarray[Any, Any]]"
-
-
-class PipelineDeclarationError(ExpectedError, ValueError):
-    """A pipeline or step is declared in a way that cannot work; the message says which and what to change."""
-
-
-class Skip(Exception):  # noqa: N818 - it reports no error
-    """Raised by a step's function: this input is not for this pipeline. Recorded as `skipped`."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = _checked_code(code)
-        self.message = message
-
-
-class Unusable(Exception):  # noqa: N818 - reads as it is raised: `raise Unusable("no_flux", ...)`
-    """Raised by a step's function: this input cannot be processed. Recorded as `failed` with this code.
-
-    Any other exception is recorded as `failed` too, with the name of its class as code.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = _checked_code(code)
-        self.message = message
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,7 @@ class Requirement:
     test: Callable[[Columns], np.ndarray[Any, Any]]
 
     def __post_init__(self) -> None:
-        _checked_code(self.code)
+        checked_code(self.code)
         object.__setattr__(self, "needs", tuple(self.needs))
 
 
@@ -308,7 +301,7 @@ class Pipeline:
         object.__setattr__(self, "key", self.key or snake_case(self.name))
         object.__setattr__(self, "group", self.group or self.name)
         object.__setattr__(self, "product", self.product or self.name)
-        if not _CODE.match(self.name):
+        if not _NAME.match(self.name):
             raise PipelineDeclarationError(f"pipeline name {self.name!r}: use letters, digits and _")
         if not _KEY.match(self.key):
             raise PipelineDeclarationError(
@@ -396,9 +389,3 @@ def reference_of(pipeline: Pipeline) -> str:
         f"{pipeline.name}: workers cannot find its declaration in {looked_in}. Assign it to a name in an "
         'importable module, or say where it is with reference="module:ATTRIBUTE".'
     )
-
-
-def _checked_code(code: str) -> str:
-    if not _CODE.match(code):
-        raise PipelineDeclarationError(f"code {code!r}: use letters, digits and _, beginning with a letter")
-    return code
