@@ -115,15 +115,14 @@ def create(
 ) -> CreateReport:
     """Write a product and the files beside it, unless files made from the same inputs are there.
 
-    `limit` writes a sample of at most so many rows a table instead. `force` writes also when nothing has changed.
-    `plain` makes a copy without gzip, `tiles` one with tile-compressed tables, which are kept up to date from then
-    on. `accept_empty` names columns that may have lost all their values. `progress` is called with rows done and all.
+    `limit` writes a sample of at most so many rows a table instead. `force` writes also when nothing has changed. `plain`
+    makes a copy without gzip, `tiles` one with tile-compressed tables, which are kept up to date from then on.
+    `accept_empty` names columns that may have lost all their values. `progress` is called with rows done and all.
 
-    Raises ProductExistsError when the file is there, made from other inputs, and `overwrite` is False; FrozenError
-    when it would have to change and its version is frozen; MissingTableError and MissingColumnError when the database
-    lacks what names its rows; FitsWriteError when a value does not fit its column;
-    VerificationError when the files read back are not right; CreateError when disk or database fail, or when the
-    tables change faster than they are read. Existing files stay as they are in every case.
+    Raises ProductExistsError when the file is there, made from other inputs, and `overwrite` is False; FrozenError when it
+    would have to change and its version is frozen; MissingTableError and MissingColumnError when the database lacks what
+    names its rows; FitsWriteError when a value does not fit its column; VerificationError when the files read back are not
+    right; CreateError when disk or database fail, or when tables change faster than they are read. Old files stay then.
     """
     started = time.monotonic()
     if limit is not None and limit < 1:
