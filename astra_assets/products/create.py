@@ -20,7 +20,7 @@ from astra_assets.fits.writer import WidthError
 from astra_assets.models.database import Database
 from astra_assets.models.errors import ExpectedError
 from astra_assets.models.kinds import Definition
-from astra_assets.models.survey import MissingColumnError, MissingTableError
+from astra_assets.models.survey import MissingColumnError, MissingTableError, Survey
 from astra_assets.products import manifest
 from astra_assets.products.bundle import Bundle, bundle_of, product_path
 from astra_assets.products.content import not_judged
@@ -121,15 +121,11 @@ def create(
 
     Raises ProductExistsError when the file is there, made from other inputs, and `overwrite` is False; FrozenError when it
     would have to change and its version is frozen; MissingTableError and MissingColumnError when the database lacks what
-    names its rows; FitsWriteError when a value does not fit its column; VerificationError when the files read back are not
-    right; CreateError when disk or database fail, or when tables change faster than they are read. Old files stay then.
+    names its rows; FitsWriteError when a value does not fit; VerificationError when the files read back are not right;
+    CreateError when disk or database fail, or when tables change faster than they are read. Old files stay in every case.
     """
     started = time.monotonic()
-    if limit is not None and limit < 1:
-        raise ValueError(f"a sample has at least one row, found limit={limit}")
-    survey = database.look()
-    with _named(product):
-        mark = fingerprint(database, product, survey, v_astra=v_astra, limit=limit)
+    survey, mark = _looked_at(product, database, v_astra, limit)
     path = product_path(product, v_astra=v_astra, mwm_astra=mwm_astra, limit=limit)
     files = bundle_of(product, path, limit=limit)
     wanted = tuple(dict.fromkeys([*files.wanted, *compress([files.plain, files.tiles], [plain, tiles])]))
@@ -148,6 +144,17 @@ def create(
         product.name, path, done.written.rows, True, reason, done.written.sha256, mark, path.stat().st_size,
         time.monotonic() - started, wanted, done.written.findings, done.diff, limit,
     )  # fmt: skip
+
+
+def _looked_at(
+    product: SummaryProduct, database: Database, v_astra: str, limit: int | None
+) -> tuple[Survey, str]:
+    """What the database has, and the fingerprint of a product's inputs in it."""
+    if limit is not None and limit < 1:
+        raise ValueError(f"a sample has at least one row, found limit={limit}")
+    survey = database.look()
+    with _named(product):
+        return survey, fingerprint(database, product, survey, v_astra=v_astra, limit=limit)
 
 
 @contextmanager
