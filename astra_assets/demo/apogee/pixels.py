@@ -46,7 +46,7 @@ PERSISTENT = 0.75
 STRONG = 60.0
 """Sky lines stronger than this are flagged."""
 SKY_SIGMA = 0.30
-"""Angstrom; half of that to each side a line of the night sky falls to 0.88."""
+"""Angstrom; width of a line of the night sky, which is that of the line spread function."""
 RESIDUAL = 0.004
 """Part of the sky that is left or taken too much, pixel by pixel, in units of its lines."""
 TELLURIC_PERIOD = 3.6
@@ -93,7 +93,7 @@ def observe(visit: StarVisit, rest: Images, level: float, rng: np.random.Generat
     )
     shifted = np.log10(wavelength / (1.0 + visit.relative / SPEED_OF_LIGHT))
     flux = level * np.interp(shifted.ravel(), GRID.log_wavelength, rest).reshape(wavelength.shape)
-    # The star's photons, those of the sky between its lines, and the lines; half of the last is at S/N 15.
+    # Noise of the star's own light and of the sky's, which between its lines is as strong at S/N 15.
     background = np.clip(15.0 / visit.snr, 0.05, 4.0)
     variance = flux / level + background * (1.0 + sky / 10.0)
     error = level / visit.snr * np.sqrt(variance / (1.0 + background)) * (1.0 + 2.0 * telluric)

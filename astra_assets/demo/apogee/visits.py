@@ -86,7 +86,7 @@ class StarVisit:
     """One star in one night.
 
     Velocities in km/s: `v_rad` is true, `measured` is what the reduction finds, with error `e_v_rad`; both barycentric.
-    `number` counts the visits and decides what goes wrong.
+    `number` counts the visits and decides what goes wrong. `snr` is what is asked of the pixels.
     """
 
     number: int
