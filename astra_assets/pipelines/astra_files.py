@@ -154,6 +154,8 @@ class _Files:
         made = (result.c.v_astra_major_minor == this_version(), result.c.modified > since)
         lost = (
             outcome.c.pipeline == self.pipeline.name,
+            # Named, for the index of outcomes begins with pipeline and step.
+            outcome.c.step.in_([step.name for step in self.pipeline.steps]),
             outcome.c.v_astra_major_minor == this_version(),
             outcome.c.modified > since,
         )
@@ -161,17 +163,15 @@ class _Files:
 
     def _of_source(self, rows: Any, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
         """Whether there are such rows for a spectrum of the source."""
-        return or_(
-            *(
-                select(literal(1))
-                .select_from(table_of(table.spectra))
-                .join(rows, rows.c.spectrum_pk == table_of(table.spectra).c.spectrum_pk)
-                .where(table_of(table.spectra).c.source_pk == Source.c.pk, *conditions)
-                .correlate(table_of(Source))
-                .exists()
-                for table in self.tables
-            )
-        )
+        found = []
+        for spectra in (table_of(table.spectra) for table in self.tables):
+            # One within the other and not joined, so that SQLite begins with the few spectra of the source and not
+            # with the many rows of the pipeline, which an index finds as well.
+            row = select(literal(1)).select_from(rows).where(rows.c.spectrum_pk == spectra.c.spectrum_pk)
+            has_row = row.where(*conditions).correlate(spectra).exists()
+            of_source = select(literal(1)).where(spectra.c.source_pk == Source.c.pk, has_row)
+            found.append(of_source.correlate(table_of(Source)).exists())
+        return or_(*found)
 
     # --- what is asked of the database ------------------------------------------------------------
 
