@@ -1,7 +1,8 @@
 """Every state that Slurm documents for a job, classified exactly once by what it means for a task of ours.
 
 The list is that of `squeue(1)` and `sacct(1)`, "JOB STATE CODES", from version 20.11 on, and of the page "Job State Codes" of
-version 25.11; what newer versions add is `UNKNOWN` until it is listed here, and unknown is never a failure. What is done about a state is not said here.
+version 25.11; what newer versions add is `UNKNOWN` until it is listed here, and unknown is never a failure. What is done about a
+state is not said here.
 """
 
 from __future__ import annotations
