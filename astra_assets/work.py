@@ -291,8 +291,8 @@ class Work:
         except BrokenBatchError:
             return None
 
-    def cancel(self, batch_id: str) -> str:
-        """End a batch without collecting it; its inputs are unprocessed again. Returns what was done.
+    def folder_of_active(self, batch_id: str) -> Path:
+        """The folder of a batch that is active.
 
         Raises:
             ExpectedError: there is no such batch, or it is not active.
@@ -305,7 +305,15 @@ class Work:
             raise ExpectedError(f"there is no batch {batch_id!r}; astra-assets status shows the active ones")
         if row.state != "active":
             raise ExpectedError(f"batch {batch_id} is {row.state} already; there is nothing to cancel")
-        self.engine.cancel(read_batch(Path(row.directory)))
+        return Path(row.directory)
+
+    def cancel(self, batch_id: str) -> str:
+        """End a batch without collecting it; its inputs are unprocessed again. Returns what was done.
+
+        Raises:
+            ExpectedError: there is no such batch, or it is not active.
+        """
+        self.engine.cancel(read_batch(self.folder_of_active(batch_id)))
         return f"batch {batch_id} is cancelled; its inputs are unprocessed again"
 
     def accounts_of_steps(self) -> list[tuple[Account, tuple[Pipeline, Step]]]:

@@ -10,6 +10,7 @@ from sqlalchemy import func, insert, select
 from astra_assets.compute.states import TaskStatus
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
+from astra_assets.models.errors import ExpectedError
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import ExternalProgram, Pipeline, Step
 from astra_assets.pipelines.options import AS_DECLARED, Resources, SlurmOptions
@@ -134,8 +135,20 @@ def test_a_step_shows_its_batch_and_how_far_that_is(make):
     done_anew = replace(standing, account=replace(standing.account, results=8, backlog=0))
     assert done_anew.account.complete
     assert done_anew.unfinished
+    assert work.folder_of_active(batch.batch_id) == batch.directory
     assert work.jobs(samples.FLUX, samples.FLUX.step("visit")) == ()
     assert work.stop(samples.FLUX, samples.FLUX.step("visit")) is None
+
+
+def test_a_batch_that_is_not_active_is_no_batch_to_cancel(make):
+    work = make("local")
+    step = samples.FLUX.step("visit")
+    with pytest.raises(ExpectedError, match="there is no batch 'nothing'; astra-assets status"):
+        work.folder_of_active("nothing")
+    batch = work.engine.plan(samples.FLUX, step)
+    assert "inputs are unprocessed again" in work.cancel(batch.batch_id)
+    with pytest.raises(ExpectedError, match="is cancelled already"):
+        work.cancel(batch.batch_id)
 
 
 def test_a_step_of_a_program_is_left_out_with_the_reason(make):

@@ -61,7 +61,11 @@ def standing_row(standing: Standing) -> list[str]:
         f"{progress.finished:,}/{progress.inputs:,}" if progress else "-",
         f"{progress.running}/{progress.tasks}" if progress else "-",
         ", ".join(standing.jobs) or "-",
-        ", ".join(f"{code}: {count:,}" for code, count in account.by_code.items()),
+        "; ".join(
+            f"{state} " + ", ".join(f"{code}: {count:,}" for code, count in sorted(codes.items()))
+            for state, codes in (("failed", account.failed_by_code), ("skipped", account.skipped_by_code))
+            if codes
+        ),
     ]
 
 

@@ -183,6 +183,7 @@ def cancel(batch_id: str, yes: bool) -> None:
     """End the batch BATCH_ID without collecting it, its jobs on a cluster too; what its workers made is not used."""
     survey = operations()
     work = survey.work(survey.release())
+    work.folder_of_active(batch_id)
     if not yes:
         click.confirm(f"Cancel batch {batch_id}?", abort=True)
     click.echo(work.cancel(batch_id))

@@ -24,7 +24,7 @@ from astra_assets.compute.slurm.reasons import asked, impossible
 from astra_assets.compute.slurm.rules import Rules
 from astra_assets.compute.slurm.spec import SlurmSpecError, problems
 from astra_assets.compute.slurm.states import Fate, SlurmState
-from astra_assets.compute.slurm.submissions import Submission, Submissions, job_ids, newest
+from astra_assets.compute.slurm.submissions import GIVEN_UP, Submission, Submissions, job_ids, newest
 from astra_assets.compute.slurm.submit import Submitter
 from astra_assets.compute.states import Phase, TaskState, read_status
 from astra_assets.pipelines.base import Pipeline, Step
@@ -174,7 +174,7 @@ class SlurmBackend:
         for task in range(len(batch.tasks)):
             claims.revoke(batch.task_folder(task))
         try:
-            self._end(self._given_up(book, "the batch was cancelled"))
+            self._end(self._given_up(book, GIVEN_UP))
         except SlurmError as error:
             names = ", ".join(each.name for each in book.read())
             log.warning(

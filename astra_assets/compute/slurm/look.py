@@ -23,7 +23,7 @@ from astra_assets.compute.slurm.queue import Snapshot
 from astra_assets.compute.slurm.reasons import meaning
 from astra_assets.compute.slurm.rules import Rules
 from astra_assets.compute.slurm.states import Fate, SlurmState
-from astra_assets.compute.slurm.submissions import Submission, newest
+from astra_assets.compute.slurm.submissions import GIVEN_UP, Submission, newest
 from astra_assets.compute.states import Phase, TaskState, TaskStatus
 
 DETAILS = 50
@@ -164,7 +164,8 @@ class Look:
         if task in submission.pardoned:
             return TaskState(Phase.STOPPED, message)
         if verdict is Verdict.OVER:
-            return TaskState(Phase.BROKEN, f"{message}; what it had written is kept")
+            kept = "" if message == GIVEN_UP else "; what it had written is kept"
+            return TaskState(Phase.BROKEN, message + kept)
         if verdict is Verdict.MEMORY:
             return self._after_memory(task, message)
         if verdict in (Verdict.TIME, Verdict.SETUP) and self._times(task, verdict) > self.rules.overruns:

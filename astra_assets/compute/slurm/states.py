@@ -1,7 +1,8 @@
 """Every state that Slurm documents for a job, classified exactly once by what it means for a task of ours.
 
-The list is that of `squeue(1)` and `sacct(1)`, "JOB STATE CODES", from version 20.11 on; what newer versions add is `UNKNOWN`
-until it is listed here, and unknown is never a failure. What is done about a state is not said here.
+The list is that of `squeue(1)` and `sacct(1)`, "JOB STATE CODES", from version 20.11 on, and of the page "Job State Codes" of
+version 25.11; what newer versions add is `UNKNOWN` until it is listed here, and unknown is never a failure. What is done about a
+state is not said here.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Fate(enum.Enum):
 
 
 class SlurmState(enum.Enum):
-    """A state: its long name, its short name, its fate."""
+    """A state: its long name, its short name (the long one again where it has none), its fate."""
 
     BOOT_FAIL = ("BF", Fate.RETRY)
     CANCELLED = ("CA", Fate.GIVE_UP)
@@ -35,6 +36,8 @@ class SlurmState(enum.Enum):
     CONFIGURING = ("CF", Fate.ACTIVE)
     COMPLETING = ("CG", Fate.ACTIVE)
     DEADLINE = ("DL", Fate.GIVE_UP)
+    EXPEDITING = ("EXPEDITING", Fate.ACTIVE)
+    """Put back into the queue, to be started before all others."""
     FAILED = ("F", Fate.RETRY)
     LAUNCH_FAILED = ("LF", Fate.RETRY)
     NODE_FAIL = ("NF", Fate.RETRY)
@@ -58,6 +61,8 @@ class SlurmState(enum.Enum):
     STOPPED = ("ST", Fate.ACTIVE)
     SUSPENDED = ("S", Fate.ACTIVE)
     TIMEOUT = ("TO", Fate.RETRY)
+    UPDATE_DB = ("UPDATE_DB", Fate.ACTIVE)
+    """The accounts are being told about it."""
     UNKNOWN = ("", Fate.UNKNOWN)
     """A word that is not listed here."""
 

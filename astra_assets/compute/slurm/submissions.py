@@ -29,6 +29,9 @@ from astra_assets.pipelines.options import SlurmOptions
 
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
+GIVEN_UP = "the batch was cancelled"
+"""Why jobs were cancelled whose results nobody wants any more."""
+
 log = logging.getLogger(__name__)
 
 

@@ -562,6 +562,8 @@ def test_cancel_ends_all_jobs_and_nobody_can_write_any_more(scene):
     scene.engine.cancel(scene.batch)
     states = [task.state.name for job in scene.slurm.submitted for task in job.tasks.values()]
     assert states == ["FAILED", "CANCELLED", "CANCELLED"]
+    scene.look()
+    assert scene.message(1) == "the batch was cancelled"
     with pytest.raises(claims.TaskTakenError, match="the batch was cancelled"):
         claims.take(scene.batch.task_folder(1), (9, 9))
     assert scene.bench.rows(ComputeBatch, "state") == [("cancelled",)]

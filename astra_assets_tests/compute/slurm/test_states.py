@@ -6,14 +6,15 @@ import pytest
 
 from astra_assets.compute.slurm.states import Fate, SlurmState
 
-# squeue(1) and sacct(1) of versions 20.11 to 24.11
+# squeue(1) and sacct(1) of versions 20.11 to 24.11, and what the page "Job State Codes" of 25.11 has besides
 DOCUMENTED = """BF BOOT_FAIL, CA CANCELLED, CD COMPLETED, CF CONFIGURING, CG COMPLETING, DL DEADLINE, F FAILED,
     LF LAUNCH_FAILED, NF NODE_FAIL, OOM OUT_OF_MEMORY, PD PENDING, PO POWER_UP_NODE, PR PREEMPTED, R RUNNING,
     RC RECONFIG_FAIL, RD RESV_DEL_HOLD, RF REQUEUE_FED, RH REQUEUE_HOLD, RQ REQUEUED, RS RESIZING, RV REVOKED,
-    SE SPECIAL_EXIT, SI SIGNALING, SO STAGE_OUT, ST STOPPED, S SUSPENDED, TO TIMEOUT"""
+    SE SPECIAL_EXIT, SI SIGNALING, SO STAGE_OUT, ST STOPPED, S SUSPENDED, TO TIMEOUT, EXPEDITING EXPEDITING,
+    UPDATE_DB UPDATE_DB"""
 
 FATES = {
-    Fate.ACTIVE: "CF CG PD PO R RD RF RH RQ RS SI SE SO ST S",
+    Fate.ACTIVE: "CF CG EXPEDITING PD PO R RD RF RH RQ RS SI SE SO ST S UPDATE_DB",
     Fate.DONE: "CD",
     Fate.RETRY: "BF F LF NF PR RC TO",
     Fate.RETRY_MORE_MEMORY: "OOM",
@@ -41,7 +42,7 @@ def test_all_states_of_the_manuals_are_known():
         ("CANCELLED+", SlurmState.CANCELLED),
         ("oom", SlurmState.OUT_OF_MEMORY),
         (" R ", SlurmState.RUNNING),
-        ("EXPEDITING", SlurmState.UNKNOWN),
+        ("WANDERING", SlurmState.UNKNOWN),
         ("", SlurmState.UNKNOWN),
         ("UNKNOWN", SlurmState.UNKNOWN),
     ],
