@@ -62,8 +62,8 @@ docs: setup  ## write docs/data-model.md anew from the column registry
 	$(ACTIVE) (sed '/^## /,$$d' docs/data-model.md; astra-assets datamodel) > docs/data-model.new
 	mv docs/data-model.new docs/data-model.md
 
-bench: setup-dev  ## speed and memory against named peers, as ratios of one run
-	$(ACTIVE) python benchmarks/run.py
+bench: setup-dev  ## speed and memory against named peers, as ratios of one run; options in BENCH (see benchmarks/README.md)
+	$(ACTIVE) python benchmarks/run.py $(BENCH)
 
 slurm-up:  ## start a Slurm cluster for tests here (as root; INSTALL=1 installs Slurm, ACCOUNTING=1 adds sacct)
 	@deploy/slurm-test-cluster/start-slurm.sh $(if $(INSTALL),--install) $(if $(ACCOUNTING),--accounting)

@@ -56,6 +56,12 @@ def test_an_unknown_name_is_refused(tmp_path):
     assert not (tmp_path / "results.json").exists()
 
 
+def test_each_of_several_sizes_must_be_a_size():
+    done = bench("--fits-rows", "0", "--only", "fits")
+    assert done.returncode == 2
+    assert "--fits-rows must be at least 1, found 0" in done.stderr
+
+
 @pytest.mark.slurm
 def test_an_array_on_a_cluster_is_measured_against_sbatch(tmp_path):
     done = bench("--only", "slurm-array", "--tasks", "2", "--output", tmp_path / "results.json")

@@ -38,6 +38,10 @@ GROUPS = (
 )
 
 
+FITS_ROWS = 100_000
+"""Rows of the product that is written, unless asked for others."""
+
+
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """The options of the command line."""
     parser = argparse.ArgumentParser(
@@ -45,7 +49,10 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--rows", type=int, default=20_000, help="rows of the tables (default: 20000)")
     parser.add_argument(
-        "--fits-rows", type=int, default=100_000, help="rows of the product that is written (default: 100000)"
+        "--fits-rows",
+        type=int,
+        action="append",
+        help="rows of the product that is written (default: 100000); repeat it for several sizes in one run",
     )
     parser.add_argument("--repeats", type=int, default=2, help="runs, of which the best counts (default: 2)")
     parser.add_argument("--tasks", type=int, default=200, help="tasks of the Slurm array (default: 200)")
@@ -65,10 +72,12 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         help="where results go (default: results.json beside this file)",
     )
     options = parser.parse_args(given)
+    options.fits_rows = options.fits_rows or [FITS_ROWS]
     for name in ("rows", "fits_rows", "repeats", "tasks"):
-        if getattr(options, name) < 1:
-            option = name.replace("_", "-")
-            parser.error(f"--{option} must be at least 1, found {getattr(options, name)}")
+        value = getattr(options, name)
+        least = min(value) if isinstance(value, list) else value
+        if least < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1, found {least}")
     for name in options.only or ():
         if not any(group.startswith(name) for group in GROUPS):
             parser.error(f"--only {name}: nothing starts so; there are {', '.join(GROUPS)}")
@@ -105,7 +114,7 @@ def measure(chosen: set[str], options: argparse.Namespace, show: Callable[[list[
     """Measure group after group and hand over the results of each."""
     rows, repeats = options.rows, options.repeats
     tables = (
-        ("fits", "fill_product", groups.fits, options.fits_rows),
+        *(("fits", "fill_product", groups.fits, count) for count in options.fits_rows),
         ("plan", "fill_inputs", groups.plan, rows),
     )
     for kind in ("sqlite", "postgresql"):
