@@ -116,7 +116,7 @@ class FilesRun(ProgramRun):
         folder = self._new_folder()
         manifest = folder / f"inputs.{self.program.manifest}"
         try:
-            handed = hand_out(rows, self.step, self.batch.roots)
+            handed = hand_out(rows, self.step, self.batch.roots, self.tick)
             write_manifest(manifest, handed.table, self.program.manifest)
         except ManifestError as error:
             raise BrokenTaskError(str(error)) from error
@@ -167,9 +167,10 @@ class FilesRun(ProgramRun):
         for folder in sorted(self.folder.glob("program-*")):
             try:
                 table = read_results(self._results(folder), self.program.results, whole=False)
-                known = pc.is_in(rows[self.key_name], pa.array([*self.parts.finished], pa.int64()))
-                items = {row[self.key_name]: row for row in rows.filter(pc.invert(known)).to_pylist()}
-                verdict = self.judge.judge(table, items)
+                self.judge.check(table)
+                keys = {key for key in self.judge.keys(table) if isinstance(key, int)} - self.parts.finished
+                chosen = rows.filter(pc.is_in(rows[self.key_name], pa.array([*keys], pa.int64())))
+                verdict = self.judge.judge(table, {row[self.key_name]: row for row in chosen.to_pylist()})
             except TableError as error:
                 log.info("%s: nothing of it can be used: %s", folder, error)
                 continue
