@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 
@@ -9,10 +10,12 @@ import pytest
 
 from astra_assets.compute.program.call import SETTING, call_of, call_of_batch
 from astra_assets.pipelines import PIPELINES, pipeline
-from astra_assets.pipelines.base import ExternalProgram, PipelineDeclarationError
+from astra_assets.pipelines.base import ExternalProgram, Pipeline, PipelineDeclarationError
+from astra_assets.pipelines.bossnet import BossNet
 from astra_assets.pipelines.external import PROGRESS
 from astra_assets.programs import unknown_programs, why_absent
 from astra_assets.settings import SettingsError, load_settings
+from astra_assets_tests.compute.conftest import PROJECT
 
 BOSSNET = pipeline("bossnet")
 STAR, VISIT = BOSSNET.steps
@@ -162,7 +165,29 @@ def test_progress_must_say_what_is_done():
     ],
 )
 def test_progress_is_told_from_dates_and_paths(line, done):
-    import re
-
     found = re.search(PROGRESS, line)
     assert (found and found["done"]) == done
+
+
+def test_the_examples_of_the_pages_are_what_they_say(site):
+    pages = PROJECT / "docs"
+    (table,) = re.findall(r"```toml\n\[programs\]\n(.*?)```", (pages / "operate.md").read_text(), re.DOTALL)
+    said = site(table)
+    assert list(unknown_programs(said, PIPELINES)) == []
+    assert call_of(BOSSNET, STAR, said).protocol == "astra"
+    assert call_of(BOSSNET, VISIT, said).silence_seconds == 4 * 3600
+    block = re.findall(r"```python\n(.*?)```", (pages / "add-a-pipeline.md").read_text(), re.DOTALL)[-1]
+    names = {}
+    exec(block, names)
+    star = names["STAR"]
+    rocket = Pipeline("Rocket", BossNet, (star,))
+    assert call_of(rocket, star, {}).arguments(VALUES) == [
+        "rocket-net",
+        "--in",
+        "/in",
+        "--out",
+        "/out",
+        "--processes",
+        "4",
+    ]
+    assert set(star.program.columns) <= set(star.columns)
