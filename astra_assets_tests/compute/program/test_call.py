@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from astra_assets.compute.program.call import SETTING, call_of, call_of_batch
+from astra_assets.compute.program.call import SETTING, SiteProgram, call_of, call_of_batch
 from astra_assets.pipelines import PIPELINES, pipeline
 from astra_assets.pipelines.base import ExternalProgram, Pipeline, PipelineDeclarationError
 from astra_assets.pipelines.bossnet import BossNet
@@ -81,7 +81,7 @@ def test_a_site_switches_a_pipeline_to_astras_own_command_line(site):
         'bossnet = {astra = "astra"}\n"apogeenet/star" = {astra = ["apptainer", "exec", "a.sif", "astra"]}'
     )
     star = call_of(BOSSNET, STAR, said)
-    assert star.protocol == "astra"
+    assert (star.protocol, star.silence_seconds) == ("astra", 0.0)
     assert star.arguments(VALUES, [12, 7]) == ["astra", "run", "bossnet", "BossCombinedSpectrum", "12", "7"]
     assert call_of(BOSSNET, VISIT, said).command[3] == "boss.BossVisitSpectrum"
     net = pipeline("apogeenet")
@@ -97,6 +97,16 @@ def test_a_site_switches_a_pipeline_to_astras_own_command_line(site):
     )
     assert call_of(net, net.step("star"), said).command == command
     assert call_of(net, net.step("visit"), said).protocol == "files"
+
+
+def test_astras_command_line_is_never_without_objects():
+    declared = ExternalProgram(("astra", "run", "net", "Model"), protocol="astra")
+    step = replace(STAR, program=declared)
+    net = replace(BOSSNET, steps=(step,))
+    assert call_of(net, step, {}).command == ("astra", "run", "net", "Model", "{sdss_ids}")
+    for command in (("other",), ("other", "{procs}")):
+        call = call_of(net, step, {"bossnet": SiteProgram(command)})
+        assert (call.protocol, call.command[0], call.command[-1]) == ("astra", "other", "{sdss_ids}")
 
 
 def test_a_batch_carries_its_call(site):
