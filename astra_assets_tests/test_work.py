@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.errors import ExpectedError
 from astra_assets.models.source import Source
+from astra_assets.pipelines import pipeline
 from astra_assets.pipelines.base import ExternalProgram, Pipeline, Step
 from astra_assets.pipelines.options import AS_DECLARED, Resources, SlurmOptions
 from astra_assets.releases import DR20
@@ -178,3 +180,47 @@ def test_a_table_of_no_step_stops_work_on_the_cluster_and_not_here(make):
 def test_a_batch_goes_on_where_it_was_begun_whatever_the_setting_is_now(make):
     assert [each.name for each in make("slurm").engine.others] == ["local"]
     assert [each.name for each in make("local").engine.others] == ["slurm"]
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    """The same without a database."""
+    for name in ("ASTRA_CONFIG", "ASTRA_COMPUTE", "ASTRA_DATABASE_URL", "SAS_BASE_DIR", "MWM_ASTRA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    def made(compute="local", toml="") -> Work:
+        (tmp_path / "astra.toml").write_text(toml)
+        return Work(load_settings(home=tmp_path), None, Roots(tmp_path, tmp_path), DR20, compute)
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("compute", "toml", "available"),
+    [
+        ("local", "", False),
+        ("slurm", "", False),
+        ("local", "[slurm]\nsetup = ['module load ferre']\n", False),
+        ("slurm", "[slurm]\nsetup = ['module load ferre']\n", True),
+        ("slurm", "[slurm.steps.corv]\nsetup = ['module load ferre']\n", False),
+        ("local", "[programs]\nbossnet = '/opt/net'\n", False),
+        ("slurm", "[programs]\nbossnet = '/opt/net'\n", True),
+        ("local", f"[programs]\nbossnet = '{sys.executable}'\n", True),
+        ("local", f"[programs]\nbossnet = {{astra = '{sys.executable}'}}\n", False),
+    ],
+)
+def test_a_program_counts_as_installed_where_it_is_found_or_cannot_be_seen_from_here(
+    bare, compute, toml, available
+):
+    net = pipeline("bossnet")
+    assert (bare(compute, toml).unavailable(net, net.steps[0]) is None) is available
+
+
+def test_a_program_that_nobody_declares_is_an_error_of_the_settings(bare):
+    with pytest.raises(
+        SettingsError,
+        match=r"bosnet in \[programs\] of astra.toml belongs to no program; there are: .*bossnet",
+    ):
+        assert bare("local", "[programs]\nbosnet = 'x'\n").engine

@@ -10,6 +10,8 @@ $ASTRA_HOME/batches/<pipeline key>-<step>/<batch id>/
     tasks/<n>/failures-<k>.parquet  inputs that failed or were skipped, with code and message
     tasks/<n>/in-hand.txt           what each worker process is at
     tasks/<n>/deaths.json           which inputs were in hand when processes died, and how often
+    tasks/<n>/program-*/            inputs and results of one start of a program; kept where it did not end well
+    tasks/<n>/astra.json            how many inputs Astra's own command line was given
     logs/task-<n>.log               what the processes of a task say
     jobs/<n>.json                   what was submitted to a cluster, and how its tasks ended
 ```

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import insert, select, update
 
 from astra_assets.assets.outlining import product_outline
 from astra_assets.assets.summary import product_asset
 from astra_assets.checks import ACCOUNT, CONTENT, DRIFT
+from astra_assets.cli.data import create
 from astra_assets.declared import all_products
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossCombinedSpectrum
@@ -119,6 +121,8 @@ def test_a_product_whose_program_is_not_here_is_left_out_with_the_reason_unless_
     assert all(each.passed for each in checks)
     assert not list(home.settings.products_root.rglob("*BOSSNet*"))
     assert home.left_out(declared, DR20) == reason
+    command = CliRunner().invoke(create, [declared.name], env={"ASTRA_HOME": str(home.settings.home)})
+    assert (command.exit_code, command.stderr, command.stdout) == (0, f"{reason}\n", "")
     assert home.left_out(all_products()["mwmTargets"], DR20) is None
     coadd = table_of(BossCombinedSpectrum)
     with home.database.begin() as connection:

@@ -55,9 +55,7 @@ class AstraRun(ProgramRun):
         folder.mkdir(exist_ok=True)
         end = self.start(folder, {"folder": str(folder)}, sdss_ids)
         if not end.well and not self.stop_reason:
-            raise BrokenTaskError(
-                f"{self.shape.pipeline.name} {self.step.name}: the program {self.call.program} {self.told(end)}"
-            )
+            raise BrokenTaskError(f"the program {self.call.program} {self.told(end)}")
 
     def may_see(self, variable: str) -> bool:
         """Astra's command line may see all variables: some may say where its database is."""

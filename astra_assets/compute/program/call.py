@@ -127,11 +127,17 @@ def call_of(pipeline: Pipeline, step: Step, site: Site) -> Call | None:
     said = SiteProgram()
     for name in reversed(names_of(pipeline, step)):
         said = site.get(name, SiteProgram()).over(said)
+    protocol = "astra" if said.astra else program.protocol
+    # Astra writes to the database, which is no sign of life that could be seen here.
+    silence = 0.0 if protocol == "astra" else program.silence_seconds
     command = _command(pipeline, step, program, said)
+    if protocol == "astra" and SDSS_IDS not in command:
+        # Without any object its command would be about everything there is.
+        command = (*command, SDSS_IDS)
     return Call(
         command=command,
-        protocol="astra" if said.astra else program.protocol if not said.command else "files",
-        silence_seconds=program.silence_seconds if said.silence_seconds is None else said.silence_seconds,
+        protocol=protocol,
+        silence_seconds=silence if said.silence_seconds is None else said.silence_seconds,
         inputs=said.inputs or program.inputs,
         named=bool(said.command or said.astra),
     )
@@ -148,7 +154,7 @@ def _command(pipeline: Pipeline, step: Step, program: ExternalProgram, said: Sit
         return said.astra if _has_placeholder(said.astra) else (*said.astra, *astra_arguments(pipeline, step))
     if not said.command:
         return program.command
-    if _has_placeholder(said.command) or program.protocol == "astra":
+    if _has_placeholder(said.command):
         return said.command
     return (*said.command, *program.command[1:])
 

@@ -6,7 +6,7 @@ Not here: the manifest of a batch (`compute.plan`), running the program (`task`)
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,10 @@ class Handed:
     failures: list[dict[str, Any]]
 
 
-def hand_out(rows: pa.Table, step: Step, roots: Roots) -> Handed:
+def hand_out(rows: pa.Table, step: Step, roots: Roots, each: Callable[[], None] = lambda: None) -> Handed:
     """The inputs of a program among these rows of the manifest of a batch; those without a file are set aside.
+
+    Looking for files takes its time on a shared file system: `each` is called for every one.
 
     Raises:
         ManifestError: the program wants a column that the manifest of the batch does not have.
@@ -66,6 +68,7 @@ def hand_out(rows: pa.Table, step: Step, roots: Roots) -> Handed:
     failures: list[dict[str, Any]] = []
     there: list[int] = []
     for number, found in enumerate(_places(items, step, roots)):
+        each()
         if isinstance(found, SpectrumError):
             reason = {"state": "failed", "code": found.code, "message": found.message[:MESSAGE_LENGTH]}
             failures.append({key: items[number][key], **reason})

@@ -100,6 +100,10 @@ class Judge:
             )
         return used
 
+    def keys(self, table: pa.Table) -> list[Any]:
+        """The keys of the rows of a table; what is no key is as it stands there."""
+        return [self._key(value) for value in table[self.shape.key_name].to_pylist()]
+
     def judge(
         self, table: pa.Table, rows: Mapping[int, Mapping[str, Any]], seconds_each: float | None = None
     ) -> Verdict:
@@ -111,7 +115,7 @@ class Judge:
             TableError: as `check`.
         """
         used = self.check(table)
-        keys = [self._key(value) for value in table[self.shape.key_name].to_pylist()]
+        keys = self.keys(table)
         times = Counter(keys)
         verdict = Verdict(strangers=[key for key in keys if key not in rows])
         duplicates = [key for key, count in times.items() if count > 1 and key in rows]

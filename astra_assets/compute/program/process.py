@@ -59,7 +59,7 @@ class End:
 
 
 class Running:
-    """A program that was started."""
+    """A program that was started. Raises OSError where no process can be started at all."""
 
     def __init__(
         self,
@@ -84,6 +84,9 @@ class Running:
                 # What a terminal or a cluster signals is for this process, which decides what follows.
                 start_new_session=True,
             )
+        except OSError:
+            os.close(reading)
+            raise
         finally:
             os.close(writing)
         assert self._guard.stdin is not None
@@ -153,7 +156,6 @@ def quiet_seconds(output: Output, folder: Path) -> float:
     """How long a program has neither said nor written anything."""
     now = time.time()
     changed = now - (time.monotonic() - output.heard)
-    for path in (folder, *folder.iterdir()):
-        with contextlib.suppress(OSError):
-            changed = max(changed, path.stat().st_mtime)
+    with contextlib.suppress(OSError):
+        changed = max(changed, *(path.stat().st_mtime for path in (folder, *folder.iterdir())))
     return max(0.0, now - changed)

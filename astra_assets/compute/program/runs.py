@@ -59,7 +59,7 @@ class ProgramRun(TaskRun):
         """Run the program once and return how it ended: by itself, or because the task must stop or it hung.
 
         Raises:
-            BrokenTaskError: the program is not on this machine.
+            BrokenTaskError: the program is not on this machine, or nothing can be started here.
             ClaimLostError: another process runs the task now; the program has ended.
             ShortOfMemoryError: it was killed for its memory, and the task can have more.
         """
@@ -69,7 +69,10 @@ class ProgramRun(TaskRun):
         command = self.call.arguments(self.placeholders() | values, sdss_ids)
         log.info("%s: %s", folder, _shown(command))
         self.output = Output(sys.stderr.buffer, self.program.progress)
-        self.running = Running(command, folder, self.environment(), self.output)
+        try:
+            self.running = Running(command, folder, self.environment(), self.output)
+        except OSError as error:
+            raise BrokenTaskError(f"the program {self.call.program} cannot be started: {error}") from error
         self.hung = False
         while (end := self.running.poll(WAIT)) is None:
             self.tick()

@@ -56,10 +56,12 @@ class Attempt:
     Attributes:
         well: the program says itself that all is well, and its table can be read to the end.
         told: otherwise, what is wrong, how it ended, and what it said last.
+        made: rows came of it, whatever they are worth.
     """
 
     well: bool
     told: str = ""
+    made: bool = False
 
 
 class FilesRun(ProgramRun):
@@ -83,10 +85,9 @@ class FilesRun(ProgramRun):
         order = deque(sorted(left, key=lambda place: keys[place] in self.in_hand.deaths))
         while order and not self.stop_reason:
             portion = [order.popleft() for _ in range(min(self.call.inputs, len(order)))]
-            before = len(self.parts.finished)
             attempt = self._attempt(rows.take(pa.array(portion)))
-            made = len(self.parts.finished) > before
-            self.hopeful, self.barren = self.hopeful or made, 0 if made else self.barren + 1
+            self.hopeful = self.hopeful or attempt.made
+            self.barren = 0 if attempt.made else self.barren + 1
             rest = [place for place in portion if keys[place] not in self.parts.finished]
             if rest and not self.stop_reason:
                 again = set(self._after_death([keys[place] for place in rest], attempt))
@@ -105,7 +106,8 @@ class FilesRun(ProgramRun):
         suspected = all(key in deaths for key in rest)
         self.in_hand.blame([rest[0]])
         if not suspected and (not self.hopeful or self.barren >= limit):
-            raise BrokenTaskError(f"{self.shape.pipeline.name} {self.step.name}: {attempt.told}")
+            raise BrokenTaskError(attempt.told)
+        log.warning("%s", attempt.told)
         given_up = [key for key in rest if deaths[key] >= limit or self.barren >= limit] if suspected else []
         message = f"the program died {limit} times before it had a row for this input: {attempt.told}"
         self._write(FAILURES, [self.judge.failure(key, PROGRAM_FAILED, message) for key in given_up])
@@ -116,32 +118,32 @@ class FilesRun(ProgramRun):
         folder = self._new_folder()
         manifest = folder / f"inputs.{self.program.manifest}"
         try:
-            handed = hand_out(rows, self.step, self.batch.roots)
+            handed = hand_out(rows, self.step, self.batch.roots, self.tick)
             write_manifest(manifest, handed.table, self.program.manifest)
         except ManifestError as error:
             raise BrokenTaskError(str(error)) from error
         self._write(FAILURES, handed.failures)
-        attempt = Attempt(well=True)
+        attempt = Attempt(well=True, made=True)
         if handed.rows:
-            began = time.monotonic()
+            began, before = time.monotonic(), len(self.parts.finished)
             results = self._results(folder)
             files = {"manifest": manifest, "results": results, "folder": folder}
             end = self.start(folder, {name: str(path) for name, path in files.items()})
             seconds_each = (time.monotonic() - began) / len(handed.rows)
-            attempt = self._outcome(end, self._take(results, handed, seconds_each, whole=end.well))
+            problem = self._take(results, handed, seconds_each, whole=end.well)
+            attempt = self._outcome(end, problem, made=len(self.parts.finished) > before)
             self.status.told = 0
         if attempt.well:
             self._without_row(handed)
             shutil.rmtree(folder, ignore_errors=True)
-        elif not self.stop_reason:
-            log.warning("%s", attempt.told)
         return attempt
 
-    def _outcome(self, end: End, problem: str) -> Attempt:
-        if end.well and not problem:
-            return Attempt(well=True)
+    def _outcome(self, end: End, problem: str, *, made: bool) -> Attempt:
+        # A program that is told to end may do so well, and yet has not done all.
+        if end.well and not (problem or self.hung or self.stop_reason):
+            return Attempt(well=True, made=True)
         wrong = f"{problem}; " if problem else ""
-        return Attempt(well=False, told=f"{wrong}the program {self.call.program} {self.told(end)}")
+        return Attempt(False, f"{wrong}the program {self.call.program} {self.told(end)}", made)
 
     def _take(self, results: Path, handed: Handed, seconds_each: float, *, whole: bool) -> str:
         """Put what is in a table of results into parts; returns what is wrong with the table, empty where nothing is."""
@@ -167,9 +169,10 @@ class FilesRun(ProgramRun):
         for folder in sorted(self.folder.glob("program-*")):
             try:
                 table = read_results(self._results(folder), self.program.results, whole=False)
-                known = pc.is_in(rows[self.key_name], pa.array([*self.parts.finished], pa.int64()))
-                items = {row[self.key_name]: row for row in rows.filter(pc.invert(known)).to_pylist()}
-                verdict = self.judge.judge(table, items)
+                self.judge.check(table)
+                keys = {key for key in self.judge.keys(table) if isinstance(key, int)} - self.parts.finished
+                chosen = rows.filter(pc.is_in(rows[self.key_name], pa.array([*keys], pa.int64())))
+                verdict = self.judge.judge(table, {row[self.key_name]: row for row in chosen.to_pylist()})
             except TableError as error:
                 log.info("%s: nothing of it can be used: %s", folder, error)
                 continue

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 
 import pytest
 
-from astra_assets.compute.program.call import SETTING, call_of, call_of_batch
+from astra_assets.compute.program.call import SETTING, SiteProgram, call_of, call_of_batch
 from astra_assets.pipelines import PIPELINES, pipeline
-from astra_assets.pipelines.base import ExternalProgram, PipelineDeclarationError
+from astra_assets.pipelines.base import ExternalProgram, Pipeline, PipelineDeclarationError
+from astra_assets.pipelines.bossnet import BossNet
 from astra_assets.pipelines.external import PROGRESS
 from astra_assets.programs import unknown_programs, why_absent
 from astra_assets.settings import SettingsError, load_settings
+from astra_assets_tests.compute.conftest import PROJECT
 
 BOSSNET = pipeline("bossnet")
 STAR, VISIT = BOSSNET.steps
@@ -78,7 +81,7 @@ def test_a_site_switches_a_pipeline_to_astras_own_command_line(site):
         'bossnet = {astra = "astra"}\n"apogeenet/star" = {astra = ["apptainer", "exec", "a.sif", "astra"]}'
     )
     star = call_of(BOSSNET, STAR, said)
-    assert star.protocol == "astra"
+    assert (star.protocol, star.silence_seconds) == ("astra", 0.0)
     assert star.arguments(VALUES, [12, 7]) == ["astra", "run", "bossnet", "BossCombinedSpectrum", "12", "7"]
     assert call_of(BOSSNET, VISIT, said).command[3] == "boss.BossVisitSpectrum"
     net = pipeline("apogeenet")
@@ -94,6 +97,16 @@ def test_a_site_switches_a_pipeline_to_astras_own_command_line(site):
     )
     assert call_of(net, net.step("star"), said).command == command
     assert call_of(net, net.step("visit"), said).protocol == "files"
+
+
+def test_astras_command_line_is_never_without_objects():
+    declared = ExternalProgram(("astra", "run", "net", "Model"), protocol="astra")
+    step = replace(STAR, program=declared)
+    net = replace(BOSSNET, steps=(step,))
+    assert call_of(net, step, {}).command == ("astra", "run", "net", "Model", "{sdss_ids}")
+    for command in (("other",), ("other", "{procs}")):
+        call = call_of(net, step, {"bossnet": SiteProgram(command)})
+        assert (call.protocol, call.command[0], call.command[-1]) == ("astra", "other", "{sdss_ids}")
 
 
 def test_a_batch_carries_its_call(site):
@@ -162,7 +175,29 @@ def test_progress_must_say_what_is_done():
     ],
 )
 def test_progress_is_told_from_dates_and_paths(line, done):
-    import re
-
     found = re.search(PROGRESS, line)
     assert (found and found["done"]) == done
+
+
+def test_the_examples_of_the_pages_are_what_they_say(site):
+    pages = PROJECT / "docs"
+    (table,) = re.findall(r"```toml\n\[programs\]\n(.*?)```", (pages / "operate.md").read_text(), re.DOTALL)
+    said = site(table)
+    assert list(unknown_programs(said, PIPELINES)) == []
+    assert call_of(BOSSNET, STAR, said).protocol == "astra"
+    assert call_of(BOSSNET, VISIT, said).silence_seconds == 4 * 3600
+    block = re.findall(r"```python\n(.*?)```", (pages / "add-a-pipeline.md").read_text(), re.DOTALL)[-1]
+    names = {}
+    exec(block, names)
+    star = names["STAR"]
+    rocket = Pipeline("Rocket", BossNet, (star,))
+    assert call_of(rocket, star, {}).arguments(VALUES) == [
+        "rocket-net",
+        "--in",
+        "/in",
+        "--out",
+        "/out",
+        "--processes",
+        "4",
+    ]
+    assert set(star.program.columns) <= set(star.columns)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from astra_assets.compute import BatchError
+from astra_assets.compute import BatchError, claims
+from astra_assets.compute.conditions import Conditions
+from astra_assets.compute.program.call import SiteProgram, call_of_batch
+from astra_assets.compute.program.task import FilesRun
 from astra_assets.compute.states import read_status
-from astra_assets_tests.compute.program.samples import PROGRAM, STEP
+from astra_assets_tests.compute.conftest import PROJECT
+from astra_assets_tests.compute.program.samples import PROGRAM, STEP, Here
 from astra_assets_tests.compute.samples import SampleFlux
 
 
@@ -144,7 +150,7 @@ def test_inputs_are_given_in_portions(bench, capfdbinary):
 
 def test_a_program_that_is_not_here_breaks_the_step_with_what_to_do(bench):
     bench.visits([0] * 2)
-    engine = bench.make(type(bench.does("well").backend)())
+    engine = bench.make(Here())
     with pytest.raises(
         BatchError,
         match=r"and sample-flux is not on the search path \(.*\)\. Ask its authors for sample-flux\.",
@@ -152,13 +158,50 @@ def test_a_program_that_is_not_here_breaks_the_step_with_what_to_do(bench):
         engine.run(PROGRAM, STEP)
 
 
+def test_a_program_that_cannot_be_executed_breaks_the_step(bench, tmp_path):
+    bench.visits([0] * 2)
+    program = tmp_path / "net"
+    program.write_bytes(b"\x7fELF of another machine")
+    program.chmod(0o755)
+    engine = bench.make(Here(), programs={"sample_flux/visit": SiteProgram((str(program),))})
+    with pytest.raises(
+        BatchError, match=r"/net could not be run: OSError: \[Errno 8\] Exec format error: .*, without a word"
+    ):
+        engine.run(PROGRAM, STEP)
+
+
+def test_a_batch_goes_on_with_the_program_that_the_site_names_now(bench):
+    pks = bench.visits([0] * 3)
+    batch = bench.does("silent").plan(PROGRAM, STEP)
+    again = bench.does("well").plan(PROGRAM, STEP)
+    assert (again.batch_id, again.attached) == (batch.batch_id, True)
+    assert bench.engine.run(PROGRAM, STEP).results == len(pks)
+
+
+def test_a_program_does_not_see_our_packages_and_not_the_database(bench, monkeypatch, tmp_path):
+    bench.visits([0])
+    monkeypatch.setenv("ASTRA_DATABASE_URL", "postgresql://user:secret@host/astra")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PROJECT), "/opt/theirs"]))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    batch = bench.does("well").plan(PROGRAM, STEP)
+    task = FilesRun(
+        batch, 0, claims.take(_made(batch.task_folder(0))), Conditions(), call_of_batch(batch.settings)
+    )
+    environment = task.environment()
+    assert "ASTRA_DATABASE_URL" not in environment
+    assert environment["PYTHONPATH"] == "/opt/theirs"
+    assert environment["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+def _made(folder):
+    folder.mkdir(parents=True)
+    return folder
+
+
 def test_progress_shows_what_the_program_says(bench, monkeypatch):
-    bench.visits([0] * 4)
+    bench.visits([0] * 12)
     seen = []
     engine = bench.does("slow")
-    beat = "astra_assets.compute.program.task.FilesRun.beat"
-    from astra_assets.compute.program.task import FilesRun
-
     original = FilesRun.beat
 
     def watched(self):
@@ -166,6 +209,6 @@ def test_progress_shows_what_the_program_says(bench, monkeypatch):
         status = read_status(self.folder)
         seen.append((status.finished, status.told))
 
-    monkeypatch.setattr(beat, watched)
-    assert engine.run(PROGRAM, STEP).results == 4
-    assert any(finished == 0 and 0 < told < 4 for finished, told in seen)
+    monkeypatch.setattr(FilesRun, "beat", watched)
+    assert engine.run(PROGRAM, STEP).results == 12
+    assert any(finished == 0 and 0 < told < 12 for finished, told in seen)
