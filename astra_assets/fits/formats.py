@@ -33,6 +33,8 @@ _NUMERIC_DTYPES = {
     Kind.float64: ">f8",
 }
 _REPEATED = (Kind.bytes, Kind.floats, Kind.pixels)
+# What fits the 26 characters; the drivers of databases make other years of infinite times.
+_FIRST_TIME, _LAST_TIME = np.datetime64("0001-01-01", "us"), np.datetime64("9999-12-31T23:59:59.999999")
 # FITS standard 4.0, section 3.3.3: text in a table is made of the printable ASCII characters.
 _FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
 
@@ -191,6 +193,12 @@ def _byte_strings(column: FitsColumn, array: pa.Array) -> Values:
 def _times(column: FitsColumn, array: pa.Array) -> Values:
     _expect(array, column, pa.types.is_timestamp)
     values = array.cast(pa.timestamp("us"), safe=False).to_numpy(zero_copy_only=False)
+    beyond = (values < _FIRST_TIME) | (values > _LAST_TIME)
+    if beyond.any():
+        row = _first(beyond)
+        raise BadValueError(
+            row, f"{values[row]} is infinite, or not within the years 1 to 9999 (TFORM {column.tform})"
+        )
     texts: Values = np.datetime_as_string(values, unit="us").astype(f"S{DATETIME_WIDTH}")
     if array.null_count:
         texts[np.isnat(values)] = str(column.definition.null_value).encode("ascii")

@@ -25,6 +25,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    String,
     cast,
     extract,
     func,
@@ -105,7 +106,8 @@ def _state(connection: Connection, survey: Survey, model: type[Base], v_astra: s
     }
     if "modified" in shape.table.columns:
         modified = shape.column("modified")
-        aggregates |= {"last": func.max(modified), **_times(survey.dialect, modified)}
+        # as text: not every time that a database can hold is one in Python
+        aggregates |= {"last": cast(func.max(modified), String), **_times(survey.dialect, modified)}
     if model is Source:
         aggregates |= {name: func.sum(shape.column(name)) for name in ("n_boss_visits", "n_apogee_visits")}
     if survey.dialect == "postgresql" and shape.stored:
@@ -123,7 +125,8 @@ def _times(dialect: str, modified: ColumnElement[Any]) -> dict[str, ColumnElemen
     Microseconds; in SQLite, whose sums end at 2**63, seconds and the microseconds within them.
     """
     if dialect == "postgresql":
-        return {"microseconds": func.sum(cast(extract("epoch", modified) * 1_000_000, BigInteger))}
+        total = func.sum(cast(extract("epoch", modified) * 1_000_000, BigInteger))
+        return {"microseconds": total.filter(func.isfinite(modified))}
     seconds = cast(func.strftime("%s", modified), Integer)
     microseconds = cast(func.substr(modified, 21, 6), Integer)
     return {"seconds": func.sum(seconds), "microseconds": func.sum(microseconds)}

@@ -143,6 +143,20 @@ def test_slices_are_converted_as_what_they_show():
         (Kind.text, ["ok", None, "", "né"], pa.string(), 3, "'né' has characters that FITS text cannot hold"),
         (Kind.text, ["a\0b", "c"], pa.string(), 0, "characters that FITS text cannot hold"),
         (Kind.text, ["abc", "a\nb"], pa.string(), 1, "characters that FITS text cannot hold"),
+        (
+            Kind.datetime,
+            [None, 0, 2**62],
+            pa.timestamp("us"),
+            2,
+            "is infinite, or not within the years 1 to 9999",
+        ),
+        (
+            Kind.datetime,
+            [0, -(2**56)],
+            pa.timestamp("us"),
+            1,
+            "-314-08-.* is infinite, or not within the years",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_row(kind, values, arrow_type, row, reason):

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import ProgrammingError
 
 from astra_assets.declared import product_named
+from astra_assets.fits.writer import FitsWriteError
 from astra_assets.health import examine_database
 from astra_assets.models.compute import ComputeOutcome
 from astra_assets.models.database import NotAllowedError
@@ -113,6 +114,17 @@ def test_extreme_values_arrive(astra_url, tmp_path):
     assert np.isnan(row["logg"])
     assert (row["e_teff"], row["e_logg"]) == (np.float32(3.4028235e38), np.float32(1e-45))
     assert not row["sdss5_target_flags"].any()
+
+
+def test_a_time_that_files_cannot_hold_is_refused_by_product_column_and_key(astra_url, tmp_path):
+    spectra = "boss_combined_spectrum c JOIN boss_net ON spectrum_pk = spectrum_pk_id"
+    ((pk, key),) = rows_of(astra_url, f"SELECT c.source_pk, spectrum_pk_id FROM {spectra} LIMIT 1")
+    for column, value in (("modified", "-infinity"), ("modified", "0044-03-15 BC"), ("created", "infinity")):
+        change(astra_url, f"UPDATE source SET {column} = '{value}' WHERE pk = {pk}")
+        told = rf"astraAllStarBOSSNet: column {column}: .* not within the years 1 to 9999 .*\(spectrum_pk {key}\)"
+        with pytest.raises(FitsWriteError, match=told):
+            written(astra_url, "astraAllStarBOSSNet", tmp_path)
+    assert not list(tmp_path.rglob("*.fits*"))
 
 
 def test_coadds_of_all_versions_are_listed_as_in_astras_own_file(astra_url, tmp_path):
