@@ -65,8 +65,10 @@ def ingested_tables(tables: tuple[TableOutline, ...]) -> dg.AssetsDefinition:
                 report = operations.migrate(release, limit=config.limit, say=context.log.info)
                 summary = f"```\n{report.table()}\n```"
             shared: dict[str, Any] = {"summary": dg.MetadataValue.md(summary), "tables created": len(created)}
-            for key in context.selected_asset_keys:
-                rows = operations.row_count(key.path[-1])
-                yield dg.MaterializeResult(asset_key=key, metadata={**shared, "dagster/row_count": rows})
+            # In their own order: Dagster wants what a table depends on before it.
+            for name in (table.name for table in tables):
+                if dg.AssetKey(name) in context.selected_asset_keys:
+                    metadata = {**shared, "dagster/row_count": operations.row_count(name)}
+                    yield dg.MaterializeResult(asset_key=name, metadata=metadata)
 
     return migrate
