@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.io import fits
-from sqlalchemy import delete
+from sqlalchemy import delete, text
 
 from astra_assets.compute import NothingToDo
 from astra_assets.models.base import table_of
@@ -208,6 +208,18 @@ def test_a_source_without_results_is_no_input(sqlite_bench):
         result = table_of(SampleModel)
         connection.execute(delete(result).where(result.c.spectrum_pk == 1))
     assert bench.engine.account(MODEL, FILES).inputs == 1
+
+
+def test_the_rows_of_a_source_are_found_by_index_and_not_among_all_of_the_pipeline(sqlite_bench):
+    query = sqlite_bench.engine.inputs(MODEL, FILES).flagged()
+    with sqlite_bench.database.connect() as connection:
+        compiled = query.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = [row[3] for row in connection.execute(text(f"explain query plan {compiled}"))]
+    for name in ("sample_model", "outcome_of_spectrum"):
+        steps = [step for step in plan if name in step]
+        assert steps
+        assert all("spectrum_pk=?" in step for step in steps), steps
+    assert all("source_pk=?" in step for step in plan if "boss_visit_spectrum" in step)
 
 
 def test_what_the_step_is_called_follows_from_the_levels():
