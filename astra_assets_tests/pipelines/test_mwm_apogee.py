@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -28,20 +26,9 @@ from astra_assets.models.source import Source
 from astra_assets.pipelines import mwm_apogee
 from astra_assets.pipelines.base import Unusable, WorkContext
 from astra_assets.pipelines.mwm import CREATED_STAR, CREATED_VISIT, HAS_SPECTRA, MWM
-from astra_assets.spectra.grid import APOGEE_GRID
 from astra_assets_tests.compute.conftest import QUICK, Directly
 from astra_assets_tests.pipelines.mwm_survey import PLANNED, STEP
 from astra_assets_tests.spectra.apogee_files import ap_star
-
-REAL_STAR = {"release": "dr17", "apred": "r6", "obj": "2M19535443+4424541", "field": "N6819"}
-REAL_VISIT = {
-    "release": "dr17",
-    "apred": "r13",
-    "plate": "9518",
-    "mjd": 57729,
-    "fiber": 104,
-    "field": "118+06",
-}
 
 
 def combined(products):
@@ -293,67 +280,6 @@ def test_an_apogee_spectrum_newer_than_the_files_makes_them_stale(sqlite_survey,
             source,
             other,
         ]
-
-
-def test_real_files_become_rows_of_both_kinds(sqlite_survey, real_spectra):
-    survey = sqlite_survey
-    source = survey.source(7)
-    stacked = [
-        survey.apogee_visit(source, mjd, file=False, plate="7018", fiber=fiber, **REAL_STAR)
-        for mjd, fiber in ((56465, 214), (56470, 219))
-    ]
-    other = survey.apogee_visit(source, file=False, **REAL_VISIT)
-    coadd = survey.apogee_coadd(source, stacked, file=False, **REAL_STAR)
-    star = real_spectra / "apogee" / "apStar-r6-2M19535443+4424541.fits"
-    visit = real_spectra / "apogee" / "apVisit-r13-9518-57729-104.fits"
-    for file, path in ((star, ap_star_path(coadd)), (visit, ap_visit_path(other))):
-        target = survey.roots.sas_base_dir / path
-        target.parent.mkdir(parents=True)
-        shutil.copyfile(file, target)
-    products = survey.made(source)
-    assert products.problems == []
-    assert [row["in_stack"] for row in visits_of(products)] == [True, True, False]
-    with fits.open(survey.path("visit", 7)) as made, fits.open(visit) as raw, fits.open(star) as stars:
-        flux, ivar = made[3].data["flux"], made[3].data["ivar"]
-        np.testing.assert_array_equal(flux[:2], stars[1].data[2:])
-        seen = ivar[2] > 0
-        assert 0.8 < seen.mean() < 0.95
-        assert np.median(flux[2][seen]) == pytest.approx(np.median(raw[1].data), rel=0.02)
-        # A kernel of half a resolution element averages over as many pixels; 4.25 is that of the middle chip.
-        snr = np.median(flux[2][seen] * np.sqrt(ivar[2][seen]))
-        assert snr == pytest.approx(np.median(raw[1].data / raw[2].data) * np.sqrt(4.25 / 2), rel=0.1)
-        _assert_lines_stay(flux[2], seen, raw)
-    if shutil.which("fitsverify"):
-        for kind in ("star", "visit"):
-            done = subprocess.run(
-                ["fitsverify", survey.path(kind, 7)], capture_output=True, text=True, check=False
-            )
-            assert "Verification found 0 warning(s) and 0 error(s)" in done.stdout
-
-
-def _assert_lines_stay(flux, seen, raw) -> None:
-    """The resampled visit correlates best with the file's own pixels where it is not shifted."""
-    wavelength, own = (raw[number].data[:, ::-1].astype(float) for number in (4, 1))
-    for chip in range(3):
-        inside = (
-            seen
-            & (APOGEE_GRID.wavelength > wavelength[chip, 10])
-            & (APOGEE_GRID.wavelength < wavelength[chip, -10])
-        )
-        shifts = np.arange(-3, 4) * 0.25
-        agreement = [
-            np.corrcoef(
-                np.interp(
-                    APOGEE_GRID.wavelength[inside] * (1 + shift * 6e-6 * np.log(10)),
-                    wavelength[chip],
-                    own[chip],
-                ),
-                flux[inside],
-            )[0, 1]
-            for shift in shifts
-        ]
-        assert abs(shifts[int(np.argmax(agreement))]) <= 0.25
-        assert max(agreement) > 0.95
 
 
 def test_rows_reach_the_database_and_are_replaced_there_by_those_made_again(survey, tmp_path):
