@@ -8,8 +8,7 @@ the product's place. How it is written is in `write.py`, what is in it in `summa
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import compress
@@ -113,19 +112,22 @@ def create(
     accept_empty: Collection[str] = (),
     progress: Progress | None = None,
 ) -> CreateReport:
-    """Write a product and the files beside it, unless files made from the same inputs are there.
+    """Write a product and the files beside it, unless files made from the same inputs are there. On errors old ones stay.
 
-    `limit` writes a sample of at most so many rows a table instead. `force` writes also when nothing has changed. `plain`
-    makes a copy without gzip, `tiles` one with tile-compressed tables, which are kept up to date from then on.
-    `accept_empty` names columns that may have lost all their values. `progress` is called with rows done and all.
+    `limit` writes a sample of at most so many rows a table instead. `force` writes also when nothing has changed.
+    `plain` makes a copy without gzip, `tiles` one with tile-compressed tables, which are kept up to date from then
+    on. `accept_empty` names columns that may have lost all their values. `progress` is called with rows done and all.
 
-    Raises ProductExistsError when the file is there, made from other inputs, and `overwrite` is False; FrozenError when it
-    would have to change and its version is frozen; MissingTableError and MissingColumnError when the database lacks what
-    names its rows; FitsWriteError when a value does not fit; VerificationError when the files read back are not right;
-    CreateError when disk or database fail, or when tables change faster than they are read. Old files stay in every case.
+    Raises ProductExistsError when the file is there, made from other inputs, and `overwrite` is False; FrozenError
+    when it would have to change and its version is frozen; MissingTableError or MissingColumnError when the database
+    lacks what is needed; FitsWriteError when a value does not fit its column; VerificationError when the files read back
+    are not right; CreateError when disk or database fail, or when the tables change faster than they are read.
     """
     started = time.monotonic()
-    survey, mark = _looked_at(product, database, v_astra, limit)
+    if limit is not None and limit < 1:
+        raise ValueError(f"a sample has at least one row, found limit={limit}")
+    survey = database.look()
+    mark = _fingerprint(database, product, survey, v_astra, limit)
     path = product_path(product, v_astra=v_astra, mwm_astra=mwm_astra, limit=limit)
     files = bundle_of(product, path, limit=limit)
     wanted = tuple(dict.fromkeys([*files.wanted, *compress([files.plain, files.tiles], [plain, tiles])]))
@@ -146,22 +148,12 @@ def create(
     )  # fmt: skip
 
 
-def _looked_at(
-    product: SummaryProduct, database: Database, v_astra: str, limit: int | None
-) -> tuple[Survey, str]:
-    """What the database has, and the fingerprint of a product's inputs in it."""
-    if limit is not None and limit < 1:
-        raise ValueError(f"a sample has at least one row, found limit={limit}")
-    survey = database.look()
-    with _named(product):
-        return survey, fingerprint(database, product, survey, v_astra=v_astra, limit=limit)
-
-
-@contextmanager
-def _named(product: SummaryProduct) -> Iterator[None]:
-    """Let errors of what the database lacks say for which product it is needed."""
+def _fingerprint(
+    database: Database, product: SummaryProduct, survey: Survey, v_astra: str, limit: int | None
+) -> str:
+    """The fingerprint of the inputs; what the database lacks for it is told with the product's name."""
     try:
-        yield
+        return fingerprint(database, product, survey, v_astra=v_astra, limit=limit)
     except (MissingColumnError, MissingTableError) as error:
         raise type(error)(f"{product.name}: {error}") from error
 
