@@ -52,6 +52,13 @@ class ProductOptions(dg.Config):
         default=[], description="Columns that may have lost all their values since the version before."
     )
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The same as arguments of `create`."""
+        formats = [name for name in ("plain", "tiles") if getattr(self, name)]
+        same = {name: getattr(self, name) for name in ("overwrite", "limit", "accept_empty")}
+        return {**same, "formats": formats}
+
 
 def upstream_of(declared: DeclaredProduct) -> tuple[dg.AssetKey, ...]:
     """The tables whose rows a product shows."""
@@ -84,21 +91,12 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
             operations, release = survey.of_run(context.run)
             reason = operations.left_out(declared, release)
             if reason is not None:
-                context.log.info(reason)
-                context.log_event(dg.AssetObservation(key, metadata={"left out": reason}))
-                yield from left_out_checks(declared, key, reason)
+                yield from _left_out(context, declared, key, reason)
                 return
             products = operations.products
             try:
                 report = products.create(
-                    declared.name,
-                    release,
-                    overwrite=config.overwrite,
-                    limit=config.limit,
-                    formats=[name for name in ("plain", "tiles") if getattr(config, name)],
-                    accept_empty=config.accept_empty,
-                    run_id=context.run.run_id,
-                    say=context.log.info,
+                    declared.name, release, run_id=context.run.run_id, say=context.log.info, **config.asked
                 )
             except VerificationError as error:
                 yield failed_check(error, key)
@@ -114,6 +112,15 @@ def product_asset(declared: DeclaredProduct) -> dg.AssetsDefinition:
             yield dg.MaterializeResult(metadata=shown, check_results=checks)
 
     return product
+
+
+def _left_out(
+    context: dg.AssetExecutionContext, declared: DeclaredProduct, key: dg.AssetKey, reason: str
+) -> Iterator[dg.AssetCheckResult]:
+    """Say why a product is not written: nothing is materialised, and nothing has failed."""
+    context.log.info(reason)
+    context.log_event(dg.AssetObservation(key, metadata={"left out": reason}))
+    yield from left_out_checks(declared, key, reason)
 
 
 def _account(
