@@ -46,6 +46,13 @@ class ProductOptions(dg.Config):
         default=[], description="Columns that may have lost all their values since the version before."
     )
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The same as arguments of `create`."""
+        formats = [name for name in ("plain", "tiles") if getattr(self, name)]
+        same = {name: getattr(self, name) for name in ("overwrite", "limit", "accept_empty")}
+        return {**same, "formats": formats}
+
 
 @cache
 def options_schema() -> Any:
@@ -96,14 +103,7 @@ def written_or_left_out(
         return
     try:
         report = products.create(
-            declared.name,
-            release,
-            overwrite=config.overwrite,
-            limit=config.limit,
-            formats=[name for name in ("plain", "tiles") if getattr(config, name)],
-            accept_empty=config.accept_empty,
-            run_id=context.run.run_id,
-            say=context.log.info,
+            declared.name, release, run_id=context.run.run_id, say=context.log.info, **config.asked
         )
     except VerificationError as error:
         yield failed_check(error, key)

@@ -38,7 +38,7 @@ class End:
 
     Attributes:
         status: exit status; negative for a signal; None where it could not be started.
-        error: why it could not be started, or what became of its guard.
+        error: why it could not be started, or what became of its guard, as the end of a sentence.
     """
 
     status: int | None
@@ -51,7 +51,7 @@ class End:
 
     def __str__(self) -> str:
         if self.error:
-            return f"could not be run: {self.error}"
+            return self.error
         if self.status is not None and self.status < 0:
             name = signal.Signals(-self.status).name if -self.status in set(signal.Signals) else ""
             return f"was ended by signal {-self.status}" + (f" ({name})" if name else "")
@@ -112,7 +112,9 @@ class Running:
         self.output.close()
         if "status" in self._said:
             return End(int(self._said["status"]))
-        return End(None, str(self._said.get("error", f"its guard ended with {self._guard.returncode}")))
+        if "error" in self._said:
+            return End(None, f"could not be run: {self._said['error']}")
+        return End(None, f"was ended with its guard, whose status is {self._guard.returncode}")
 
     def stop(self) -> End:
         """End the program and all it started, and wait for that."""
@@ -123,7 +125,7 @@ class Running:
                 guard.end_group(self.group, signal.SIGKILL)
             self._guard.kill()
             ended = self.poll(self.grace_seconds)
-        return ended or End(None, "it does not end, whatever it is sent")
+        return ended or End(None, "does not end, whatever it is sent")
 
     def pids(self) -> list[int]:
         """Process ids of the program and all below it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from astra_assets.models.database import Database
@@ -18,10 +20,20 @@ class ProgramBench(Bench):
         return self.engine
 
 
-@pytest.fixture
-def bench(tmp_path, monkeypatch):
-    monkeypatch.setattr("astra_assets.compute.task.signal.signal", lambda *_: None)
-    database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory):
+    """A SQLite file with all tables: copying it is faster than making them."""
+    path = tmp_path_factory.mktemp("programs") / "astra.db"
+    database = Database(f"sqlite:///{path}")
     database.create_tables()
+    database.engine.dispose()
+    return path
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, empty_file):
+    monkeypatch.setattr("astra_assets.compute.task.signal.signal", lambda *_: None)
+    shutil.copy(empty_file, tmp_path / "astra.db")
+    database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
     yield ProgramBench(database, tmp_path)
     database.engine.dispose()
