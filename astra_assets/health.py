@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from astra_assets.models.base import Base, table_of
+from astra_assets.models.errors import ExpectedError
 from astra_assets.models.paths import apogee_summary_paths, spall_path
 
 if TYPE_CHECKING:
@@ -48,10 +49,13 @@ class Examined:
 def examine(settings: Settings, database: Database) -> Iterator[Examined]:
     """Look at everything; a problem names what to change."""
     yield from examine_folders(settings)
-    yield from examine_database(database)
+    found = list(examine_pipelines())
+    yield from found
+    if all(each.weight < 2 for each in found):  # there are no tables and steps to look for otherwise
+        yield from examine_database(database)
+        yield from examine_cluster(settings)
     yield from examine_archive(settings)
     yield from examine_dagster()
-    yield from examine_cluster(settings)
 
 
 def examine_folders(settings: Settings) -> Iterator[Examined]:
@@ -64,6 +68,19 @@ def examine_folders(settings: Settings) -> Iterator[Examined]:
         free = shutil.disk_usage(existing).free
         weight = 1 if free < FREE_BYTES else 0
         yield Examined(weight, f"{name}: {folder}, {free / 1e9:.0f} GB free")
+
+
+def examine_pipelines() -> Iterator[Examined]:
+    """Which other distributions offer pipelines, and can all pipelines be used together?"""
+    from astra_assets import pipelines
+    from astra_assets.pipelines.finding import plug_ins
+
+    try:
+        assert pipelines.PIPELINES
+        for each in plug_ins():
+            yield Examined(0, f"{each.label}: {', '.join(pipeline.key for pipeline in each.pipelines)}")
+    except ExpectedError as error:
+        yield Examined(2, f"pipelines: {error}")
 
 
 def examine_database(database: Database) -> Iterator[Examined]:
