@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import get_args
 
+from astra_assets import pipelines
 from astra_assets.models.base import PipelineResult
 from astra_assets.models.kinds import Definition
 from astra_assets.models.survey import DECLARED
-from astra_assets.pipelines import PIPELINES, chosen
 from astra_assets.pipelines.base import Pipeline, PipelineDeclarationError, Step
 from astra_assets.pipelines.together import home_of
 from astra_assets.products.rows import output_columns
@@ -54,7 +54,12 @@ class DeclaredProduct:
             steps = [step for step in self.pipeline.result_steps if step.level == self.level]
             return [(self.pipeline, step) for step in steps]
         shown = {table.spectrum for table in self.product.tables}
-        return [(each, step) for each in PIPELINES for step in each.steps if shown.intersection(step.tables)]
+        return [
+            (each, step)
+            for each in pipelines.PIPELINES
+            for step in each.steps
+            if shown.intersection(step.tables)
+        ]
 
     def columns(self) -> list[tuple[str, Definition]]:
         """Names and definitions of the columns of all its tables, each once."""
@@ -84,7 +89,7 @@ def further_products() -> dict[str, DeclaredProduct]:
 
 def with_results() -> list[tuple[Pipeline, type[PipelineResult]]]:
     """The pipelines with results on spectra, and their tables; that of any other says what became of files."""
-    return [(each, each.table) for each in PIPELINES if issubclass(each.table, PipelineResult)]
+    return [(each, each.table) for each in pipelines.PIPELINES if issubclass(each.table, PipelineResult)]
 
 
 def _level(pipeline: Pipeline, step: Step) -> Level:
@@ -112,7 +117,7 @@ def product_named(name: str) -> DeclaredProduct | None:
 
 def pipelines_of(release: Release) -> tuple[Pipeline, ...]:
     """The pipelines of a release, each after those that it reads from."""
-    return chosen(release.pipelines, plug_ins=release.plug_ins)
+    return pipelines.chosen(release.pipelines, plug_ins=release.plug_ins)
 
 
 def products_of(release: Release) -> dict[str, DeclaredProduct]:

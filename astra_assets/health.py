@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from astra_assets.models.base import Base, table_of
+from astra_assets.models.errors import ExpectedError
 from astra_assets.models.paths import apogee_summary_paths, spall_path
 
 if TYPE_CHECKING:
@@ -54,16 +55,22 @@ def examine(
     """
     yield from (Examined(2, f"setting {problem}") for problem in problems)
     yield from examine_folders(settings)
+    found = list(examine_pipelines())
+    yield from found
+    # Otherwise there are no tables, programs and steps to look for.
+    declared = all(each.weight < 2 for each in found)
     try:
         opened = database()
     except OSError as error:
         yield Examined(2, f"ASTRA_HOME: {settings.home} cannot be made ({error.strerror}); set ASTRA_HOME")
     else:
-        yield from examine_database(opened)
+        if declared:
+            yield from examine_database(opened)
     yield from examine_archive(settings)
     yield from examine_dagster()
-    yield from examine_programs(settings)
-    yield from examine_cluster(settings)
+    if declared:
+        yield from examine_programs(settings)
+        yield from examine_cluster(settings)
 
 
 def examine_folders(settings: Settings) -> Iterator[Examined]:
@@ -76,6 +83,19 @@ def examine_folders(settings: Settings) -> Iterator[Examined]:
         free = shutil.disk_usage(existing).free
         weight = 1 if free < FREE_BYTES else 0
         yield Examined(weight, f"{name}: {folder}, {free / 1e9:.0f} GB free")
+
+
+def examine_pipelines() -> Iterator[Examined]:
+    """Which other distributions offer pipelines, and can all pipelines be used together?"""
+    from astra_assets import pipelines
+    from astra_assets.pipelines.finding import plug_ins
+
+    try:
+        assert pipelines.PIPELINES
+        for each in plug_ins():
+            yield Examined(0, f"{each.label}: {', '.join(pipeline.key for pipeline in each.pipelines)}")
+    except ExpectedError as error:
+        yield Examined(2, f"pipelines: {error}")
 
 
 def examine_database(database: Database) -> Iterator[Examined]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import desc, func, select
 
+from astra_assets import pipelines
 from astra_assets.compute import (
     Account,
     Batch,
@@ -39,7 +40,6 @@ from astra_assets.models.base import table_of
 from astra_assets.models.compute import ComputeBatch
 from astra_assets.models.errors import ExpectedError
 from astra_assets.models.version import major_minor
-from astra_assets.pipelines import PIPELINES, chosen
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.options import AS_DECLARED, Resources
 from astra_assets.programs import unknown_programs, why_absent
@@ -147,9 +147,9 @@ class Work:
     def engine(self) -> Engine:
         """The engine for the release's version: new batches run where they are to, others go on where they were begun."""
         settings = self.settings
-        unknown = list(unknown_programs(self.programs, PIPELINES))
+        unknown = list(unknown_programs(self.programs, pipelines.PIPELINES))
         if self.compute == "slurm":
-            unknown += settings.slurm.unknown_steps(PIPELINES)
+            unknown += settings.slurm.unknown_steps(pipelines.PIPELINES)
         if unknown:
             raise SettingsError(unknown)
         here = local_backend(settings.procs)
@@ -190,7 +190,7 @@ class Work:
 
     def steps(self) -> Iterator[tuple[Pipeline, Step]]:
         """Every step of the release's pipelines, in the order in which they run."""
-        for pipeline in chosen(self.release.pipelines, plug_ins=self.release.plug_ins):
+        for pipeline in pipelines.chosen(self.release.pipelines, plug_ins=self.release.plug_ins):
             yield from ((pipeline, step) for step in pipeline.steps)
 
     def unavailable(self, pipeline: Pipeline, step: Step) -> str | None:

@@ -160,9 +160,9 @@ def test_a_step_of_a_program_is_left_out_with_the_reason(make):
     assert isinstance(left_out, NotAvailable)
     assert said == [str(left_out)]
     assert said[0].startswith(
-        "SampleFlux visit is skipped: SampleFlux is done by a program of other people, and ferre is not on the search path ("
+        "SampleFlux visit is skipped: SampleFlux is done by a program of other people, and ferre is not on the search path"
     )
-    assert said[0].endswith("). Ask its authors for ferre.")
+    assert said[0].endswith("search path. Ask its authors for ferre.")
     account = work.collect(PROGRAM, step, said.append)
     assert (account.backlog, account.balanced) == (8, True)
     standing = work.standing(PROGRAM, step)

@@ -31,6 +31,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    union_all,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
@@ -39,7 +40,7 @@ from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES
 from astra_assets.models.base import Base, PipelineResult, table_of
 from astra_assets.models.database import Database
 from astra_assets.models.source import Source
-from astra_assets.models.survey import Survey
+from astra_assets.models.survey import Shape, Survey
 from astra_assets.products.rows import current_results, output_columns, select_rows
 from astra_assets.products.summary import SummaryProduct, SummaryTable
 
@@ -64,7 +65,7 @@ def fingerprint(
     """The fingerprint of a product's inputs: 64 hexadecimal digits. Reads only; `survey` is what the database has."""
     with database.connect() as connection:
         states = {
-            table_of(model).name: _state(connection, survey, model, v_astra)
+            table_of(model).name: _state(connection, survey, model, product, v_astra)
             for model in _models(product)
             if survey.has(model)
         }
@@ -96,8 +97,10 @@ def _declaration(
     return {"query": str(compiled), "columns": columns, "description": table.description}
 
 
-def _state(connection: Connection, survey: Survey, model: type[Base], v_astra: str) -> dict[str, str]:
-    """The aggregates of one table; of results only those of the current minor version."""
+def _state(
+    connection: Connection, survey: Survey, model: type[Base], product: SummaryProduct, v_astra: str
+) -> dict[str, str]:
+    """The aggregates of one table; of results only those of the current minor version on the spectra that are shown."""
     shape = survey.need(model)
     (key,) = table_of(model).primary_key.columns
     aggregates: dict[str, ColumnElement[Any]] = {
@@ -114,9 +117,19 @@ def _state(connection: Connection, survey: Survey, model: type[Base], v_astra: s
         aggregates["transactions"] = func.sum(literal_column("xmin::text::bigint", BigInteger))
     query = select(*(value.label(name) for name, value in aggregates.items())).select_from(shape.table)
     if issubclass(model, PipelineResult):
-        query = query.where(current_results(shape, v_astra))
+        query = query.where(current_results(shape, v_astra), *_on_shown_spectra(shape, survey, product))
     row = connection.execute(query).mappings().one()
     return {name: str(row[name]) for name in aggregates}
+
+
+def _on_shown_spectra(shape: Shape, survey: Survey, product: SummaryProduct) -> list[ColumnElement[bool]]:
+    """Results on coadds and on visits are in one table; those of the other level may come later and change nothing."""
+    shown = [
+        select(survey.shape(table.spectrum).column("spectrum_pk"))
+        for table in product.tables
+        if table.spectrum is not None and survey.has(table.spectrum)
+    ]
+    return [shape.column("spectrum_pk").in_(union_all(*shown))] if shown else []
 
 
 def _times(dialect: str, modified: ColumnElement[Any]) -> dict[str, ColumnElement[Any]]:

@@ -114,7 +114,7 @@ def test_a_product_whose_program_is_not_here_is_left_out_with_the_reason_unless_
     reason = observed.event_specific_data.asset_observation.metadata["left out"].value
     assert reason.startswith(
         "astraAllStarBOSSNet is left out, since it would have no rows: BossNet is done by a program of other people, and "
-        "astra-bossnet is not on the search path (/nowhere)"
+        "astra-bossnet is not on the search path"
     )
     checks = done.get_asset_check_evaluations()
     assert {each.check_name for each in checks} == {*CONTENT, DRIFT, ACCOUNT}

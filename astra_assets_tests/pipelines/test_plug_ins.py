@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import textwrap
 from dataclasses import replace
@@ -166,8 +168,30 @@ def test_results_that_no_product_shows_are_told_with_the_file(monkeypatch):
 
     step = replace(MOON.steps[0], inputs=ApogeeVisitSpectrum)
     moon = replace(MOON, steps=(step,), reference="astra_assets_tests.pipelines.offered:MOON")
-    monkeypatch.setattr(declared, "PIPELINES", (moon,))
+    monkeypatch.setattr(declared.pipelines, "_registered", lambda: (moon,))
     with pytest.raises(PipelineDeclarationError) as caught:
         declared.all_products.__wrapped__()
     assert "no summary product shows results on ApogeeVisitSpectrum" in str(caught.value)
     assert offered_file() in str(caught.value)
+
+
+def test_a_package_that_cannot_be_imported_is_told_in_words_by_every_verb_and_by_doctor(
+    distribution, tmp_path
+):
+    from astra_assets.health import examine_pipelines
+
+    distribution("import no_such_module", "moonlab")
+    registry._registered.cache_clear()
+    try:
+        (found,) = examine_pipelines()
+    finally:
+        registry._registered.cache_clear()
+    assert found.weight == 2
+    assert "moonlab 1.2 cannot be imported" in found.text
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    command = [sys.executable, "-m", "astra_assets.cli", "plan", "corv"]
+    environment = os.environ | {"PYTHONPATH": paths, "ASTRA_HOME": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stderr

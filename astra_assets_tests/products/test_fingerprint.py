@@ -12,7 +12,7 @@ from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.products.fingerprint import fingerprint, read_primary_header
 from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS
-from astra_assets_tests.products.samples import V_ASTRA, VISIT, SampleResult, fill
+from astra_assets_tests.products.samples import STAR, V_ASTRA, VISIT, SampleResult, fill
 
 
 @pytest.fixture
@@ -76,6 +76,16 @@ def test_results_of_another_minor_version_and_other_tables_do_not_matter(filled)
     change(filled, delete(result).where(result.c.v_astra == 6000))
     change(filled, delete(table_of(BossCombinedSpectrum)))
     assert mark(filled, VISIT) == before
+
+
+def test_results_at_the_other_level_do_not_matter(filled):
+    """Those on coadds may come when the product of visits is written already."""
+    before = [mark(filled, VISIT), mark(filled, STAR)]
+    result = table_of(SampleResult)
+    coadds = select(table_of(BossCombinedSpectrum).c.spectrum_pk)
+    change(filled, delete(result).where(result.c.spectrum_pk.in_(coadds)))
+    after = [mark(filled, VISIT), mark(filled, STAR)]
+    assert (after[0] == before[0], after[1] == before[1]) == (True, False)
 
 
 def test_postgresql_also_sees_changes_that_nobody_marked(filled):

@@ -88,7 +88,7 @@ class Call:
         if os.sep in self.program:
             why = f"{self.program} is not there or cannot be executed"
         else:
-            why = f"{self.program} is not on the search path ({os.environ.get('PATH', '')})"
+            why = f"{self.program} is not on the search path"
         advice = "Correct its name in [programs] of astra.toml." if self.named else step.program.install
         return f"{pipeline.name} is done by a program of other people, and {why}. {advice}"
 
