@@ -57,6 +57,10 @@ class AstraRun(ProgramRun):
         if not end.well and not self.stop_reason:
             raise BrokenTaskError(f"the program {self.call.program} {self.told(end)}")
 
+    def environment(self) -> dict[str, str]:
+        """Astra writes the time of a row by the clock on the wall, which our times, in UTC, could not be compared with."""
+        return super().environment() | {"TZ": "UTC"}
+
     def may_see(self, variable: str) -> bool:
         """Astra's command line may see all variables: some may say where its database is."""
         del variable

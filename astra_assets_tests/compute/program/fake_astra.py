@@ -40,7 +40,7 @@ def main():
         sys.exit("RuntimeError: No CUDA GPUs are available")
     connection, mark = connect()
     found = connection.execute(SELECT.format(ids=",".join(sdss_ids))).fetchall()
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    now = dt.datetime.now()  # noqa: DTZ005 - as Astra does it
     leaves = os.environ.get("FAKE_ASTRA_LEAVES", "").split()
     for pk, source_pk in found:
         if str(pk) not in leaves:

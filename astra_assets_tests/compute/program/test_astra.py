@@ -17,7 +17,8 @@ from astra_assets_tests.compute.samples import SampleFlux
 
 @pytest.fixture
 def astra(bench, monkeypatch):
-    """An engine on a database that the fake Astra writes to."""
+    """An engine on a database that the fake Astra writes to, in a place whose clocks are seven hours behind UTC."""
+    monkeypatch.setenv("TZ", "MST7")
     monkeypatch.setenv("FAKE_ASTRA_DATABASE", bench.database.url.removeprefix("sqlite:///"))
     bench.engine = bench.make(Here(), programs={"sample_flux": SiteProgram(astra=ASTRA, inputs=3)})
     return bench
@@ -28,7 +29,7 @@ def rows(bench):
 
 
 def test_rows_that_astra_wrote_are_results_and_nothing_is_in_parts(astra, capfdbinary):
-    pks = astra.visits([0] * 7)
+    pks = astra.visits([0] * 7, when=utcnow())
     batch = astra.engine.plan(PROGRAM, STEP)
     astra.engine.start(batch)
     account = astra.engine.collect(batch)
