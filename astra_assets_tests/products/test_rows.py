@@ -239,3 +239,17 @@ def test_the_query_names_its_columns_as_the_file_does(database):
     query = select_rows(STAR, STAR.tables[0], database.survey, v_astra=V_ASTRA)
     assert database.arrow_schema(query).names == names(STAR, 0)
     assert select(query.subquery().c.source) is not None
+
+
+def test_headings_of_all_products_fit_into_a_card():
+    """72 characters of a COMMENT; products of programs that are not here are written only where they are."""
+    from astra_assets.declared import all_products
+
+    shown = {
+        column.heading
+        for each in all_products().values()
+        for table in each.product.tables
+        for column in output_columns(each.product, table, DECLARED)
+    }
+    assert len(shown) > 20
+    assert not [heading for heading in shown if len(heading) > 72]

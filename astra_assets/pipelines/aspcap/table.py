@@ -74,7 +74,7 @@ class ASPCAP(PipelineResult):
         "K",
         "Effective temperature of the infrared flux method",
         ucd="phys.temperature.effective",
-        category="IRFM Effective Temperatures from V-Ks (Gonzalez Hernandez and Bonifacio 2009)",
+        category="IRFM Effective Temperatures from V-Ks (Gonzalez Hernandez+ 2009)",
     )
     irfm_teff_flags: Mapped[int] = flags(IRFM, description="Flags of the infrared flux method")
     locals().update(known_columns(*_with_errors(), category="Stellar Parameters"))
