@@ -19,7 +19,7 @@ from astra_assets_tests.pipelines.offered import install
 PROJECT = Path(__file__).resolve().parents[2]
 SERVERS = ("make ui", "dagster-webserver", "dagster-daemon")
 """Commands that run until they are stopped; `test_ui` starts a server."""
-NESTED = ("make dr20", "make test", "make lint")
+NESTED = ("make dr20", "make main", "make test", "make lint")
 """Commands that run what runs here."""
 
 
