@@ -53,9 +53,10 @@ def test_the_cluster_gives_the_rows_and_the_products_of_this_machine(arrays, sma
 def test_independent_pipelines_wait_for_the_cluster_at_the_same_time(
     slurm, arrays, released, cluster_settings
 ):
-    with sqlite3.connect(released.home / "astra.db") as database:  # as if nothing of Corv had been run
+    with sqlite3.connect(released.home / "astra.db") as database:  # as if nothing of both had been run
         database.execute("delete from corv")
-        database.execute("delete from compute_outcome where pipeline = 'Corv'")
+        database.execute("delete from line_forest")
+        database.execute("delete from compute_outcome where pipeline in ('Corv', 'LineForest')")
     database.close()
     slurm.drain(*NODES)
     steps = "key:corv/visit or key:line_forest/visit"
