@@ -12,7 +12,7 @@ from astra_assets.assets.kept import outline
 from astra_assets.executors import step_executor
 from astra_assets.jobs import release_job
 from astra_assets.own_releases import load_releases
-from astra_assets.resources import Survey
+from astra_assets.resources import Survey, refused_in_words
 from astra_assets.run_log import plain_console
 from astra_assets.schedules import daily
 from astra_assets.sensors import new_spectra
@@ -35,4 +35,5 @@ def build_defs(**overrides: str) -> dg.Definitions:
     )
 
 
-defs = build_defs()
+with refused_in_words():
+    defs = build_defs()

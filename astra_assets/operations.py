@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from astra_assets import pipelines
 from astra_assets.declared import products_of
 from astra_assets.models.base import Base, table_of, utcnow
 from astra_assets.models.compute import ComputeBatch, ComputeOutcome
@@ -29,7 +30,6 @@ from astra_assets.models.ingest import IngestFile
 from astra_assets.models.mwm import AstraSpectrumProductStatus, MWMSpectrumProductStatus
 from astra_assets.models.paths import apogee_summary_paths, spall_path
 from astra_assets.models.source import Source
-from astra_assets.pipelines import PIPELINES
 from astra_assets.pipelines.astra_files import file_kinds
 from astra_assets.pipelines.base import WorkContext
 from astra_assets.publishing import Publishing
@@ -325,7 +325,7 @@ class Operations:
         if survey.has(AstraSpectrumProductStatus):
             found += [
                 listed_results(*where, pipeline=pipeline.name, product=pipeline.product, kind=kind)
-                for pipeline in PIPELINES
+                for pipeline in pipelines.PIPELINES
                 if pipeline.key in release.pipelines
                 for step in pipeline.steps
                 for kind in file_kinds(step)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from astra_assets import pipelines
 from astra_assets.declared import all_products, further_products, product_named, products_of
 from astra_assets.models.base import table_of
 from astra_assets.models.compute import ComputeBatch
 from astra_assets.models.database import Database
 from astra_assets.models.errors import ExpectedError
 from astra_assets.models.version import major_minor
-from astra_assets.pipelines import PIPELINES
 from astra_assets.pipelines.astra_files import file_kinds
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.releases import Release
@@ -249,7 +249,7 @@ class Publishing:
         )
         writers = {
             (each.name, step.name): each.key
-            for each in PIPELINES
+            for each in pipelines.PIPELINES
             for step in each.steps
             if makes_source_files(each, step)
         }

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
 import dagster as dg
 
 from astra_assets.jobs import RELEASE_TAG
+from astra_assets.models.errors import ExpectedError
 from astra_assets.releases import Release
 from astra_assets.termination import end_with_run
 
@@ -45,6 +47,15 @@ class Survey(dg.ConfigurableResource):  # type: ignore[type-arg]
         if operations.settings.compute == "slurm":
             end_with_run()
         return operations, operations.release(run.tags.get(RELEASE_TAG))
+
+
+@contextmanager
+def refused_in_words() -> Iterator[None]:
+    """Problems that a person can mend end the loading of definitions with their message; Dagster's commands show no more."""
+    try:
+        yield
+    except ExpectedError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @contextmanager

@@ -65,10 +65,10 @@ def ingested_tables(tables: tuple[TableOutline, ...]) -> dg.AssetsDefinition:
                 report = operations.migrate(release, limit=config.limit, say=context.log.info)
                 summary = f"```\n{report.table()}\n```"
             shared: dict[str, Any] = {"summary": dg.MetadataValue.md(summary), "tables created": len(created)}
-            # In their own order: Dagster wants what a table depends on before it.
-            for name in (table.name for table in tables):
-                if dg.AssetKey(name) in context.selected_asset_keys:
-                    metadata = {**shared, "dagster/row_count": operations.row_count(name)}
-                    yield dg.MaterializeResult(asset_key=name, metadata=metadata)
+            selected = {key.path[-1]: key for key in context.selected_asset_keys}
+            for table in tables:  # in this order: Dagster wants what is read before what reads it
+                if table.name in selected:
+                    told = {**shared, "dagster/row_count": operations.row_count(table.name)}
+                    yield dg.MaterializeResult(asset_key=selected[table.name], metadata=told)
 
     return migrate

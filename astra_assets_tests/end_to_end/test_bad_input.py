@@ -68,7 +68,7 @@ def test_each_bad_spectrum_has_its_reason_and_the_others_go_through(spoiled):
     assert results > 15
     for account in json.loads(place.run("astra-assets", "status", "--json").stdout):
         assert account["balanced"]
-        assert account["backlog"] == 0
+        assert account["backlog"] == 0 or account["unavailable"]
 
 
 def test_why_tells_the_reasons_and_a_bad_visit_costs_no_object_that_has_a_good_one(spoiled):
@@ -76,6 +76,7 @@ def test_why_tells_the_reasons_and_a_bad_visit_costs_no_object_that_has_a_good_o
     failed = {
         each["step"]: each["failed"]
         for each in json.loads(place.run("astra-assets", "status", "--json").stdout)
+        if each["pipeline"] == "MWM"
     }
     why = place.run("astra-assets", "why", "MWM").stdout
     assert all(code in why for code in set(expected.values()))

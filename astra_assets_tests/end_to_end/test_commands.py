@@ -189,6 +189,7 @@ def rocketlab(tmp_path) -> Path:
 def test_pipelines_in_a_repository_of_their_own_work_as_the_page_says(ingested, rocketlab):
     """One that is a function and one that is a program, which is not there at first."""
     path = os.pathsep.join([str(rocketlab.parent / "bin"), ingested.environment["PATH"]])
+    run_there(ingested, rocketlab, *OURS, "init")
     assert "10 results" in run_there(ingested, rocketlab, *OURS, "run", "rocket", "--limit", "10")
     absent = run_there(ingested, rocketlab, *OURS, "run", "booster", "--limit", "10")
     assert "Booster visit is skipped" in absent

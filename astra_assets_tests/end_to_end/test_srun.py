@@ -102,8 +102,9 @@ def test_cancel_ends_the_array_and_gives_the_batch_up(slurm, arrays, ingested, c
     assert waiting.wait(120) == 130
     assert set(slurm.states(number)) == {"PENDING"}
     shown = json.loads(ingested.run("astra-assets", "status", "--json", rc=1, **cluster_settings).stdout)
-    assert shown[0]["jobs"] == [number]
-    assert "is cancelled" in ingested.run("astra-assets", "cancel", shown[0]["active_batch"], "--yes").stdout
+    (active,) = [step for step in shown if step["active_batch"]]
+    assert active["jobs"] == [number]
+    assert "is cancelled" in ingested.run("astra-assets", "cancel", active["active_batch"], "--yes").stdout
     assert set(slurm.states(number)) == {"CANCELLED"}
 
 
