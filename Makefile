@@ -34,11 +34,11 @@ demo: setup  ## make the synthetic demo survey below $ASTRA_HOME/demo
 
 dr20: setup  ## run the job dr20 (on the demo survey unless SAS_BASE_DIR is set) and list the products
 	$(ACTIVE) dagster job execute -j dr20
-	$(ACTIVE) astra-assets products
+	$(ACTIVE) astra-assets products --release dr20
 
 main: setup  ## run the job main and list the products
 	$(ACTIVE) dagster job execute -j main
-	$(ACTIVE) astra-assets products
+	$(ACTIVE) astra-assets products --release main
 
 ui: setup  ## the web UI on http://127.0.0.1:3000
 	$(ACTIVE) dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
