@@ -76,8 +76,29 @@ class FoundTable:
     schema: str | None = None
 
 
+_read: dict[str, dict[str, FoundTable]] = {}
+"""What tables SQLite files have, by the statements that made them."""
+
+MOST_READ = 8
+"""Sets of tables that are remembered."""
+
+
 def found_tables(connection: Connection, schema: str | None) -> dict[str, FoundTable]:
-    """The tables and views of a schema by name; a schema that is not there has none."""
+    """The tables and views of a schema by name; a schema that is not there has none.
+
+    A SQLite file tells which statements made its tables: what these mean is found out once.
+    """
+    if connection.dialect.name != "sqlite" or schema is not None:
+        return _looked_up(connection, schema)
+    made_by = str(connection.exec_driver_sql("select group_concat(sql, ';') from sqlite_master").scalar())
+    if made_by not in _read:
+        if len(_read) >= MOST_READ:
+            _read.clear()
+        _read[made_by] = _looked_up(connection, schema)
+    return dict(_read[made_by])
+
+
+def _looked_up(connection: Connection, schema: str | None) -> dict[str, FoundTable]:
     looked = inspect(connection)
     tables = _columns(looked, looked.get_table_names(schema=schema), schema, stored=True)
     views = looked.get_view_names(schema=schema)

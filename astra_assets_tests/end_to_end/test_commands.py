@@ -19,8 +19,8 @@ from astra_assets_tests.pipelines.offered import install
 PROJECT = Path(__file__).resolve().parents[2]
 SERVERS = ("make ui", "dagster-webserver", "dagster-daemon")
 """Commands that run until they are stopped; `test_ui` starts a server."""
-NESTED = ("make dr20", "make main", "make test", "make lint")
-"""Commands that run what runs here."""
+NESTED = ("make dr20", "make main", "make test", "make lint", "dagster job execute", "dg launch")
+"""Commands that run what runs here, and jobs, which other tests run."""
 
 
 def shown_commands(page: Path) -> list[str]:

@@ -15,8 +15,10 @@ from astra_assets_tests.end_to_end.conftest import kill_all
 
 
 @pytest.fixture(scope="module")
-def undisturbed(small_finished) -> dict[str, list[tuple[object, ...]]]:
-    return rows(small_finished.home / "astra.db")
+def undisturbed(small_demo, tmp_path_factory) -> dict[str, list[tuple[object, ...]]]:
+    place = small_demo.copy(tmp_path_factory.mktemp("undisturbed") / "place", "demo")
+    place.run("dagster", "job", "execute", "-j", "few")
+    return rows(place.home / "astra.db")
 
 
 def wait_for_work(place, step: str, process) -> None:
@@ -33,20 +35,20 @@ def wait_for_work(place, step: str, process) -> None:
 
 def test_kill_of_job_and_workers_at_every_step_then_the_same_command_gives_the_same_rows(small, undisturbed):
     for step in ("mwm-star", "snow_white-star", "corv-visit"):
-        job = small.start("dagster", "job", "execute", "-j", "dr20")
+        job = small.start("dagster", "job", "execute", "-j", "few")
         wait_for_work(small, step, job)
         time.sleep(1.0)  # somewhere in the work; there is no moment at which it may not be killed
         kill_all(job)
-    small.run("dagster", "job", "execute", "-j", "dr20")
+    small.run("dagster", "job", "execute", "-j", "few")
     assert rows(small.home / "astra.db") == undisturbed
 
 
 def test_kill_and_ctrl_c_of_the_job_alone_leave_nobody_writing_and_lose_nothing(small, undisturbed):
-    job = small.start("dagster", "job", "execute", "-j", "dr20")
+    job = small.start("dagster", "job", "execute", "-j", "few")
     wait_for_work(small, "snow_white-star", job)
     os.kill(job.pid, signal.SIGKILL)
     job.wait(60)
-    job = small.start("dagster", "job", "execute", "-j", "dr20")
+    job = small.start("dagster", "job", "execute", "-j", "few")
     wait_for_work(small, "corv-visit", job)
     os.kill(job.pid, signal.SIGINT)
     assert job.wait(120) != 0
@@ -57,7 +59,7 @@ def test_kill_and_ctrl_c_of_the_job_alone_leave_nobody_writing_and_lose_nothing(
 
 
 def test_kill_of_a_worker_does_not_even_fail_the_job(small, undisturbed):
-    job = small.start("dagster", "job", "execute", "-j", "dr20")
+    job = small.start("dagster", "job", "execute", "-j", "few")
     wait_for_work(small, "corv-visit", job)
     for child in psutil.Process(job.pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
