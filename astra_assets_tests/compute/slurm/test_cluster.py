@@ -198,7 +198,8 @@ def test_the_program_is_the_process_that_slurm_signals(slurm, client, job, tmp_p
     slurm.run("scancel", "--batch", "--signal", str(int(signal.SIGUSR1)), f"{job_id}_0")
     slurm.run("scancel", "--batch", "--signal", str(int(signal.SIGTERM)), f"{job_id}_0")
     ended(slurm, client, job_id)
-    assert (tmp_path / "task-0.log").read_text().endswith("told\nend\n")
+    # Slurm may have the last word: that there is nobody left to signal.
+    assert "told\nend\n" in (tmp_path / "task-0.log").read_text()
 
 
 def test_a_controller_that_is_away_says_nothing_and_all_is_known_when_it_is_back(
