@@ -45,10 +45,11 @@ def test_the_cluster_gives_the_rows_and_the_products_of_this_machine(arrays, sma
     names = arrays().values()
     for step in ("mwm-star", "snow_white-star", "corv-visit", "line_forest-visit"):
         assert sum(name.startswith(f"astra-{step}-") for name in names) == 1, names
-    again = small.run("dagster", "job", "execute", "-j", job, **environment)
-    told = again.stdout + again.stderr
-    assert told.count("left alone (inputs unchanged)") == len(products(summary))
-    assert len(arrays()) == len(names), "nothing new, and so nothing is submitted"
+    if job == "dr20":
+        again = small.run("dagster", "job", "execute", "-j", job, **environment)
+        told = again.stdout + again.stderr
+        assert told.count("left alone (inputs unchanged)") == len(products(summary))
+        assert len(arrays()) == len(names), "nothing new, and so nothing is submitted"
 
 
 def test_independent_pipelines_wait_for_the_cluster_at_the_same_time(
