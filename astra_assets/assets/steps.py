@@ -105,11 +105,9 @@ def rows_metadata(
     """Rows or files of an output that is not the table of results, and where files are."""
     if output.key == (output.table,):
         return {"dagster/row_count": dg.MetadataValue.int(operations.row_count(output.table))}
-    listed = (
-        [each for each in operations.source_files(release) if each.name in output.files]
-        if output.files
-        else []
-    )
+    if not output.files:
+        return {}
+    listed = [each for each in operations.source_files(release) if each.name in output.files]
     if not listed:
         return {}
     files = dg.MetadataValue.int(sum(sum(each.rows) for each in listed))

@@ -14,20 +14,13 @@ from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.paths import ap_star_path, ap_visit_path, mwm_path, spec_full_path
 from astra_assets.spectra.base import Roots, SpectrumError
 from astra_assets.spectra.places import WHOLE, place_of
+from astra_assets_tests.spectra.placed import VISIT, made
 from astra_assets_tests.spectra.test_apogee import KEYS, write_images
-
-VISIT = {"run2d": "v6_2_1", "fieldid": 1, "mjd": 59000, "catalogid": 5, "spec_file": ""}
 
 
 @pytest.fixture
 def roots(tmp_path):
     return Roots(tmp_path / "sas", tmp_path / "mwm")
-
-
-def made(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(2880 * b" ")
-    return path
 
 
 def test_a_boss_visit_is_a_whole_hdu(roots):

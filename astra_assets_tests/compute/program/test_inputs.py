@@ -18,19 +18,12 @@ from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.spectra.base import Roots
 from astra_assets.spectra.places import WHOLE
 from astra_assets_tests.compute.program.samples import PROGRAM, STEP
-
-VISIT = {"run2d": "v6_2_1", "fieldid": 1, "mjd": 59000, "catalogid": 5, "spec_file": ""}
+from astra_assets_tests.spectra.placed import VISIT, made
 
 
 @pytest.fixture
 def roots(tmp_path):
     return Roots(tmp_path / "sas", tmp_path / "mwm")
-
-
-def made(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(2880 * b" ")
-    return path
 
 
 def rows_for(roots, count=3):
