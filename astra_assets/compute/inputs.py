@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
 from sqlalchemy import (
     Alias,
     BigInteger,
@@ -22,7 +21,6 @@ from sqlalchemy import (
     String,
     Table,
     and_,
-    bindparam,
     case,
     exists,
     false,
@@ -34,9 +32,21 @@ from sqlalchemy import (
     true,
     type_coerce,
 )
+from sqlalchemy.sql import visitors
 
+from astra_assets.compute.history import (
+    ATTEMPTS,
+    CURRENT_RESULT,
+    EARLIER,
+    HISTORY,
+    NO_RESULT,
+    OUTDATED_RESULT,
+    packed,
+)
+from astra_assets.compute.lookups import LookupQuery, one_of
 from astra_assets.models.base import Base, table_of
 from astra_assets.models.compute import ComputeOutcome
+from astra_assets.models.paths import READ_COLUMNS
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import (
     VERSION_PARAMETER,
@@ -46,29 +56,7 @@ from astra_assets.pipelines.base import (
     this_version,
 )
 
-PATH_COLUMNS = (
-    "release", "filetype", "v_astra", "run2d", "apred", "telescope", "fieldid", "plateid", "plate", "field",
-    "fiber", "mjd", "catalogid", "spec_file", "healpix", "obj", "prefix", "reduction", "snr",
-)  # fmt: skip
-"""Columns of input models that go into every manifest where the model has them: what the paths of spectra are made of."""
-
-ATTEMPTS = "attempts"
-"""Column of the manifest: how often this input has failed already."""
-
-EARLIER = "earlier_result"
-"""Column of the manifest: 0 where the input has no result yet, 1 an outdated one, 2 one that holds."""
-
-NO_RESULT, OUTDATED_RESULT, CURRENT_RESULT = 0, 1, 2
-
-RECORDED = "recorded_outcome"
-"""1 where there is an outcome of one of the deciding steps, whether it still holds or not; not in the manifest."""
-
 _NEED = "need_"
-
-_HISTORY = f"{_NEED}history"
-"""Column of the query that has all three of them in one number, since each column costs time with each row."""
-
-_EARLIER_STEP, _RECORDED_STEP, _ATTEMPTS_STEP = 1, 4, 8
 
 
 @dataclass(frozen=True)
@@ -159,26 +147,71 @@ class StepInputs:
         later = self.pipeline.steps[self.pipeline.steps.index(self.step) + 1 :] if self.step.is_filter else ()
         return (*before, self.step, *(step for step in later if step.inputs is self.step.inputs))
 
-    def unprocessed(self, selection: Selection, keys: tuple[int, int | None] | None = None) -> Select[Any]:
+    def unprocessed(
+        self, selection: Selection, keys: tuple[int, int | None] | None = None, *, untried: bool = False
+    ) -> Select[Any]:
         """Rows of the manifest, in the order of their keys, with the columns that requirements need.
 
         With `keys` only inputs from the first key up to the second, which is not included (None: no end). The
-        limit of the selection is applied only where nothing is left out by requirements afterwards.
+        limit of the selection is applied only where nothing is left out by requirements afterwards. `untried` is for
+        a step without outcomes that is `independent` of sources: outcomes and sources are not joined, and the columns
+        `of_source` are missing.
         """
-        query = select(*self._columns().values()).select_from(self._joined()).where(*self._eligible())
+        columns = self._columns(untried=untried)
+        if untried:
+            columns = {name: column for name, column in columns.items() if name not in self.of_source}
+        labelled = [column.label(name) for name, column in columns.items()]
+        query = select(*labelled).select_from(self._joined(untried=untried)).where(*self._eligible())
         if keys is not None:
             first, end = keys
             query = query.where(self.key >= first)
             query = query if end is None else query.where(self.key < end)
         if selection.sdss_ids is not None:
-            query = query.where(_one_of(table_of(Source).c.sdss_id, selection.sdss_ids))
+            query = query.where(one_of(table_of(Source).c.sdss_id, selection.sdss_ids))
         if not selection.force:
-            blocked = [self._blocks(name, selection) for name in self.outcomes]
+            blocked = [] if untried else [self._blocks(name, selection) for name in self.outcomes]
             query = query.where(not_(self.is_current), *(not_(each) for each in blocked))
         query = query.order_by(self.key)
         if selection.limit is not None and not self.requirements:
             query = query.limit(selection.limit)
         return query.params(**self.parameters)
+
+    def tried(self) -> Select[Any]:
+        """One row, True if there is any outcome of the deciding steps in this version."""
+        outcome = table_of(ComputeOutcome)
+        any_of_them = exists().where(
+            outcome.c.pipeline == self.pipeline.name,
+            outcome.c.step.in_([step.name for step in self.deciding]),
+            outcome.c.v_astra_major_minor == self.major_minor,
+        )
+        return select(any_of_them)
+
+    @property
+    def independent(self) -> bool:
+        """True if nothing but plain columns of sources is asked of sources, so that these can be looked up afterwards.
+
+        A join hands them over with each spectrum of a source, and what it hands over is what a database takes longest
+        for.
+        """
+        if self.over_sources:
+            return False
+        others = [
+            column for name, column in self._columns(untried=True).items() if name not in self.of_source
+        ]
+        asked = [*others, *self._eligible(), self._input_newer_than(self.results.c.modified)]
+        source = table_of(Source)
+        return not any(
+            part is source or getattr(part, "table", None) is source
+            for expression in asked
+            for part in visitors.iterate(expression)
+        )
+
+    @property
+    def of_source(self) -> dict[str, Column[Any]]:
+        """The columns of the query that are plain columns of the table of sources."""
+        source = table_of(Source)
+        found = self._columns(untried=True).items()
+        return {name: one for name, one in found if isinstance(one, Column) and one.table is source}
 
     def flagged(self) -> Select[Any]:
         """One row for each eligible input: key, `is_current`, and step, state and code of the first outcome that holds."""
@@ -217,19 +250,18 @@ class StepInputs:
         shared = kept and (step is self.step or name not in own)
         return name if shared else f"{_NEED}{step.name}_{name}"
 
-    def lookups(self, selection: Selection) -> dict[str, Select[Any]]:
-        """The queries of what is looked up by source, by the name of the column that it becomes."""
+    def lookups(self, *, with_sources: bool) -> list[LookupQuery]:
+        """What is looked up by source, `with_sources` also the columns `of_source`."""
         found = dict(self.step.lookups)
         for step, number in self.requirements:
             for name in step.requires[number].needs:
                 if name in step.lookups:
                     found[self.needed_as(step, name)] = step.lookups[name]
-        if selection.sdss_ids is not None:
-            chosen = select(Source.pk).where(_one_of(table_of(Source).c.sdss_id, selection.sdss_ids))
-            found = {
-                name: query.where(query.selected_columns[0].in_(chosen)) for name, query in found.items()
-            }
-        return {name: query.params(**self.parameters) for name, query in found.items()}
+        made = [LookupQuery(query.params(**self.parameters), (name,)) for name, query in found.items()]
+        if with_sources:
+            query = select(Source.pk, *self.of_source.values())
+            made.append(LookupQuery(query, tuple(self.of_source), required=True))
+        return made
 
     @property
     def is_current(self) -> ColumnElement[bool]:
@@ -246,14 +278,15 @@ class StepInputs:
             newer = or_(newer, self.step.stale(bare).is_(true()))
         return newer
 
-    def _columns(self) -> dict[str, ColumnElement[Any]]:
+    def _columns(self, *, untried: bool) -> dict[str, ColumnElement[Any]]:
         columns = self._kept_columns()
-        columns[_HISTORY] = type_coerce(self._history(), BigInteger)
+        history = packed(self._earlier()) if untried else self._history()
+        columns[HISTORY] = type_coerce(history, BigInteger)
         for step, number in self.requirements:
             for name in step.requires[number].needs:
                 if name not in step.lookups:
                     columns.setdefault(self.needed_as(step, name), self._needed(step, name))
-        return {name: column.label(name) for name, column in columns.items()}
+        return columns
 
     def _kept_columns(self) -> dict[str, ColumnElement[Any]]:
         """The columns of the manifest that workers get to see."""
@@ -261,19 +294,22 @@ class StepInputs:
         columns: dict[str, ColumnElement[Any]] = {self.key_name: type_coerce(self.key, BigInteger)}
         if not self.over_sources:
             columns["source_pk"] = inputs.c.source_pk
-            columns |= {name: inputs.c[name] for name in PATH_COLUMNS if name in inputs.c}
+            wanted = () if self.step.program is None else self.step.program.columns
+            needed = (*READ_COLUMNS.get(inputs.name, ()), "snr", *wanted)
+            columns |= {name: inputs.c[name] for name in needed if name in inputs.c}
         columns["sdss_id"] = source.c.sdss_id
         return columns | dict(self.step.columns)
 
     def _history(self) -> ColumnElement[int]:
-        """ATTEMPTS, EARLIER and RECORDED in one number."""
         own = self.outcomes[self.step.name]
         failed_before = and_(self._holds(self.step.name), own.c.state == "failed")
         attempts = case((failed_before, own.c.attempts), else_=0)
         recorded = or_(*(alias.c.pk.is_not(None) for alias in self.outcomes.values()))
+        return packed(self._earlier(), attempts, case((recorded, 1), else_=0))
+
+    def _earlier(self) -> ColumnElement[int]:
         missing = self.results.c[self.key_name].is_(None)
-        earlier = case((missing, NO_RESULT), (self.is_current, CURRENT_RESULT), else_=OUTDATED_RESULT)
-        return attempts * _ATTEMPTS_STEP + case((recorded, _RECORDED_STEP), else_=0) + earlier * _EARLIER_STEP
+        return case((missing, NO_RESULT), (self.is_current, CURRENT_RESULT), else_=OUTDATED_RESULT)
 
     def _needed(self, step: Step, name: str) -> ColumnElement[Any]:
         if name == self.key_name:
@@ -287,14 +323,14 @@ class StepInputs:
             f"of the step, nor in {self.inputs.name}, nor in {table_of(Source).name}"
         )
 
-    def _joined(self) -> FromClause:
+    def _joined(self, *, untried: bool = False) -> FromClause:
         inputs, source, results = self.inputs, table_of(Source), self.results
         joined: FromClause = inputs
-        if not self.over_sources:
+        if not self.over_sources and not untried:
             joined = inputs.join(source, source.c.pk == inputs.c.source_pk)
         same = and_(results.c[self.key_name] == self.key, self.of_step)
         joined = joined.outerjoin(results, same)
-        for name, alias in self.outcomes.items():
+        for name, alias in () if untried else self.outcomes.items():
             joined = joined.outerjoin(
                 alias,
                 and_(
@@ -307,7 +343,9 @@ class StepInputs:
         return joined
 
     def _eligible(self) -> list[ColumnElement[bool]]:
-        conditions: list[ColumnElement[bool]] = [] if self.over_sources else [self.key.is_not(None)]
+        conditions: list[ColumnElement[bool]] = []
+        if not self.over_sources:
+            conditions += [self.key.is_not(None), self.inputs.c.source_pk.is_not(None)]
         return conditions if self.step.eligible is None else [*conditions, self.step.eligible]
 
     def _holds(self, step: str) -> ColumnElement[bool]:
@@ -336,21 +374,3 @@ class StepInputs:
         exhausted: ColumnElement[bool] = outcome.c.attempts >= self.max_attempts
         failed = false() if selection.retry_failed else and_(outcome.c.state == "failed", exhausted)
         return and_(self._holds(step), or_(outcome.c.state == "skipped", failed))
-
-
-def with_history(rows: pa.Table) -> pa.Table:
-    """Rows of `StepInputs.unprocessed` with the columns ATTEMPTS, EARLIER and RECORDED."""
-    history = rows[_HISTORY].to_numpy()
-    columns = {
-        ATTEMPTS: history // _ATTEMPTS_STEP,
-        EARLIER: history % _RECORDED_STEP // _EARLIER_STEP,
-        RECORDED: history % _ATTEMPTS_STEP // _RECORDED_STEP,
-    }
-    for name, values in columns.items():
-        rows = rows.append_column(name, pa.array(values))
-    return rows
-
-
-def _one_of(column: Column[Any], values: Sequence[int]) -> ColumnElement[bool]:
-    # As literals: SQLite allows 32,766 parameters, and a list of sources may be longer.
-    return column.in_(bindparam("sdss_ids", list(values), expanding=True, literal_execute=True))

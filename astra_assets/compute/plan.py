@@ -24,11 +24,13 @@ import pyarrow.parquet as pq
 
 from astra_assets.compute import outcomes
 from astra_assets.compute.batch import Limits
-from astra_assets.compute.inputs import EARLIER, NO_RESULT, RECORDED, Selection, StepInputs, with_history
-from astra_assets.compute.lookups import Lookup
+from astra_assets.compute.history import EARLIER, NO_RESULT, RECORDED, with_history
+from astra_assets.compute.inputs import Selection, StepInputs
+from astra_assets.compute.lookups import Lookups, as_numpy, decoded
 from astra_assets.compute.parts import describe
-from astra_assets.compute.reading import READERS, unprocessed_inputs
+from astra_assets.compute.reading import READERS, can_leave_out_sources, unprocessed_inputs
 from astra_assets.compute.rows import ResultShape
+from astra_assets.models.allocators import keep_little
 from astra_assets.models.database import Database
 from astra_assets.pipelines.base import PipelineDeclarationError, Requirement, WorkContext
 
@@ -140,6 +142,7 @@ class Planner:
 
         A filter step writes no manifest.
         """
+        keep_little()
         inputs = self.inputs
         shape = ResultShape(inputs.pipeline, inputs.step, self.context)
         target = Manifest(manifest, self.limits.row_group, describe(shape.schema, shape.key_name))
@@ -153,7 +156,7 @@ class Planner:
                 if selection.limit is not None:
                     passed = passed.slice(0, selection.limit - target.rows)
                 if not inputs.step.is_filter:
-                    for rows in self._gathered(passed.select(inputs.manifest_columns)):
+                    for rows in self._gathered(decoded(passed.select(inputs.manifest_columns))):
                         target.add(rows)
                 if time.monotonic() - said > REPORT_SECONDS:
                     log.info("%s: %d inputs looked at, %d skipped", self._label, seen, skipped)
@@ -169,18 +172,15 @@ class Planner:
 
     def _chunks(self, selection: Selection) -> Generator[pa.Table]:
         """The unprocessed inputs with all columns, while the database is at the next ones."""
+        untried = can_leave_out_sources(self.database, self.inputs, selection)
+        asked = self.inputs.lookups(with_sources=untried)
+        size = self.limits.chunk_rows
         with ThreadPoolExecutor(READERS, "planning") as readers:
-            lookups = {
-                name: readers.submit(Lookup.read, self.database, query)
-                for name, query in self.inputs.lookups(selection).items()
-            }
-            found = unprocessed_inputs(self.database, self.inputs, selection, self.limits.chunk_rows, readers)
+            lookups = Lookups(self.database, asked, readers, few=size // 2)
+            found = unprocessed_inputs(self.database, self.inputs, selection, size, readers, untried=untried)
             with closing(found):
                 for rows in found:
-                    chunk = with_history(rows)
-                    for name, lookup in lookups.items():
-                        chunk = chunk.append_column(name, lookup.result().of(chunk["source_pk"]))
-                    yield chunk
+                    yield lookups.add_to(with_history(rows))
 
     def _sift(self, chunk: pa.Table) -> pa.Table:
         """The rows that fulfil all requirements; the others are recorded as skipped."""
@@ -193,7 +193,7 @@ class Planner:
             names = {name: inputs.needed_as(step, name) for name in requirement.needs}
             for name in names.values():
                 if name not in arrays:
-                    arrays[name] = chunk[name].to_numpy()
+                    arrays[name] = as_numpy(chunk[name])
             columns = {name: arrays[found] for name, found in names.items()}
             fulfilled = self._test(requirement, columns, chunk.num_rows)
             verdict[(verdict < 0) & ~fulfilled] = place

@@ -25,26 +25,40 @@ from astra_assets.models.database import Database
 READERS = 2
 """Pieces that are read side by side; each needs a processor and some 75 MB."""
 
-BATCH_ROWS = 10_000
+BATCH_ROWS = 4_000
 """Rows that the process that reads a piece has in memory."""
 
 
+def can_leave_out_sources(database: Database, inputs: StepInputs, selection: Selection) -> bool:
+    """True if nothing of outcomes and sources decides which inputs are read (`StepInputs.unprocessed`, `untried`)."""
+    if selection.sdss_ids is not None or not inputs.independent:
+        return False
+    with database.connect() as connection:
+        return not connection.scalar(inputs.tried())
+
+
 def unprocessed_inputs(
-    database: Database, inputs: StepInputs, selection: Selection, rows: int, readers: Executor
+    database: Database,
+    inputs: StepInputs,
+    selection: Selection,
+    rows: int,
+    readers: Executor,
+    *,
+    untried: bool = False,
 ) -> Generator[pa.Table]:
     """The rows of `StepInputs.unprocessed` in tables of at most `rows`; none is empty.
 
     `readers` are the threads that read pieces. A few tables wait in memory. Close the iterator to stop reading.
     """
-    whole = inputs.unprocessed(selection)
     in_pieces = database.dialect == "sqlite" and selection.sdss_ids is None
     ranges = _ranges(database, inputs, rows) if in_pieces else []
     if len(ranges) < 2:
+        whole = inputs.unprocessed(selection, untried=untried)
         with read_ahead(database.arrow_batches(whole, batch_rows=rows)) as batches:
             for batch in batches:
                 yield pa.Table.from_batches([batch])
         return
-    queries = (inputs.unprocessed(selection, keys) for keys in ranges)
+    queries = (inputs.unprocessed(selection, keys, untried=untried) for keys in ranges)
     with closing(_side_by_side(database, queries, readers)) as pieces:
         for piece in pieces:
             if piece:

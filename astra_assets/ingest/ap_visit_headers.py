@@ -21,7 +21,7 @@ from astra_assets.ingest.stage import staged, written
 from astra_assets.models.apogee import ApogeeVisitSpectrum
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.database import Database
-from astra_assets.models.paths import ap_visit_path
+from astra_assets.models.paths import AP_VISIT_COLUMNS, ap_visit_path
 
 CHUNK_FILES = 5_000
 """Files of one transaction."""
@@ -35,7 +35,6 @@ KEYS = {b"EXPTIME ": ("exptime", None), b"NCOMBINE": ("n_frames", LARGEST)}
 
 VISITS = table_of(ApogeeVisitSpectrum)
 UNREAD: ColumnElement[bool] = VISITS.c.dithered.is_(None)
-PATH_COLUMNS = ("release", "apred", "plate", "telescope", "fiber", "mjd", "field", "prefix", "reduction")
 
 
 def read_header(path: Path) -> dict[str, Value]:
@@ -74,7 +73,7 @@ def read_ap_visit_headers(
 
     read_files(
         database,
-        select(*(VISITS.c[name] for name in ("pk", "spectrum_pk", *PATH_COLUMNS))).where(UNREAD),
+        select(*(VISITS.c[name] for name in ("pk", "spectrum_pk", *AP_VISIT_COLUMNS))).where(UNREAD),
         VISITS.c.pk,
         reader(sas_base_dir, lambda visit: ap_visit_path(visit._asdict()), read_header),
         write,

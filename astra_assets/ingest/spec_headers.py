@@ -23,7 +23,7 @@ from astra_assets.ingest.stage import staged
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.database import Database
-from astra_assets.models.paths import spec_full_path
+from astra_assets.models.paths import SPEC_FULL_COLUMNS, spec_full_path
 
 CHUNK_FILES = 5_000
 """Files of one transaction."""
@@ -33,9 +33,6 @@ MAX_DAYS_OFF = 2.0
 
 VISITS = table_of(BossVisitSpectrum)
 UNREAD: ColumnElement[bool] = VISITS.c.n_guide.is_(None)
-
-PATH_COLUMNS = ("run2d", "fieldid", "mjd", "catalogid", "spec_file")
-"""What the path of a specFull file is made of."""
 
 
 def read_spec_headers(
@@ -50,7 +47,7 @@ def read_spec_headers(
     def write(visits: Sequence[Spectrum], found: Iterable[dict[str, Value] | HeaderError]) -> None:
         _write(database, visits, found, report)
 
-    columns = ("pk", "spectrum_pk", *PATH_COLUMNS, "telescope")
+    columns = ("pk", "spectrum_pk", *SPEC_FULL_COLUMNS, "telescope")
     read_files(
         database,
         select(*(VISITS.c[name] for name in columns)).where(UNREAD),
@@ -67,7 +64,7 @@ def read_spec_headers(
 
 
 def _path(visit: Spectrum) -> str:
-    return spec_full_path(**{name: getattr(visit, name) for name in PATH_COLUMNS})
+    return spec_full_path(**{name: getattr(visit, name) for name in SPEC_FULL_COLUMNS})
 
 
 def _write(

@@ -19,6 +19,30 @@ UNPADDED_FIELD_RUN2D = ("v6_0_1", "v6_0_2", "v6_0_3", "v6_0_4")
 """Reductions whose folders do not pad the field number and add a `p` to it."""
 
 
+SPEC_FULL_COLUMNS = ("run2d", "fieldid", "mjd", "catalogid", "spec_file")
+"""What the path of a specFull file is made of."""
+
+AP_VISIT_COLUMNS = (
+    "release", "apred", "plate", "telescope", "fiber", "mjd", "field", "prefix", "reduction",
+)  # fmt: skip
+"""What the path of an apVisit file is made of."""
+
+AP_STAR_COLUMNS = ("release", "apred", "apstar", "obj", "telescope", "healpix", "field", "prefix")
+"""What the path of an apStar file is made of."""
+
+MWM_STAR_COLUMNS = ("v_astra", "sdss_id", "telescope")
+"""What the path of an mwmStar file is made of, and the place in it."""
+
+READ_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "boss_visit_spectrum": SPEC_FULL_COLUMNS,
+    "boss_combined_spectrum": MWM_STAR_COLUMNS,
+    "apogee_visit_spectrum": AP_VISIT_COLUMNS,
+    "apogee_coadded_spectrum_in_ap_star": AP_STAR_COLUMNS,
+    "apogee_visit_spectrum_in_ap_star": (*AP_STAR_COLUMNS, "plate", "fiber", "mjd", "reduction"),
+}
+"""What has to be known of a spectrum to read it, by the table of its row."""
+
+
 class PathLeavesRoot(ExpectedError, ValueError):  # noqa: N818 (says what the path does)
     """A path that was to be below a root folder points outside of it."""
 

@@ -56,6 +56,8 @@ def main() -> None:
     """Answer requests until there are no more."""
     # Ctrl-C reaches every process of a terminal; whoever asked decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Arrow's own allocator keeps more than it needs.
+    pa.set_memory_pool(pa.system_memory_pool())
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)  # whatever else is printed does not get between the rows
         for line in sys.stdin.buffer:

@@ -92,7 +92,7 @@ class ExternalProgram:
             names it.
         manifest: format of the table of inputs that the program is given.
         results: format of the table that it writes, with `spectrum_pk` and columns of the result table.
-        columns: further columns of the manifest that the program wants.
+        columns: further columns of the manifest that the program wants: of the input model, or of the step.
         progress: regular expression with a group `done`, found in the lines that the program prints as it
             goes on.
         protocol: `files`, or `astra` for Astra's own command line, which writes the database itself.

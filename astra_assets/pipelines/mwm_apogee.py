@@ -17,7 +17,7 @@ from astra_assets.models.apogee import (
     ApogeeVisitSpectrumInApStar,
 )
 from astra_assets.models.base import Base, bit, table_of
-from astra_assets.models.paths import ap_visit_name
+from astra_assets.models.paths import AP_STAR_COLUMNS, ap_visit_name
 from astra_assets.pipelines.base import Problem, WorkContext
 from astra_assets.pipelines.mwm_apogee_inputs import COADD_COLUMNS, IN_AP_STAR, NEW_KEY, VISIT_COLUMNS
 from astra_assets.pipelines.mwm_entry import Entry, Row, common_columns
@@ -41,9 +41,6 @@ SHARED_VISIT_COLUMNS = tuple(
 
 FILE_IS_MISSING = bit(ApogeeVisitSpectrum, "spectrum_flags", "missing_or_corrupted_file")
 """A bit of ours that says nothing of the light; the spectrum in an apStar file may be there all the same."""
-
-FILE_COLUMNS = ("release", "apred", "apstar", "obj", "telescope", "healpix", "field", "prefix")
-"""What tells apStar files apart."""
 
 
 @dataclass
@@ -89,7 +86,7 @@ class _ApStars:
 
     def of(self, model: type[Base], row: Row) -> ApStar:
         """The file of a row. Raises SpectrumError."""
-        key = tuple(row[name] for name in FILE_COLUMNS)
+        key = tuple(row[name] for name in AP_STAR_COLUMNS)
         if key not in self._open:
             self._open[key] = load_ap_star(model, row, self.roots)
         return self._open[key]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from astra_assets.fits.atomic import remove_leftovers
 from astra_assets.fits.writer import WidthError
+from astra_assets.models.allocators import keep_little
 from astra_assets.models.database import Database
 from astra_assets.models.errors import ExpectedError
 from astra_assets.models.kinds import Definition
@@ -250,6 +251,7 @@ class _Making:
 
     def make(self) -> _Done:
         """Try until the rows hold still while they are read."""
+        keep_little()
         name, path = self.task.name, self.files.fits
         for attempt in range(1, ATTEMPTS + 1):
             try:

@@ -16,11 +16,11 @@ import pyarrow as pa
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.tiles import pack
 from astra_assets.fits.writer import FitsWriteError, FitsWriter
+from astra_assets.models.allocators import give_back
 from astra_assets.models.arrow import WrongValueError
 from astra_assets.models.database import Database
 from astra_assets.models.survey import Survey
 from astra_assets.products import manifest
-from astra_assets.products.allocators import give_back
 from astra_assets.products.bundle import Bundle
 from astra_assets.products.census import Census
 from astra_assets.products.content import Previous, check_filled, check_positions, not_judged

@@ -26,6 +26,7 @@ from astra_assets.models.apogee import (
 from astra_assets.models.base import Base, table_of
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.paths import (
+    SPEC_FULL_COLUMNS,
     PathLeavesRoot,
     ap_star_path,
     ap_visit_name,
@@ -46,9 +47,6 @@ ASSUMED_RELATIVE_ERROR = 0.02
 
 MWM_HDUS: Mapping[str, int] = {"apo25m": 1, "lco25m": 2}
 """Where the BOSS rows of a telescope are in mwmStar and mwmVisit files."""
-
-SPEC_FULL_COLUMNS = ("run2d", "fieldid", "mjd", "catalogid", "spec_file")
-"""What the path of a specFull file is made of."""
 
 
 def read_spec_full(path: Path | str, row: Mapping[str, Any] | None = None) -> Spectrum:

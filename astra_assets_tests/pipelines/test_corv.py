@@ -12,7 +12,7 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 from sqlalchemy import insert
 
-from astra_assets.compute.lookups import Lookup
+from astra_assets.compute.lookups import Lookup, LookupQuery
 from astra_assets.models.base import bit, layout, own_columns, table_of, utcnow
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.cartons import cartons, pack
@@ -153,8 +153,9 @@ def test_class_is_that_of_the_best_coadd_of_this_version(database):
             ],
         )
     query = STEP.lookups["classification"].params(**{VERSION_PARAMETER: 8})
-    classes = Lookup.read(database, query).of(pa.chunked_array([[1, 2, 3]]))
-    assert classes.to_pylist() == ["DA", None, None]
+    found = Lookup.read(database, LookupQuery(query, ("classification",)))
+    classes = found.add_to(pa.table({"source_pk": [1, 2, 3]}))
+    assert classes["classification"].to_pylist() == ["DA", None, None]
 
 
 def visit_row(pk, source_pk):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import gzip
 import logging
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
+from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
-from astra_assets.models.paths import spec_full_path
+from astra_assets.models.paths import READ_COLUMNS, SPEC_FULL_COLUMNS, spec_full_path
 from astra_assets.models.source import Source
 from astra_assets.spectra.base import Roots, Spectrum, SpectrumError
-from astra_assets.spectra.read import SPEC_FULL_COLUMNS, load, read_file, read_spec_full, read_text
+from astra_assets.spectra.read import FILES, READERS, load, read_file, read_spec_full, read_text
 from astra_assets.spectra.velocity import SPEED_OF_LIGHT
 
 
@@ -207,3 +209,14 @@ def test_h_alpha_of_the_real_white_dwarf_lies_where_its_velocity_puts_it(real_sp
     depth = np.max(spectrum.flux[core]) - spectrum.flux[core]
     centroid = np.average(spectrum.wavelength[core], weights=depth**2)
     assert (centroid / 6564.61 - 1) * SPEED_OF_LIGHT == pytest.approx(39, abs=40)
+
+
+@pytest.mark.parametrize("model", READERS, ids=lambda model: model.__name__)
+def test_the_columns_that_manifests_have_are_what_the_path_of_a_spectrum_needs(model):
+    table = table_of(model)
+    known = {"sdss_id": 4} | {
+        name: 4 if table.c[name].type.python_type is int else "text" for name in READ_COLUMNS[table.name]
+    }
+    path = FILES[model](known, Roots(Path("/sas"), Path("/mwm")))
+    assert path.suffix == ".fits"
+    assert set(READ_COLUMNS) == {table_of(each).name for each in READERS}
