@@ -32,6 +32,7 @@ _NUMERIC_DTYPES = {
     Kind.float32: ">f4",
     Kind.float64: ">f8",
 }
+_SINGLE = (Kind.float32, Kind.floats, Kind.pixels)
 _REPEATED = (Kind.bytes, Kind.floats, Kind.pixels)
 # What fits the 26 characters; the drivers of databases make other years of infinite times.
 _FIRST_TIME, _LAST_TIME = np.datetime64("0001-01-01", "us"), np.datetime64("9999-12-31T23:59:59.999999")
@@ -103,9 +104,39 @@ class FitsColumn:
 
         Shape (rows,), or (rows, width) for texts, times and arrays. Raises BadValueError or WrongTypeError.
         """
+        values = self._filled(array)
+        if self.definition.kind not in _SINGLE:
+            return values
+        narrow = np.empty(values.shape, ">f4")
+        self._narrow(values, narrow)
+        return narrow
+
+    def store(self, array: pa.Array, field: Values) -> None:
+        """Put what `convert` returns into the column's field of as many rows. Raises BadValueError or WrongTypeError."""
+        values = self._filled(array)
+        if self.definition.kind in _SINGLE:
+            self._narrow(values, field)
+        else:
+            field[...] = values
+
+    def _filled(self, array: pa.Array) -> Values:
+        """As `convert`, but with numbers of any precision."""
         if pa.types.is_null(array.type):
             array = pa.nulls(len(array), _ARROW_TYPES[self.definition.kind])
         return _CONVERTERS[self.definition.kind](self, array)
+
+    def _narrow(self, values: Values, field: Values) -> None:
+        """Put numbers into a field of single precision. Raises BadValueError for finite ones that become infinite."""
+        with np.errstate(over="raise", under="ignore", invalid="ignore"):
+            try:
+                field[...] = values
+            except FloatingPointError:
+                beyond = np.isfinite(values) & (np.abs(values) > np.finfo(np.float32).max)
+            else:
+                return
+        position = _first(np.asarray(beyond.reshape(len(values), -1).any(axis=1)))
+        reason = f"{values[beyond][0]:.6g} is beyond the range of single precision (TFORM {self.tform})"
+        raise BadValueError(position, reason)
 
 
 def record_dtype(columns: list[FitsColumn]) -> np.dtype[Any]:
@@ -150,20 +181,7 @@ def _numbers(column: FitsColumn, array: pa.Array) -> Values:
     fill = column.definition.null_value
     if array.null_count and not math.isnan(fill):
         values = np.where(array.is_null().to_numpy(zero_copy_only=False), fill, values)
-    return _single_precision(column, values) if column.definition.kind is Kind.float32 else values
-
-
-def _single_precision(column: FitsColumn, values: Values) -> Values:
-    with np.errstate(over="raise", under="ignore", invalid="ignore"):
-        try:
-            return values.astype(">f4")
-        except FloatingPointError:
-            beyond = np.isfinite(values) & (np.abs(values) > np.finfo(np.float32).max)
-    position = _first(np.asarray(beyond.reshape(len(values), -1).any(axis=1)))
-    value = values[beyond][0]
-    raise BadValueError(
-        position, f"{value:.6g} is beyond the range of single precision (TFORM {column.tform})"
-    )
+    return values
 
 
 def _booleans(column: FitsColumn, array: pa.Array) -> Values:
@@ -215,14 +233,8 @@ def _arrays(column: FitsColumn, array: pa.Array) -> Values:
         raise WrongTypeError(
             f"expected lists of numbers for a {column.definition.kind.value} column, found {array.type}"
         )
-    padded = _pad(
-        lengths,
-        elements.to_numpy(zero_copy_only=False),
-        column.width,
-        padding=np.float64(np.nan),
-        unit="elements",
-    )
-    return _single_precision(column, padded)
+    numbers = elements.to_numpy(zero_copy_only=False)
+    return _pad(lengths, numbers, column.width, padding=np.float64(np.nan), unit="elements")
 
 
 def _ragged_bytes(array: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -147,8 +147,7 @@ class TableWriter:
         # A multiple of four rows is a whole number of 32-bit words, whatever the width of a row.
         fitting = _MOST_BLOCK_BYTES // max(self._dtype.itemsize, 1)
         self._block_rows = max(4, min(_BLOCK_ROWS, fitting // 4 * 4))
-        self._block = np.empty(0, dtype=self._dtype)
-        self._filled = 0
+        self._waiting = np.empty(0, dtype=np.uint8)
         self._slot = file.reserve(self._header())
 
     def __enter__(self) -> Self:
@@ -172,30 +171,24 @@ class TableWriter:
             raise FitsWriteError(f"{self._file.label}: the rows lack the columns {', '.join(missing)}")
         parts = batch.to_batches() if isinstance(batch, pa.Table) else [batch]
         for part in parts:
-            start = 0
-            while start < part.num_rows:
-                if self._filled == len(self._block):
-                    self._block, self._filled = np.empty(self._block_rows, dtype=self._dtype), 0
-                count = min(part.num_rows - start, len(self._block) - self._filled)
-                self._append(part.slice(start, count))
-                start += count
+            for start in range(0, part.num_rows, 2 * self._block_rows):
+                self._append(part.slice(start, 2 * self._block_rows))
 
     def _append(self, part: pa.RecordBatch) -> None:
-        """Convert rows into the block, which has room for them, and let the block go when it is full."""
-        rows = self._block[self._filled : self._filled + part.num_rows]
+        """Convert rows, and let go what fills blocks with those that wait."""
+        rows = np.empty(part.num_rows, dtype=self._dtype)
         for column in self._columns:
             try:
-                rows[column.name] = column.convert(part.column(column.name))
+                column.store(part.column(column.name), rows[column.name])
             except BadValueError as error:
                 kind = WidthError if isinstance(error, TooWideError) else FitsWriteError
                 place = self._place(part, error.row)
                 raise kind(f"{self._file.label}: column {column.name}: {error.reason}, {place}") from error
             except WrongTypeError as error:
                 raise FitsWriteError(f"{self._file.label}: column {column.name}: {error}") from error
-        self._filled += part.num_rows
         self.rows += part.num_rows
-        if self._filled == len(self._block):
-            self._emit(self._block)
+        if rows.nbytes:
+            self._pass_on(rows.view(np.uint8))
 
     def _place(self, part: pa.RecordBatch, row: int) -> str:
         number = f"row {self.rows + row + 1}"
@@ -203,18 +196,25 @@ class TableWriter:
             return number
         return f"{number} ({self._key} {part.column(self._key)[row].as_py()})"
 
-    def _emit(self, block: npt.NDArray[Any]) -> None:
-        if block.nbytes:
-            data = memoryview(block.view(np.uint8).data)
-            self._sum.add(data)
-            self._file.sink.write(data)
+    def _pass_on(self, data: npt.NDArray[np.uint8]) -> None:
+        size = self._block_rows * self._dtype.itemsize
+        start = 0
+        if len(self._waiting):
+            start = size - len(self._waiting)
+            self._waiting = np.concatenate([self._waiting, data[:start]])
+            if len(self._waiting) < size:
+                return
+            self._emit(self._waiting.data)
+        while len(data) - start >= size:
+            self._emit(data[start : start + size].data)
+            start += size
+        self._waiting = data[start:].copy()
 
     def close(self) -> TableSummary:
         """Write what is left, fill up to a whole FITS block, complete the header."""
-        if self._filled < len(self._block):
-            rest = self._block[: self._filled].tobytes()
-            self._emit_bytes(rest + b"\0" * (-len(rest) % 4))
-        self._emit_bytes(b"\0" * (-self._padded_bytes() % BLOCK_BYTES))
+        rest = self._waiting.tobytes()
+        self._emit(rest + b"\0" * (-len(rest) % 4))
+        self._emit(b"\0" * (-self._padded_bytes() % BLOCK_BYTES))
         self._file.complete(self._slot, self._header(), self._sum.value)
         self.summary = TableSummary(self.rows, self._sum.value)
         return self.summary
@@ -223,7 +223,7 @@ class TableWriter:
         size = self.rows * self._dtype.itemsize
         return size + -size % 4
 
-    def _emit_bytes(self, data: bytes) -> None:
+    def _emit(self, data: bytes | memoryview) -> None:
         if data:
             self._sum.add(data)
             self._file.sink.write(data)
