@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from sqlalchemy import (
     Alias,
@@ -159,7 +159,7 @@ class StepInputs:
         """
         columns = self._columns(untried=untried)
         if untried:
-            columns = {name: column for name, column in columns.items() if name not in self.of_source}
+            columns = {name: column for name, column in columns.items() if not _of_source(column)}
         labelled = [column.label(name) for name, column in columns.items()]
         query = select(*labelled).select_from(self._joined(untried=untried)).where(*self._eligible())
         if keys is not None:
@@ -195,9 +195,7 @@ class StepInputs:
         """
         if self.over_sources:
             return False
-        others = [
-            column for name, column in self._columns(untried=True).items() if name not in self.of_source
-        ]
+        others = [column for column in self._columns(untried=True).values() if not _of_source(column)]
         asked = [*others, *self._eligible(), self._input_newer_than(self.results.c.modified)]
         source = table_of(Source)
         return not any(
@@ -209,9 +207,7 @@ class StepInputs:
     @property
     def of_source(self) -> dict[str, Column[Any]]:
         """The columns of the query that are plain columns of the table of sources."""
-        source = table_of(Source)
-        found = self._columns(untried=True).items()
-        return {name: one for name, one in found if isinstance(one, Column) and one.table is source}
+        return {name: one for name, one in self._columns(untried=True).items() if _of_source(one)}
 
     def flagged(self) -> Select[Any]:
         """One row for each eligible input: key, `is_current`, and step, state and code of the first outcome that holds."""
@@ -374,3 +370,7 @@ class StepInputs:
         exhausted: ColumnElement[bool] = outcome.c.attempts >= self.max_attempts
         failed = false() if selection.retry_failed else and_(outcome.c.state == "failed", exhausted)
         return and_(self._holds(step), or_(outcome.c.state == "skipped", failed))
+
+
+def _of_source(column: ColumnElement[Any]) -> TypeGuard[Column[Any]]:
+    return isinstance(column, Column) and column.table is table_of(Source)

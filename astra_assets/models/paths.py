@@ -38,7 +38,7 @@ READ_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "boss_combined_spectrum": MWM_STAR_COLUMNS,
     "apogee_visit_spectrum": AP_VISIT_COLUMNS,
     "apogee_coadded_spectrum_in_ap_star": AP_STAR_COLUMNS,
-    "apogee_visit_spectrum_in_ap_star": (*AP_STAR_COLUMNS, "plate", "fiber", "mjd", "reduction"),
+    "apogee_visit_spectrum_in_ap_star": tuple(dict.fromkeys((*AP_STAR_COLUMNS, *AP_VISIT_COLUMNS))),
 }
 """What has to be known of a spectrum to read it, by the table of its row."""
 
