@@ -21,6 +21,9 @@ SAMPLE_ROWS = 1000
 SPREAD_BY = "sdss_id"
 """The column whose hash decides."""
 
+_MOST_PARTS = 16
+"""Pieces that are held before they become one: a piece takes some 0.2 MB of 240 columns, however few its rows."""
+
 _Hashes = npt.NDArray[np.uint64]
 _NO_STAR = np.uint64(0xFFFFFFFFFFFFFFFF)
 
@@ -51,6 +54,8 @@ class Excerpt:
         self._ties = np.concatenate([self._ties, _hashes(part, self._key)])
         if len(self._hashes) > 4 * self._rows:
             self._choose()
+        elif len(self._parts) > _MOST_PARTS:
+            self._parts = [pa.concat_batches(self._parts)]
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The chosen rows, in the order in which they came."""
@@ -62,12 +67,8 @@ class Excerpt:
         best = np.lexsort((self._ties, self._hashes))[: self._rows]
         kept = np.zeros(len(self._hashes), dtype=bool)
         kept[best] = True
-        starts = np.cumsum([0, *(part.num_rows for part in self._parts)])
-        parts = [
-            part.filter(pa.array(kept[start : start + part.num_rows]))
-            for part, start in zip(self._parts, starts, strict=False)
-        ]
-        self._parts = [part for part in parts if part.num_rows]
+        if self._parts:
+            self._parts = [pa.concat_batches(self._parts).filter(pa.array(kept))]
         self._hashes, self._ties = self._hashes[kept], self._ties[kept]
         if len(self._hashes) == self._rows:
             self._limit = self._hashes.max()

@@ -161,7 +161,9 @@ class _Twin:
         self._done = 0
 
     def _converted(self, file: pq.ParquetFile) -> Iterator[Records]:
-        for batch in file.iter_batches(batch_size=4096):
+        # Group by group: asked for all groups at once, Arrow keeps something of each until the last one is read.
+        groups = range(file.metadata.num_row_groups)
+        for batch in (each for group in groups for each in file.iter_batches(4096, row_groups=[group])):
             records = np.empty(batch.num_rows, dtype=self._held.dtype)
             for column in self._columns:
                 try:
