@@ -16,20 +16,25 @@ from typing import Any
 
 
 def peak_mib() -> float:
-    """The most memory that this process had resident, plus that of each process it has started and not ended."""
+    """The most memory that this process had resident, plus what each process it started and has not ended adds."""
     if not Path("/proc/self/status").exists():
         found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return found / (1024 * 1024 if sys.platform == "darwin" else 1024)
     # Not ru_maxrss, which on Linux also counts the process that started this one.
-    own = _high_water_mib("self")
+    own = _mib("self/status", "VmHWM")
     import psutil
 
-    return own + sum(_high_water_mib(str(child.pid)) for child in psutil.Process().children(recursive=True))
+    return own + sum(_added_mib(child.pid) for child in psutil.Process().children(recursive=True))
 
 
-def _high_water_mib(process: str) -> float:
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
+def _added_mib(child: int) -> float:
+    """Peak of a child without the pages of libraries that it shares: they are in memory once, and counted in ours."""
+    return _mib(f"{child}/status", "VmHWM") - _mib(f"{child}/smaps_rollup", "Shared_Clean")
+
+
+def _mib(file: str, name: str) -> float:
+    lines = Path(f"/proc/{file}").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 class _WithoutPandas(PathFinder):

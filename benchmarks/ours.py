@@ -14,6 +14,7 @@ from common import PRODUCT, STEP, TABLE, V_ASTRA, engine, opened, rows_query, se
 
 from astra_assets.fits.atomic import atomic_write
 from astra_assets.fits.writer import FitsWriter
+from astra_assets.models.allocators import keep_little
 from astra_assets.models.database import Database
 from astra_assets.pipelines.corv import CORV
 from astra_assets.products.bundle import product_path
@@ -25,10 +26,11 @@ from astra_assets.products.write import BATCH_ROWS
 
 
 def stream(url: str, folder: str, suffix: str, twin: bool = False) -> dict[str, float]:
-    """Count and measure, then query, convert and write at once; flushed to disk, renamed.
+    """As `create` writes a table: count and measure, then query, convert and write at once; flushed to disk, renamed.
 
     `suffix` is `.fits` or `.fits.gz`; with `twin` a Parquet file of the same rows as well, in the same pass.
     """
+    keep_little()
     database = opened(url)
     paths = [Path(folder) / f"ours{suffix}"]
     if twin:
@@ -40,6 +42,7 @@ def stream(url: str, folder: str, suffix: str, twin: bool = False) -> dict[str, 
 
 
 def _stream(database: Database, path: Path, twin: Path | None = None) -> None:
+    database.get_ready()
     survey = database.look()
     measured = measure(database, PRODUCT, TABLE, survey, v_astra=V_ASTRA)
     columns = fits_columns(PRODUCT, TABLE, survey, measured)

@@ -37,7 +37,7 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateSchema, CreateTable
 
-from astra_assets.models import arrow, bulk
+from astra_assets.models import arrow, bulk, sqlite_reader
 from astra_assets.models.base import Base, table_of
 from astra_assets.models.errors import ExpectedError
 from astra_assets.models.placement import OWN_SCHEMA, Placement
@@ -234,6 +234,11 @@ class Database:
         Memory does not grow with rows. Close the iterator (or read it to its end) to free the connection.
         """
         return arrow.batches(self.engine, query, rows=batch_rows)
+
+    def get_ready(self) -> None:
+        """Begin what the first query for Arrow batches would wait for, while the caller does something else."""
+        if self.dialect == "sqlite":
+            sqlite_reader.get_ready()
 
     def arrow_table(self, query: arrow.Query) -> pa.Table:
         """All rows of a query as one Arrow table, for results that fit into memory."""

@@ -60,6 +60,11 @@ def read(path: Path, sql: str, rows: int) -> Generator[pa.RecordBatch]:
             process.stop()
 
 
+def get_ready() -> None:
+    """Start the process that the next query needs, unless one waits already; returns at once."""
+    _idle.get_ready()
+
+
 class _Process:
     """A running `sqlite_child`."""
 
@@ -139,6 +144,12 @@ class _Idle:
                     return process
                 process.stop()
         return _Process()
+
+    def get_ready(self) -> None:
+        """See that there is one."""
+        with self._lock:
+            if not any(process.alive for process in self._processes):
+                self._processes.append(_Process())
 
     def give_back(self, process: _Process) -> None:
         """Let it wait, unless enough others do."""

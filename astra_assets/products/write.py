@@ -106,6 +106,7 @@ class Attempt:
         self._files = files
         self._wanted = wanted
         self._staged = staged
+        task.database.get_ready()
         self._tables = [self._measured(table) for table in task.product.tables]
 
     def write(self, previous: Previous | None, progress: Progress | None) -> Written:

@@ -199,3 +199,22 @@ def test_the_locks_of_other_connections_hold_while_we_read(path):
     assert "database is locked" in blocked.stderr
     writer.execute("COMMIT")
     writer.close()
+
+
+def test_a_process_that_was_started_early_answers_the_next_query(path):
+    sqlite_reader.get_ready()
+    sqlite_reader.get_ready()
+    (early,) = children()
+    assert len(rows(read(path, "SELECT word FROM words", 10))) == 3
+    assert children() == [early]
+
+
+def test_a_process_that_died_while_it_waited_is_replaced_early(path):
+    sqlite_reader.get_ready()
+    (first,) = children()
+    first.kill()
+    first.wait()
+    sqlite_reader.get_ready()
+    (second,) = [child for child in children() if child != first]
+    assert len(rows(read(path, "SELECT word FROM words", 10))) == 3
+    assert second.is_running()

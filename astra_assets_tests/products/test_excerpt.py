@@ -64,3 +64,9 @@ def test_few_rows_and_rows_without_a_star_are_all_there():
 
 def test_nothing_is_kept_of_no_rows():
     assert chosen(Excerpt("spectrum_pk")) == []
+
+
+def test_rows_that_come_few_at_a_time_are_held_in_few_pieces():
+    # Each batch brings at most a row or two that could be chosen.
+    excerpt = filled(table(np.arange(40_000), np.arange(40_000)), 500, 40)
+    assert len(list(excerpt.batches())) == 1
