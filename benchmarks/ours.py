@@ -46,7 +46,7 @@ def _stream(database: Database, path: Path, twin: Path | None = None) -> None:
     survey = database.look()
     measured = measure(database, PRODUCT, TABLE, survey, v_astra=V_ASTRA)
     columns = fits_columns(PRODUCT, TABLE, survey, measured)
-    batches = database.arrow_batches(rows_query(database), batch_rows=BATCH_ROWS)
+    batches = database.arrow_batches(rows_query(database), batch_rows=BATCH_ROWS[database.dialect])
     with contextlib.ExitStack() as stack:
         sinks: list[RowSink] = []
         if twin is not None:

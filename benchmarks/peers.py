@@ -44,7 +44,7 @@ def scan(url: str) -> dict[str, float]:
 
 def _scan_sqlite(dbapi: Any, path: str, statement: str) -> None:
     with dbapi.connect(f"file:{path}?mode=ro") as connection, connection.cursor() as cursor:
-        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH_ROWS)})
+        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(max(BATCH_ROWS.values()))})
         cursor.execute(statement)
         with cursor.fetch_record_batch() as reader:
             _exhaust(reader)

@@ -23,6 +23,7 @@ import pyarrow.parquet
 from astra_assets.ingest.fits_stream import Chunk, FitsTable, open_table
 from astra_assets.ingest.report import IngestError, Refusal
 from astra_assets.ingest.streams import content_hash, is_gzipped
+from astra_assets.models import row_groups
 
 KEY = "sdss_id"
 HEAD_BYTES = 8192
@@ -143,7 +144,7 @@ class ParquetCatalog:
         """The named columns, some rows at a time."""
         first = 1
         try:
-            for batch in self._file.iter_batches(chunk_rows, columns=list(names)):
+            for batch in row_groups.batches(self._file, chunk_rows, names):
                 yield Chunk(first, pa.Table.from_batches([batch]))
                 first += batch.num_rows
         except (pa.ArrowInvalid, OSError) as error:

@@ -39,7 +39,7 @@ COMPRESSION_LEVEL = 1
 for 2 %.
 """
 
-GROUP_BYTES = 16 << 20
+GROUP_BYTES = 24 << 20
 """Bytes of a row group before compression, about; a group is kept in memory until it is full, and what Arrow keeps of
 each (0.8 kB a column) until the file is closed.
 """
@@ -144,7 +144,9 @@ class ParquetTwin:
                 arrays.append(_CONVERTERS[column.definition.kind](column, batch.column(column.name)))
             except (KeyError, BadValueError, WrongTypeError, pa.ArrowException) as error:
                 raise ParquetWriteError(f"{self._name} (Parquet): column {column.name}: {error}") from error
-        self._waiting.append(pa.RecordBatch.from_arrays([_own(array) for array in arrays], schema=self._schema))
+        self._waiting.append(
+            pa.RecordBatch.from_arrays([_own(array) for array in arrays], schema=self._schema)
+        )
         self._waiting_rows += batch.num_rows
         self.rows += batch.num_rows
         while self._waiting_rows >= self._group_rows:

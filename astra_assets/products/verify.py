@@ -22,6 +22,7 @@ from astropy.io.fits import Header
 from astra_assets.fits.checksum import WordSum
 from astra_assets.fits.formats import FitsColumn, WrongTypeError, record_dtype
 from astra_assets.fits.header import MAX_COLUMNS
+from astra_assets.models import row_groups
 from astra_assets.models.kinds import DATETIME_WIDTH, Definition, Kind
 from astra_assets.products.findings import FILE, KEYS, TWIN, Finding, UnsoundFileError, VerificationError
 from astra_assets.products.read_back import Blocks, ReadTable, Records, check_sums, read_header
@@ -161,9 +162,7 @@ class _Twin:
         self._done = 0
 
     def _converted(self, file: pq.ParquetFile) -> Iterator[Records]:
-        # Group by group: asked for all groups at once, Arrow keeps something of each until the last one is read.
-        groups = range(file.metadata.num_row_groups)
-        for batch in (each for group in groups for each in file.iter_batches(4096, row_groups=[group])):
+        for batch in row_groups.batches(file, 4096):
             records = np.empty(batch.num_rows, dtype=self._held.dtype)
             for column in self._columns:
                 try:

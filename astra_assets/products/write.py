@@ -36,9 +36,9 @@ from astra_assets.products.staged import Staged
 from astra_assets.products.summary import SummaryProduct, SummaryTable
 from astra_assets.products.verify import ExpectedTable, Verified, findings, verify
 
-BATCH_ROWS = 4096
-"""Rows that are converted at a time; large enough to be fast, small enough that memory stays low (8 MB a
-batch, of which about ten are alive).
+BATCH_ROWS = {"postgresql": 4096, "sqlite": 2048}
+"""Rows that are converted at a time, by database; large enough to be fast, small enough that memory stays low (8 MB a
+batch of 4096, of which about ten are alive). The process that reads SQLite has some more.
 """
 
 Progress = Callable[[int, int], None]
@@ -207,7 +207,7 @@ class Attempt:
             task.product, table.table, task.survey, v_astra=task.heading.v_astra, limit=task.limit
         )
         try:
-            yield from task.database.arrow_batches(query, batch_rows=BATCH_ROWS)
+            yield from task.database.arrow_batches(query, batch_rows=BATCH_ROWS[task.database.dialect])
         except WrongValueError as error:
             key = (
                 "" if error.record is None else f" ({table.key} {error.record.column(table.key)[0].as_py()})"
