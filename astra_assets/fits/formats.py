@@ -36,6 +36,8 @@ _SINGLE = (Kind.float32, Kind.floats, Kind.pixels)
 _REPEATED = (Kind.bytes, Kind.floats, Kind.pixels)
 # What fits the 26 characters; the drivers of databases make other years of infinite times.
 _FIRST_TIME, _LAST_TIME = np.datetime64("0001-01-01", "us"), np.datetime64("9999-12-31T23:59:59.999999")
+# Characters of the date, before the one that divides it from the time.
+_DATE_WIDTH = 10
 # FITS standard 4.0, section 3.3.3: text in a table is made of the printable ASCII characters.
 _FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
 
@@ -192,35 +194,39 @@ def _booleans(column: FitsColumn, array: pa.Array) -> Values:
 
 def _texts(column: FitsColumn, array: pa.Array) -> Values:
     _expect(array, column, pa.types.is_string, pa.types.is_large_string)
-    lengths, data = _ragged_bytes(_fill_null(array, column.definition.null_value))
+    filled = _fill_null(array, column.definition.null_value)
+    lengths, data = _ragged_bytes(filled)
     if data.size and (data.min() < _FIRST_PRINTABLE or data.max() > _LAST_PRINTABLE):
         unprintable = (data < _FIRST_PRINTABLE) | (data > _LAST_PRINTABLE)
         row = int(np.searchsorted(np.cumsum(lengths), _first(unprintable), side="right"))
         raise BadValueError(
             row, f"{array[row].as_py()!r} has characters that FITS text cannot hold (printable ASCII only)"
         )
-    return _pad(lengths, data, column.width, padding=np.uint8(0), unit="characters")
+    return _padded_bytes(filled, lengths, column.width, unit="characters")
 
 
 def _byte_strings(column: FitsColumn, array: pa.Array) -> Values:
     _expect(array, column, pa.types.is_binary, pa.types.is_large_binary)
-    lengths, data = _ragged_bytes(_fill_null(array, column.definition.null_value))
-    return _pad(lengths, data, column.width, padding=np.uint8(0), unit="bytes")
+    filled = _fill_null(array, column.definition.null_value)
+    lengths, _ = _ragged_bytes(filled)
+    return _padded_bytes(filled, lengths, column.width, unit="bytes")
 
 
 def _times(column: FitsColumn, array: pa.Array) -> Values:
     _expect(array, column, pa.types.is_timestamp)
-    values = array.cast(pa.timestamp("us"), safe=False).to_numpy(zero_copy_only=False)
+    times = array.cast(pa.timestamp("us"), safe=False)
+    values = times.to_numpy(zero_copy_only=False)
     beyond = (values < _FIRST_TIME) | (values > _LAST_TIME)
     if beyond.any():
         row = _first(beyond)
         raise BadValueError(
             row, f"{values[row]} is infinite, or not within the years 1 to 9999 (TFORM {column.tform})"
         )
-    texts: Values = np.datetime_as_string(values, unit="us").astype(f"S{DATETIME_WIDTH}")
-    if array.null_count:
-        texts[np.isnat(values)] = str(column.definition.null_value).encode("ascii")
-    return texts.view("u1").reshape(len(array), DATETIME_WIDTH)
+    null = str(column.definition.null_value).ljust(DATETIME_WIDTH, "\0")
+    texts = _whole_rows(_fill_null(times.cast(pa.string()), null), DATETIME_WIDTH).copy()
+    between = texts[:, _DATE_WIDTH]
+    between[between == ord(" ")] = ord("T")
+    return texts
 
 
 def _arrays(column: FitsColumn, array: pa.Array) -> Values:
@@ -234,7 +240,7 @@ def _arrays(column: FitsColumn, array: pa.Array) -> Values:
             f"expected lists of numbers for a {column.definition.kind.value} column, found {array.type}"
         )
     numbers = elements.to_numpy(zero_copy_only=False)
-    return _pad(lengths, numbers, column.width, padding=np.float64(np.nan), unit="elements")
+    return _padded_numbers(lengths, numbers, column.width)
 
 
 def _ragged_bytes(array: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
@@ -252,17 +258,42 @@ def _ragged_bytes(array: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
     return np.diff(offsets).astype(np.int64), data[offsets[0] : offsets[-1]]
 
 
-def _pad(lengths: npt.NDArray[np.int64], data: Values, width: int, *, padding: Any, unit: str) -> Values:
-    """Rows of equal width from ragged ones. Raises TooWideError."""
+def _padded_bytes(
+    array: pa.Array, lengths: npt.NDArray[np.int64], width: int, *, unit: str
+) -> npt.NDArray[np.uint8]:
+    """Values of a text or binary array without NULLs, filled with zeros to `width`. Raises TooWideError."""
+    _check_width(lengths, width, unit)
+    # Only texts can be padded; the bytes of them are not looked at.
+    if pa.types.is_binary(array.type):
+        array = array.view(pa.string())
+    elif pa.types.is_large_binary(array.type):
+        array = array.view(pa.large_string())
+    return _whole_rows(pc.ascii_rpad(array, width, "\0"), width)
+
+
+def _whole_rows(array: pa.Array, width: int) -> npt.NDArray[np.uint8]:
+    """The bytes of a text array all of whose values have `width` bytes, as rows."""
+    if not len(array):
+        return np.zeros((0, width), dtype=np.uint8)
+    _, data = _ragged_bytes(array)
+    return data.reshape(len(array), width)
+
+
+def _padded_numbers(lengths: npt.NDArray[np.int64], data: Values, width: int) -> Values:
+    """Rows of equal width from ragged ones, filled with NaN. Raises TooWideError."""
+    _check_width(lengths, width, "elements")
+    if lengths.size and int(lengths.min()) == width:
+        return data.reshape(len(lengths), width)
+    padded = np.full((len(lengths), width), np.nan)
+    padded[np.arange(width) < lengths[:, np.newaxis]] = data
+    return padded
+
+
+def _check_width(lengths: npt.NDArray[np.int64], width: int, unit: str) -> None:
     longest = int(lengths.max()) if lengths.size else 0
     if longest > width:
         row = _first(lengths > width)
         raise TooWideError(row, f"{lengths[row]} {unit} do not fit the column's width of {width}")
-    if lengths.size and int(lengths.min()) == width:
-        return data.reshape(len(lengths), width)
-    padded = np.full((len(lengths), width), padding)
-    padded[np.arange(width) < lengths[:, np.newaxis]] = data
-    return padded
 
 
 _CONVERTERS: dict[Kind, Callable[[FitsColumn, pa.Array], Values]] = {

@@ -1,9 +1,8 @@
 """FITS files written as a stream: Arrow batches in, big-endian rows out, checksums along the way.
 
 Memory does not grow with the rows. Headers are written first and completed when the rows behind them have
-gone through: the number of rows, DATASUM and CHECKSUM. Row bytes leave in blocks whose limits depend only on
-the width of a row, so the same rows give the same file however they were batched. What a file contains is
-decided by `products` and `spectra`.
+gone through: the number of rows, DATASUM and CHECKSUM. The same rows give the same file however they were
+batched. What a file contains is decided by `products` and `spectra`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from astra_assets.fits.checksum import WordSum, checksum_text, word_sum
@@ -37,8 +35,11 @@ from astra_assets.fits.header import (
 from astra_assets.fits.sinks import Sink, open_sink
 from astra_assets.models.errors import ExpectedError
 
-_BLOCK_ROWS = 4096
-_MOST_BLOCK_BYTES = 4 << 20
+_MOST_ROWS = 8192
+_MOST_BYTES = 8 << 20
+"""Rows, and bytes of rows, that are converted at a time at most."""
+_WORD_ROWS = 4
+"""Rows that are a whole number of 32-bit words, as checksums need them, whatever the width of a row."""
 _NO_CHECKSUM = "0" * 16
 
 
@@ -144,10 +145,10 @@ class TableWriter:
         self._key = key
         self._dtype = record_dtype(columns)
         self._sum = WordSum()
-        # A multiple of four rows is a whole number of 32-bit words, whatever the width of a row.
-        fitting = _MOST_BLOCK_BYTES // max(self._dtype.itemsize, 1)
-        self._block_rows = max(4, min(_BLOCK_ROWS, fitting // 4 * 4))
-        self._waiting = np.empty(0, dtype=np.uint8)
+        self._most_rows = max(1, min(_MOST_ROWS, _MOST_BYTES // max(self._dtype.itemsize, 1)))
+        # One piece of memory for all rows, the first of which wait for others to make whole words with.
+        self._room = np.empty(self._most_rows + _WORD_ROWS, dtype=self._dtype)
+        self._waiting = 0
         self._slot = file.reserve(self._header())
 
     def __enter__(self) -> Self:
@@ -171,12 +172,12 @@ class TableWriter:
             raise FitsWriteError(f"{self._file.label}: the rows lack the columns {', '.join(missing)}")
         parts = batch.to_batches() if isinstance(batch, pa.Table) else [batch]
         for part in parts:
-            for start in range(0, part.num_rows, 2 * self._block_rows):
-                self._append(part.slice(start, 2 * self._block_rows))
+            for start in range(0, part.num_rows, self._most_rows):
+                self._append(part.slice(start, self._most_rows))
 
     def _append(self, part: pa.RecordBatch) -> None:
-        """Convert rows, and let go what fills blocks with those that wait."""
-        rows = np.empty(part.num_rows, dtype=self._dtype)
+        """Convert rows, and let go what makes whole words with those that wait."""
+        rows = self._room[self._waiting : self._waiting + part.num_rows]
         for column in self._columns:
             try:
                 column.store(part.column(column.name), rows[column.name])
@@ -187,8 +188,14 @@ class TableWriter:
             except WrongTypeError as error:
                 raise FitsWriteError(f"{self._file.label}: column {column.name}: {error}") from error
         self.rows += part.num_rows
-        if rows.nbytes:
-            self._pass_on(rows.view(np.uint8))
+        there = self._waiting + part.num_rows
+        self._waiting = there % _WORD_ROWS
+        self._emit(self._bytes(0, there - self._waiting))
+        self._room[: self._waiting] = self._room[there - self._waiting : there]
+
+    def _bytes(self, first: int, end: int) -> memoryview:
+        """The bytes of rows that were converted."""
+        return self._room[first:end].view(np.uint8).data
 
     def _place(self, part: pa.RecordBatch, row: int) -> str:
         number = f"row {self.rows + row + 1}"
@@ -196,23 +203,9 @@ class TableWriter:
             return number
         return f"{number} ({self._key} {part.column(self._key)[row].as_py()})"
 
-    def _pass_on(self, data: npt.NDArray[np.uint8]) -> None:
-        size = self._block_rows * self._dtype.itemsize
-        start = 0
-        if len(self._waiting):
-            start = size - len(self._waiting)
-            self._waiting = np.concatenate([self._waiting, data[:start]])
-            if len(self._waiting) < size:
-                return
-            self._emit(self._waiting.data)
-        while len(data) - start >= size:
-            self._emit(data[start : start + size].data)
-            start += size
-        self._waiting = data[start:].copy()
-
     def close(self) -> TableSummary:
         """Write what is left, fill up to a whole FITS block, complete the header."""
-        rest = self._waiting.tobytes()
+        rest = self._bytes(0, self._waiting).tobytes()
         self._emit(rest + b"\0" * (-len(rest) % 4))
         self._emit(b"\0" * (-self._padded_bytes() % BLOCK_BYTES))
         self._file.complete(self._slot, self._header(), self._sum.value)
