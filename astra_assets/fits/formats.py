@@ -214,8 +214,7 @@ def _byte_strings(column: FitsColumn, array: pa.Array) -> Values:
 
 def _times(column: FitsColumn, array: pa.Array) -> Values:
     _expect(array, column, pa.types.is_timestamp)
-    times = array.cast(pa.timestamp("us"), safe=False)
-    values = times.to_numpy(zero_copy_only=False)
+    values = array.cast(pa.timestamp("us"), safe=False).to_numpy(zero_copy_only=False)
     beyond = (values < _FIRST_TIME) | (values > _LAST_TIME)
     if beyond.any():
         row = _first(beyond)
@@ -223,10 +222,13 @@ def _times(column: FitsColumn, array: pa.Array) -> Values:
             row, f"{values[row]} is infinite, or not within the years 1 to 9999 (TFORM {column.tform})"
         )
     null = str(column.definition.null_value).ljust(DATETIME_WIDTH, "\0")
-    texts = _whole_rows(_fill_null(times.cast(pa.string()), null), DATETIME_WIDTH).copy()
-    between = texts[:, _DATE_WIDTH]
-    between[between == ord(" ")] = ord("T")
-    return texts
+    return _whole_rows(_fill_null(time_texts(array), null), DATETIME_WIDTH)
+
+
+def time_texts(array: pa.Array) -> pa.Array:
+    """Times as the texts that files show: 2026-01-31T23:59:59.000000 (ISO 8601)."""
+    texts = array.cast(pa.timestamp("us"), safe=False).cast(pa.string())
+    return pc.binary_replace_slice(texts, _DATE_WIDTH, _DATE_WIDTH + 1, "T")
 
 
 def _arrays(column: FitsColumn, array: pa.Array) -> Values:

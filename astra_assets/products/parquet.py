@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from astropy import units
 
-from astra_assets.fits.formats import BadValueError, FitsColumn, WrongTypeError
+from astra_assets.fits.formats import BadValueError, FitsColumn, WrongTypeError, time_texts
 from astra_assets.fits.header import Card
 from astra_assets.models.errors import ExpectedError
 from astra_assets.models.kinds import DATETIME_WIDTH, Kind
@@ -141,12 +141,11 @@ class ParquetTwin:
         arrays = []
         for column in self._columns:
             try:
-                arrays.append(_CONVERTERS[column.definition.kind](column, batch.column(column.name)))
+                given = batch.column(column.name)
+                arrays.append(_own(_CONVERTERS[column.definition.kind](column, given), given))
             except (KeyError, BadValueError, WrongTypeError, pa.ArrowException) as error:
                 raise ParquetWriteError(f"{self._name} (Parquet): column {column.name}: {error}") from error
-        self._waiting.append(
-            pa.RecordBatch.from_arrays([_own(array) for array in arrays], schema=self._schema)
-        )
+        self._waiting.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         self._waiting_rows += batch.num_rows
         self.rows += batch.num_rows
         while self._waiting_rows >= self._group_rows:
@@ -225,14 +224,21 @@ def _filled(column: FitsColumn, array: pa.Array) -> pa.Array:
     return pc.fill_null(made, pa.scalar(column.definition.null_value, wanted)) if made.null_count else made
 
 
-def _own(array: pa.Array) -> pa.Array:
-    """A copy: memory of a batch from a database is freed as a whole, so that one column that waits keeps all of it."""
-    return pa.concat_arrays([array, array.slice(0, 0)])
+def _own(made: pa.Array, given: pa.Array) -> pa.Array:
+    """`made` without memory of `given`.
+
+    That of a batch from a database is freed as a whole, so that one column that waits would keep all of it.
+    """
+    shared = _addresses(made) & _addresses(given)
+    return pa.concat_arrays([made, made.slice(0, 0)]) if shared else made
+
+
+def _addresses(array: pa.Array) -> set[int]:
+    return {buffer.address for buffer in array.buffers() if buffer is not None}
 
 
 def _times(column: FitsColumn, array: pa.Array) -> pa.Array:
-    texts = pc.binary_replace_slice(array.cast(pa.timestamp("us")).cast(pa.string()), 10, 11, "T")
-    return pc.fill_null(texts, str(column.definition.null_value))
+    return pc.fill_null(time_texts(array), str(column.definition.null_value))
 
 
 def _lists(column: FitsColumn, array: pa.Array) -> pa.Array:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from astra_assets.fits.checksum import WordSum
+from astra_assets.models.row_groups import batches
 from astra_assets.products.bundle import Bundle, bundle_of, older_versions
 from astra_assets.products.content import Previous
 from astra_assets.products.findings import UnsoundFileError
@@ -31,6 +32,8 @@ from astra_assets.products.summary import SummaryProduct
 
 _BLANK = frozenset({0, ord(" "), ord("F")})
 """Bytes of texts, byte strings and booleans (`F`) that say nothing."""
+_ROWS = 1 << 16
+"""Rows that are looked at together."""
 _SAY_NOTHING = (-1, 0)
 """Integers that may stand for NULL or for no flag."""
 
@@ -66,11 +69,11 @@ def filled_in_parquet(path: Path) -> frozenset[str]:
     NULL, NaN, an empty text, 0, -1 and False do not: files do not tell what stands for NULL from a value.
     """
     with pq.ParquetFile(path) as file:
-        return frozenset(
-            name
-            for name in file.schema_arrow.names
-            if any(_says_something(_plain(batch.column(0))) for batch in file.iter_batches(columns=[name]))
-        )
+        return frozenset(name for name in file.schema_arrow.names if _column_says_something(file, name))
+
+
+def _column_says_something(file: pq.ParquetFile, name: str) -> bool:
+    return any(_says_something(_plain(batch.column(0))) for batch in batches(file, _ROWS, [name]))
 
 
 def _plain(column: pa.Array) -> Records:
