@@ -299,7 +299,7 @@ def _sqlite(engine: Engine, query: Query, schema: pa.Schema, rows: int) -> Gener
     path = Path(str(engine.url.database)).absolute()
     first = ", ".join(literal for literal, _ in examples)
     statement = f"SELECT {first} UNION ALL SELECT * FROM ({compiled})"  # noqa: S608 (made of constants and a query)
-    with contextlib.closing(sqlite_reader.read(path, statement, rows + 1)) as found:
+    with contextlib.closing(sqlite_reader.read(path, statement, rows)) as found:
         try:
             for number, batch in enumerate(found):
                 if number == 0:

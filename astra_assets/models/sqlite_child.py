@@ -1,8 +1,8 @@
 """A program that reads SQLite through ADBC and writes Arrow: the other end of `sqlite_reader`.
 
 It is a process of its own because ADBC has an SQLite library of its own, and POSIX file locks do not hold between two
-such libraries of one process (https://sqlite.org/howtocorrupt.html, section 2.2.1). It imports nothing of ours
-and as little as possible, so that it is ready soon and small.
+such libraries of one process (https://sqlite.org/howtocorrupt.html, section 2.2.1). It imports of ours
+only what imports nothing else, and as little as possible, so that it is ready soon and small.
 
 Each line of its standard input is a request: JSON with `uri`, `sql` and `rows`, the most rows of a batch. The
 answer on its standard output is the line READY and an Arrow IPC stream, or nothing of this where the query
@@ -21,6 +21,8 @@ from typing import Any, BinaryIO
 import adbc_driver_manager
 import adbc_driver_sqlite
 import pyarrow as pa
+
+from astra_assets.models.ahead import read_ahead
 
 READY = b"arrow\n"
 
@@ -47,8 +49,9 @@ def answer(request: dict[str, Any], out: BinaryIO) -> None:
             handle, _ = statement.execute_query()
             with pa.RecordBatchReader._import_from_c(handle.address) as reader:  # noqa: SLF001 (the way that ADBC shows)
                 out.write(READY)
-                with pa.ipc.new_stream(out, reader.schema) as stream:
-                    for batch in reader:
+                # While one batch is sent, the next is read.
+                with pa.ipc.new_stream(out, reader.schema) as stream, read_ahead(iter(reader), 1) as batches:
+                    for batch in batches:
                         stream.write_batch(batch)
 
 
