@@ -76,7 +76,14 @@ def test_each_kind_has_its_format(kind, width, tform, tdim):
             [TIME, None],
             ["2025-01-02T03:04:05.000000", ""],
         ),
+        (
+            Kind.datetime,
+            pa.timestamp("s"),
+            [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)],
+            ["0001-01-01T00:00:00.000000", "9999-12-31T23:59:59.000000"],
+        ),
         (Kind.bytes, pa.binary(), [b"\x01", None, b"\x01\x02\x03"], [b"\1\0\0", b"\0\0\0", b"\1\2\3"]),
+        (Kind.bytes, pa.large_binary(), [b"\xff\xfe", b"\0\x80"], [b"\xff\xfe\0", b"\0\x80\0"]),
     ],
 )
 def test_nulls_get_the_fill_of_their_kind(kind, arrow_type, values, expected):

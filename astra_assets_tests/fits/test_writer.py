@@ -21,7 +21,7 @@ from astra_assets.fits.writer import FitsWriteError, FitsWriter, WidthError
 from astra_assets.models.kinds import Definition, Kind
 
 CREATED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-ROWS = 9001  # more than two blocks, and a row width that is no multiple of four
+ROWS = 9001  # more than are converted at a time, and neither they nor the bytes of a row a multiple of four
 
 
 def fits_column(
@@ -244,3 +244,10 @@ def test_sums_of_words_carry_around(words, expected):
     for word in words:
         total.add(word.to_bytes(4, "big"))
     assert total.value == expected
+
+
+def test_a_sum_over_much_is_that_of_its_words():
+    words = np.random.default_rng(5).integers(0, 2**32, 100_003, dtype=np.uint32)
+    total = WordSum()
+    total.add(words.astype(">u4").tobytes())
+    assert total.value == sum(words.tolist()) % 0xFFFFFFFF

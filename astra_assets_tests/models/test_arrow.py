@@ -188,6 +188,16 @@ def test_an_expression_without_type_is_refused_with_what_to_do(database):
         next(database.arrow_batches(query, batch_rows=0))
 
 
+def test_batches_have_as_many_rows_as_were_asked_for(database):
+    store(database, Source, pa.table({"sdss_id": range(1000)}))
+    query = select(Source.c.sdss_id).order_by(Source.c.sdss_id)
+    sizes = [batch.num_rows for batch in database.arrow_batches(query, batch_rows=100)]
+    assert sum(sizes) == 1000
+    assert sizes.count(100) >= 9, (
+        sizes
+    )  # a row that stands for all types makes the first one shorter in SQLite
+
+
 def test_reading_sees_what_is_committed_while_others_write(database):
     store(database, Source, pa.table({"sdss_id": range(1000)}))
     query = select(Source.c.sdss_id).order_by(Source.c.sdss_id)
