@@ -32,6 +32,10 @@ MAX_THREADS = 4
 """Compression is faster than anything else in the chain; more threads would only wait."""
 
 
+_FLUSHED_BYTES = 64 << 20
+"""Bytes that are written before the system is asked to have them on disk."""
+
+
 class Sink(Protocol):
     """Bytes in, in order; headers may be filled in later."""
 
@@ -60,22 +64,22 @@ class PlainSink:
     """An uncompressed file."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("xb", buffering=0)
+        self._file = _File(path)
         self._slots: list[int] = []
 
     def reserve(self, length: int) -> int:
         """See Sink."""
-        self._slots.append(self._file.tell())
-        _write_all(self._file.fileno(), b" " * length)
+        self._slots.append(self._file.length)
+        self._file.append(b" " * length)
         return len(self._slots) - 1
 
     def fill(self, slot: int, header: bytes) -> None:
         """See Sink."""
-        _rewrite(self._file.fileno(), self._slots[slot], header)
+        self._file.rewrite(self._slots[slot], header)
 
     def write(self, data: bytes | memoryview) -> None:
         """See Sink."""
-        _write_all(self._file.fileno(), data)
+        self._file.append(data)
 
     def close(self) -> None:
         """See Sink."""
@@ -83,7 +87,7 @@ class PlainSink:
 
     def abandon(self) -> None:
         """See Sink."""
-        self._file.close()
+        self._file.abandon()
 
 
 @dataclass
@@ -99,14 +103,14 @@ class GzipSink:
     """A gzip file; blocks of data are compressed on a pool of threads and written in order."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        self._file = path.open("xb", buffering=0)
+        self._file = _File(path)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gzip")
         self._waiting: deque[Future[bytes]] = deque()
         self._most_waiting = 2 * threads
         self._block = bytearray()
         self._pieces: list[_Piece] = []
         try:
-            _write_all(self._file.fileno(), _GZIP_START)
+            self._file.append(_GZIP_START)
         except BaseException:
             self._release()
             raise
@@ -118,9 +122,9 @@ class GzipSink:
         for start in range(0, length, _STORED_BLOCK_BYTES):
             size = min(_STORED_BLOCK_BYTES, length - start)
             frame = b"\x00" + size.to_bytes(2, "little") + (size ^ 0xFFFF).to_bytes(2, "little")
-            _write_all(self._file.fileno(), frame)
-            blocks.append((self._file.tell(), size))
-            _write_all(self._file.fileno(), b" " * size)
+            self._file.append(frame)
+            blocks.append((self._file.length, size))
+            self._file.append(b" " * size)
         self._pieces.append(_Piece(length, 0, tuple(blocks)))
         return len(self._pieces) - 1
 
@@ -129,7 +133,7 @@ class GzipSink:
         piece = self._pieces[slot]
         start = 0
         for offset, size in piece.blocks:
-            _rewrite(self._file.fileno(), offset, header[start : start + size])
+            self._file.rewrite(offset, header[start : start + size])
             start += size
         piece.crc = isal_zlib.crc32(header)
 
@@ -162,7 +166,7 @@ class GzipSink:
 
     def _drain(self, most: int) -> None:
         while len(self._waiting) > most:
-            _write_all(self._file.fileno(), self._waiting.popleft().result())
+            self._file.append(self._waiting.popleft().result())
 
     def close(self) -> None:
         """See Sink."""
@@ -172,7 +176,8 @@ class GzipSink:
             crc = isal_zlib.crc32_combine(crc, piece.crc, piece.length)
             length += piece.length
         end = crc.to_bytes(4, "little") + (length & 0xFFFFFFFF).to_bytes(4, "little")
-        _write_all(self._file.fileno(), _GZIP_LAST_BLOCK + end)
+        self._file.append(_GZIP_LAST_BLOCK + end)
+        self._file.close()
         self._release()
 
     def abandon(self) -> None:
@@ -182,7 +187,7 @@ class GzipSink:
     def _release(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._waiting.clear()
-        self._file.close()
+        self._file.abandon()
 
 
 def _deflate(data: bytearray) -> bytes:
@@ -192,14 +197,46 @@ def _deflate(data: bytearray) -> bytes:
     return compressed
 
 
-def _write_all(descriptor: int, data: bytes | memoryview) -> None:
-    view = memoryview(data).cast("B")
-    while view:
-        view = view[os.write(descriptor, view) :]
+class _File:
+    """A new file that grows at its end, and that the system writes to disk meanwhile.
 
+    Else most of it would be written when it is flushed before it gets its name, while nothing else is left to do.
+    """
 
-def _rewrite(descriptor: int, offset: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view, offset = view[written:], offset + written
+    def __init__(self, path: Path) -> None:
+        self.length = 0
+        self._file = path.open("xb", buffering=0)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="flush")
+        self._flushed = 0
+        self._flush: Future[None] | None = None
+
+    def append(self, data: bytes | memoryview) -> None:
+        view = memoryview(data).cast("B")
+        while view:
+            written = os.write(self._file.fileno(), view)
+            view = view[written:]
+            self.length += written
+        if self.length - self._flushed >= _FLUSHED_BYTES and (self._flush is None or self._flush.done()):
+            self._wait()
+            self._flushed = self.length
+            self._flush = self._pool.submit(os.fdatasync, self._file.fileno())
+
+    def rewrite(self, offset: int, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._file.fileno(), view, offset)
+            view, offset = view[written:], offset + written
+
+    def close(self) -> None:
+        """Raises OSError where something could not be written to disk."""
+        self._wait()
+        self.abandon()
+
+    def abandon(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._file.close()
+
+    def _wait(self) -> None:
+        """An error that flushing met is told once, to whoever waits for it."""
+        if self._flush is not None:
+            self._flush.result()

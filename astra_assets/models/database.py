@@ -162,6 +162,16 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
+    def connect_to_scan(self) -> Iterator[Connection]:
+        """A connection for a query over many rows: as `connect`, with what holds for those that give Arrow batches."""
+        with self.connect() as connection:
+            if self.dialect == "postgresql":
+                # Undone at the end, since nothing is committed.
+                for setting in arrow.POSTGRESQL_SETTINGS:
+                    connection.exec_driver_sql(setting)
+            yield connection
+
+    @contextlib.contextmanager
     def begin(self) -> Iterator[Connection]:
         """A connection in a transaction, committed at the end, rolled back on an exception.
 

@@ -155,7 +155,7 @@ def measure(
     query = select(
         func.count().label("_rows"), *(func.max(rows.c[column.name]).label(column.name) for column in ragged)
     )
-    with database.connect() as connection:
+    with database.connect_to_scan() as connection:
         found = connection.execute(query.select_from(rows)).mappings().one()
     widths = {column.name: max(1, int(found[column.name] or 0)) for column in ragged}
     return Measure(int(found["_rows"]), widths)
