@@ -22,7 +22,7 @@ _GZIP_START = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 # RFC 1951: an empty last block with fixed codes.
 _GZIP_LAST_BLOCK = b"\x03\x00"
 _STORED_BLOCK_BYTES = 0xFFFF
-_DEFLATED_BYTES = 4 << 20
+_DEFLATED_BYTES = 1 << 20
 """Bytes that are compressed at a time. The same data give the same file, however they were cut in writing."""
 COMPRESSION_LEVEL = 2
 """Of 0 to 3 in isal; 2 gave the smallest files in the shortest time on summary tables (0.51 of the size at

@@ -39,7 +39,7 @@ COMPRESSION_LEVEL = 1
 for 2 %.
 """
 
-GROUP_BYTES = 24 << 20
+GROUP_BYTES = 32 << 20
 """Bytes of a row group before compression, about; a group is kept in memory until it is full, and what Arrow keeps of
 each (0.8 kB a column) until the file is closed.
 """

@@ -144,6 +144,9 @@ def _as_fits(column: FitsColumn, array: pa.Array) -> Records:
 _TWIN_BUFFER_BYTES = 1 << 16
 """Read at a time of each column of a Parquet file; else a whole row group would be in memory."""
 
+_TWIN_ROWS = 2048
+"""Rows of a Parquet file that are converted at a time."""
+
 
 class _Twin:
     """The rows of a Parquet file as FITS rows, to be compared with those of the FITS file."""
@@ -158,27 +161,31 @@ class _Twin:
         self._columns = columns
         self._name = path.name
         self._records = self._converted(file)
-        self._held = np.empty(0, dtype=record_dtype(list(columns)))
+        self._room = np.empty(_TWIN_ROWS, dtype=record_dtype(list(columns)))
+        self._held = self._room[:0]
         self._done = 0
 
     def _converted(self, file: pq.ParquetFile) -> Iterator[Records]:
-        for batch in row_groups.batches(file, 4096):
-            records = np.empty(batch.num_rows, dtype=self._held.dtype)
+        for batch in row_groups.batches(file, _TWIN_ROWS):
+            records = self._room[: batch.num_rows]
             for column in self._columns:
                 try:
                     records[column.name] = _as_fits(column, batch.column(column.name))
                 except (WrongTypeError, ValueError) as error:
                     raise VerificationError(TWIN, f"column {column.name} of {self._name}: {error}") from error
+            del batch  # its memory is not needed while the records are looked at
             yield records
 
     def compare(self, rows: Records) -> None:
         """Raise VerificationError unless the next rows are byte for byte these."""
-        while len(self._held) < len(rows):
-            self._held = np.concatenate([self._held, next(self._records)])
-        ours, self._held = self._held[: len(rows)], self._held[len(rows) :]
-        if ours.tobytes() != rows.tobytes():
-            self._explain(ours, rows)
-        self._done += len(rows)
+        while len(rows):
+            if not len(self._held):
+                self._held = next(self._records)
+            count = min(len(rows), len(self._held))
+            if self._held[:count].tobytes() != rows[:count].tobytes():
+                self._explain(self._held[:count], rows[:count])
+            self._held, rows = self._held[count:], rows[count:]
+            self._done += count
 
     def _explain(self, ours: Records, rows: Records) -> None:
         """Raise VerificationError naming the first value that differs; all NaN are equal."""

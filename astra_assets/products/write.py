@@ -36,7 +36,7 @@ from astra_assets.products.staged import Staged
 from astra_assets.products.summary import SummaryProduct, SummaryTable
 from astra_assets.products.verify import ExpectedTable, Verified, findings, verify
 
-BATCH_ROWS = {"postgresql": 4096, "sqlite": 2048}
+BATCH_ROWS = {"postgresql": 4096, "sqlite": 1536}
 """Rows that are converted at a time, by database; large enough to be fast, small enough that memory stays low (8 MB a
 batch of 4096, of which about ten are alive). The process that reads SQLite has some more.
 """

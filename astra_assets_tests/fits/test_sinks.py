@@ -11,7 +11,7 @@ from astra_assets.fits.sinks import open_sink
 
 HEADER = b"h" * 2880
 DATA = np.random.default_rng(3).integers(0, 8, 9_500_000, dtype=np.uint8).tobytes()
-"""More than twice what is compressed at a time."""
+"""Much more than is compressed at a time."""
 
 
 def written(path, piece: int) -> bytes:
