@@ -28,7 +28,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 LONGEST = ("test_slurm", "test_dr20", "test_on_cluster", "test_kills", "test_slurm_kills", "test_srun", "test_slurm_ui",
-           "test_commands", "test_products_page", "test_ui", "test_bad_input", "test_benchmarks",
+           "test_commands", "test_postgresql", "test_products_page", "test_ui", "test_bad_input", "test_benchmarks",
            "test_on_cluster_with_accounts", "test_cluster", "test_recovery", "test_interrupted")  # fmt: skip
 """Modules that take long, by `pytest --durations`: they begin first, so that no process is left with one in the end."""
 
