@@ -14,12 +14,15 @@ import click
 import dagster as dg
 
 from astra_assets.jobs import RELEASE_TAG
-from astra_assets.models.errors import ExpectedError
+from astra_assets.models.errors import ExpectedError, PassingError
 from astra_assets.releases import Release
 from astra_assets.termination import end_with_run
 
 if TYPE_CHECKING:
     from astra_assets.operations import Operations
+
+RETRIES = 1
+"""How often a step is tried again after what may pass by itself."""
 
 
 class Survey(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -59,8 +62,11 @@ def refused_in_words() -> Iterator[None]:
 
 
 @contextmanager
-def plainly() -> Iterator[None]:
-    """Problems that a person can mend fail a step with their message, without a traceback."""
+def plainly(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Iterator[None]:
+    """Problems that a person can mend fail a step with their message, without a traceback.
+
+    A step that met one that may pass by itself is tried again before, and says so.
+    """
     try:
         yield
     except Exception as error:
@@ -69,4 +75,8 @@ def plainly() -> Iterator[None]:
         text = expected_text(error)
         if text is None:
             raise
-        raise dg.Failure(description=text, allow_retries=False) from None
+        failure = dg.Failure(description=text, allow_retries=False)
+        if isinstance(error, PassingError) and context.retry_number < RETRIES:
+            context.log.warning("this step is tried again: %s", text)
+            raise dg.RetryRequested(max_retries=RETRIES) from failure
+        raise failure from None

@@ -53,7 +53,7 @@ def ingested_tables(tables: tuple[TableOutline, ...]) -> dg.AssetsDefinition:
 
         Tables of another Astra are left to its own ingestion.
         """
-        with plainly():
+        with plainly(context):
             operations, release = survey.of_run(context.run)
             created = operations.init(context.log.info)
             if operations.database.foreign:

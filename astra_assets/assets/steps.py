@@ -126,7 +126,7 @@ def submit_op(step: StepOutline, upstream: list[str]) -> dg.OpDefinition:
         tags={**HEAVY, "dagster/priority": "10"},  # every submission goes out before the first wait
     )
     def submit(context: dg.OpExecutionContext, survey: Survey) -> None:
-        with plainly(), heard(context.log):
+        with plainly(context), heard(context.log):
             from astra_assets.work import Restriction
 
             config = StepOptions(**context.op_config)
@@ -148,7 +148,7 @@ def collect_op(step: StepOutline) -> dg.OpDefinition:
         out={output.name: dg.Out(dg.Nothing) for output in step.outputs},
     )
     def collect(context: dg.OpExecutionContext, survey: Survey) -> Iterator[dg.Output[None]]:
-        with plainly(), heard(context.log):
+        with plainly(context), heard(context.log):
             from astra_assets.compute import Sparingly
 
             operations, release = survey.of_run(context.run)

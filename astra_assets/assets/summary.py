@@ -80,7 +80,7 @@ def product_asset(product: ProductOutline) -> dg.AssetsDefinition:
     def write(
         context: dg.AssetExecutionContext, survey: Survey
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
-        with plainly():
+        with plainly(context):
             config = ProductOptions(**context.op_execution_context.op_config)
             yield from written_or_left_out(product, config, context, survey)
 

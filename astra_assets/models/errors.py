@@ -9,3 +9,10 @@ class ExpectedError(Exception):
     The message names what it was, what was expected and found, and what to do next. It is shown as it is, without a
     traceback; every other exception is a mistake of ours and is shown with one.
     """
+
+
+class PassingError(ExpectedError):
+    """Something outside of this program went wrong that may well not be there the next time: a helping process was killed.
+
+    Nothing was changed, so whoever asked may ask once more.
+    """

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from astra_assets.models.errors import ExpectedError
+from astra_assets.models.errors import ExpectedError, PassingError
 
 PROGRAM = Path(__file__).with_name("sqlite_child.py")
 
@@ -40,11 +40,15 @@ class SqliteReadError(ExpectedError, RuntimeError):
     """A query that could not be read to its end."""
 
 
+class ReaderEndedError(SqliteReadError, PassingError):
+    """The process that read a query ended before it was done; most likely it was killed."""
+
+
 def read(path: Path, sql: str, rows: int) -> Generator[pa.RecordBatch]:
     """The rows of a query in batches of at most `rows`, with the types that SQLite's values have.
 
-    Memory does not grow with the rows. Raises SqliteReadError, naming the file, when SQLite refuses the query
-    or the process that reads it ends.
+    Memory does not grow with the rows. Raises SqliteReadError, naming the file, when SQLite refuses the query;
+    ReaderEndedError when the process that reads it ends.
     """
     if not path.is_file():
         raise SqliteReadError(f"{path}: there is no such file")
@@ -96,9 +100,10 @@ class _Process:
                 line = self._answers.readline()
             end: dict[str, Any] = json.loads(line)
         except (OSError, ValueError, pa.ArrowInvalid) as error:
-            raise SqliteReadError(
+            raise ReaderEndedError(
                 f"{path}: the process that reads the database ended before all rows were read "
-                f"(exit status {self._status()}); if memory is short, see the system's log"
+                f"(exit status {self._status()}); nothing is lost, so run the same again; if it ends again, see "
+                "whether the system's log says that memory is short"
             ) from error
         if end["error"] is not None:
             reason, _, _ = str(end["error"]).partition("\nquery: ")  # which may be long

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 from click.testing import CliRunner
@@ -12,6 +14,7 @@ from astra_assets.assets.summary import product_asset
 from astra_assets.checks import ACCOUNT, CONTENT, DRIFT
 from astra_assets.cli.data import create
 from astra_assets.declared import all_products
+from astra_assets.models import sqlite_reader
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.models.source import Source
@@ -99,6 +102,63 @@ def test_a_failed_check_is_told_and_no_file_is_written(home, tmp_path):
     (check,) = done.get_asset_check_evaluations()
     assert (check.check_name, check.passed, check.blocking) == (POSITIONS, False, True)
     assert "column dec: -999.0 is outside -90 to 90 deg" in str(check.description)
+    assert not list(home.settings.products_root.rglob("*.fits.gz"))
+
+
+@pytest.fixture
+def readers_die(tmp_path, monkeypatch):
+    """Makes the next processes that read SQLite be killed when they are asked, and tells how many still will be."""
+    program = tmp_path / "sqlite_child.py"
+
+    def die(times: int) -> None:
+        for number in range(times):
+            (tmp_path / f"victim-{number}").touch()
+        monkeypatch.setattr(sqlite_reader, "PROGRAM", program)
+        sqlite_reader._idle.stop()
+
+    program.write_text(f"""
+import os, runpy, signal, sys
+from pathlib import Path
+victims = list(Path({str(tmp_path)!r}).glob("victim-*"))
+if victims:
+    sys.stdin.readline()
+    victims[0].unlink()
+    os.kill(os.getpid(), signal.SIGKILL)
+runpy.run_path({str(sqlite_reader.PROGRAM)!r}, run_name="__main__")
+""")
+    yield die
+    sqlite_reader._idle.stop()
+
+
+def events(done: dg.ExecuteInProcessResult, wanted: dg.DagsterEventType) -> list[dg.DagsterEvent]:
+    return [event for event in done.all_events if event.event_type == wanted]
+
+
+def test_a_step_whose_helping_process_is_killed_is_tried_once_more_and_says_so(
+    home, tmp_path, readers_die, capfd
+):
+    readers_die(1)
+    done = materialise(home, tmp_path)
+    assert done.success
+    assert shown(done)["dagster/row_count"] == 33
+    (retry,) = events(done, dg.DagsterEventType.STEP_UP_FOR_RETRY)
+    reason = "the process that reads the database ended before all rows were read"
+    assert reason in str(retry.event_specific_data.error.cause)
+    assert f"{reason} (exit status -9)" in (said := capfd.readouterr().err)
+    assert "this step is tried again: " in said
+
+
+def test_a_step_whose_helping_process_is_killed_each_time_fails_in_words(home, tmp_path, readers_die):
+    readers_die(99)
+    done = materialise(home, tmp_path)
+    assert not done.success
+    assert len(events(done, dg.DagsterEventType.STEP_UP_FOR_RETRY)) == 1
+    (failed,) = events(done, dg.DagsterEventType.STEP_FAILURE)
+    reason = failed.event_specific_data.user_failure_data.description
+    assert reason.startswith(
+        f"{Path(home.database.engine.url.database)}: the process that reads the database ended "
+    )
+    assert "(exit status -9); nothing is lost, so run the same again" in reason
     assert not list(home.settings.products_root.rglob("*.fits.gz"))
 
 
