@@ -215,7 +215,8 @@ def _byte_strings(column: FitsColumn, array: pa.Array) -> Values:
 def _times(column: FitsColumn, array: pa.Array) -> Values:
     _expect(array, column, pa.types.is_timestamp)
     values = array.cast(pa.timestamp("us"), safe=False).to_numpy(zero_copy_only=False)
-    beyond = (values < _FIRST_TIME) | (values > _LAST_TIME)
+    within = (values >= _FIRST_TIME) & (values <= _LAST_TIME)
+    beyond = ~within & array.is_valid().to_numpy(zero_copy_only=False)
     if beyond.any():
         row = _first(beyond)
         raise BadValueError(

@@ -197,6 +197,10 @@ def _deflate(data: bytearray) -> bytes:
     return compressed
 
 
+_flush_data = getattr(os, "fdatasync", os.fsync)
+"""Writes what a file holds to disk, where the system can without the times of the file (macOS cannot)."""
+
+
 class _File:
     """A new file that grows at its end, and that the system writes to disk meanwhile.
 
@@ -219,7 +223,7 @@ class _File:
         if self.length - self._flushed >= _FLUSHED_BYTES and (self._flush is None or self._flush.done()):
             self._wait()
             self._flushed = self.length
-            self._flush = self._pool.submit(os.fdatasync, self._file.fileno())
+            self._flush = self._pool.submit(_flush_data, self._file.fileno())
 
     def rewrite(self, offset: int, data: bytes) -> None:
         view = memoryview(data)
@@ -237,6 +241,6 @@ class _File:
         self._file.close()
 
     def _wait(self) -> None:
-        """An error that flushing met is told once, to whoever waits for it."""
+        """Until what was last begun to be flushed is; raises what that met."""
         if self._flush is not None:
             self._flush.result()

@@ -163,7 +163,7 @@ class Database:
 
     @contextlib.contextmanager
     def connect_to_scan(self) -> Iterator[Connection]:
-        """A connection for a query over many rows: as `connect`, with what holds for those that give Arrow batches."""
+        """A connection for a query over many rows: as `connect`, with `arrow.POSTGRESQL_SETTINGS`."""
         with self.connect() as connection:
             if self.dialect == "postgresql":
                 # Undone at the end, since nothing is committed.

@@ -14,5 +14,5 @@ class ExpectedError(Exception):
 class PassingError(ExpectedError):
     """Something outside of this program went wrong that may well not be there the next time: a helping process was killed.
 
-    Nothing was changed, so whoever asked may ask once more.
+    What failed changed nothing, so it may be asked for once more.
     """

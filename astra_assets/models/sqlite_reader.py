@@ -102,7 +102,7 @@ class _Process:
         except (OSError, ValueError, pa.ArrowInvalid) as error:
             raise ReaderEndedError(
                 f"{path}: the process that reads the database ended before all rows were read "
-                f"(exit status {self._status()}); nothing is lost, so run the same again; if it ends again, see "
+                f"(exit status {self._status()}). Doing the same again loses nothing; if it ends again, see "
                 "whether the system's log says that memory is short"
             ) from error
         if end["error"] is not None:

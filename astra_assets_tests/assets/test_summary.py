@@ -21,6 +21,7 @@ from astra_assets.models.source import Source
 from astra_assets.operations import Operations
 from astra_assets.pipelines.bossnet import BossNet
 from astra_assets.products.findings import POSITIONS
+from astra_assets.publishing import Publishing
 from astra_assets.releases import DR20
 from astra_assets.resources import Survey
 from astra_assets.settings import load_settings
@@ -148,6 +149,29 @@ def test_a_step_whose_helping_process_is_killed_is_tried_once_more_and_says_so(
     assert "this step is tried again: " in said
 
 
+def test_a_picture_that_cannot_be_drawn_is_left_out_and_the_checks_say_what_they_found(
+    home, tmp_path, readers_die, monkeypatch, capfd
+):
+    materialise(home, tmp_path)
+    source = table_of(Source)
+    with home.database.begin() as connection:
+        connection.execute(update(source).values(plx=1e6, modified=source.c.created))
+    draws = Publishing.picture
+
+    def picture(*arguments: object) -> object:
+        readers_die(1)
+        return draws(*arguments)
+
+    monkeypatch.setattr(Publishing, "picture", picture)
+    done = materialise(home, tmp_path)
+    assert done.success
+    assert events(done, dg.DagsterEventType.STEP_UP_FOR_RETRY) == []
+    checks = {each.check_name: each for each in done.get_asset_check_evaluations()}
+    assert "plx: the median moved" in str(checks[DRIFT].metadata["to be looked at"].value)
+    assert "picture" not in shown(done)
+    assert "there is no picture: " in capfd.readouterr().err
+
+
 def test_a_step_whose_helping_process_is_killed_each_time_fails_in_words(home, tmp_path, readers_die):
     readers_die(99)
     done = materialise(home, tmp_path)
@@ -158,7 +182,7 @@ def test_a_step_whose_helping_process_is_killed_each_time_fails_in_words(home, t
     assert reason.startswith(
         f"{Path(home.database.engine.url.database)}: the process that reads the database ended "
     )
-    assert "(exit status -9); nothing is lost, so run the same again" in reason
+    assert "(exit status -9). Doing the same again loses nothing" in reason
     assert not list(home.settings.products_root.rglob("*.fits.gz"))
 
 

@@ -159,6 +159,13 @@ def test_slices_are_converted_as_what_they_show():
         ),
         (
             Kind.datetime,
+            [0, -(2**63)],
+            pa.timestamp("us"),
+            1,
+            "NaT is infinite, or not within the years 1 to 9999",
+        ),
+        (
+            Kind.datetime,
             [0, -(2**56)],
             pa.timestamp("us"),
             1,
