@@ -83,8 +83,8 @@ POSTGRESQL_SETTINGS = (
 tables and saves less, and what is sorted stays off the disk for longer."""
 
 IN_ONE_PROCESS = "SET max_parallel_workers_per_gather = 0"
-"""For rows in order: workers would join some of the tables once each and hand their rows on for one process to send, which
-takes more processor time than it saves, and the driver is not faster than one process anyway."""
+"""For rows that are sent in one stream: workers would join some of the tables once each and hand their rows on to the
+process that sends, which takes more processor time than it saves, and the driver is not faster than one process anyway."""
 
 
 class WrongValueError(ExpectedError, ValueError):
