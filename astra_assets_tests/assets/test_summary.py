@@ -57,6 +57,13 @@ def shown(done: dg.ExecuteInProcessResult) -> dict[str, object]:
     return {name: value.value for name, value in event.metadata.items()}
 
 
+def move_parallaxes(home: Operations) -> None:
+    """Change all sources so that a product of them has drifted."""
+    source = table_of(Source)
+    with home.database.begin() as connection:
+        connection.execute(update(source).values(plx=1e6, modified=source.c.created))
+
+
 def test_an_asset_shows_rows_files_checksum_first_rows_and_a_picture(home, tmp_path):
     done = materialise(home, tmp_path)
     assert done.success
@@ -83,9 +90,7 @@ def test_options_of_the_launchpad_are_those_of_the_command(home, tmp_path):
 
 def test_drift_is_shown_and_warns(home, tmp_path):
     materialise(home, tmp_path)
-    source = table_of(Source)
-    with home.database.begin() as connection:
-        connection.execute(update(source).values(plx=1e6, modified=source.c.created))
+    move_parallaxes(home)
     done = materialise(home, tmp_path)
     assert done.success, "a warning stops nothing"
     checks = {each.check_name: each for each in done.get_asset_check_evaluations()}
@@ -108,7 +113,7 @@ def test_a_failed_check_is_told_and_no_file_is_written(home, tmp_path):
 
 @pytest.fixture
 def readers_die(tmp_path, monkeypatch):
-    """Makes the next processes that read SQLite be killed when they are asked, and tells how many still will be."""
+    """Called with a number, has as many of the next processes that read SQLite killed when they are asked."""
     program = tmp_path / "sqlite_child.py"
 
     def die(times: int) -> None:
@@ -153,9 +158,7 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_and_the_checks_say_what_they
     home, tmp_path, readers_die, monkeypatch, capfd
 ):
     materialise(home, tmp_path)
-    source = table_of(Source)
-    with home.database.begin() as connection:
-        connection.execute(update(source).values(plx=1e6, modified=source.c.created))
+    move_parallaxes(home)
     draws = Publishing.picture
 
     def picture(*arguments: object) -> object:
