@@ -49,10 +49,11 @@ test: setup-dev  ## all tests; those whose programs are missing say what to inst
 unit: setup-dev  ## the tests that start no processes of ours: a few minutes
 	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile --no-loadscope-reorder -m "not end_to_end and not processes and not slurm"
 
-lint: setup-dev  ## ruff, format and types
+lint: setup-dev  ## ruff, format, types, and who imports whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: setup-dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import dagster as dg
 
-from astra_assets.assets import all_assets, keys_of, located, step_names
-from astra_assets.assets.kept import outline
-from astra_assets.executors import step_executor
-from astra_assets.jobs import release_job
-from astra_assets.own_releases import load_releases
-from astra_assets.resources import Survey, refused_in_words
-from astra_assets.run_log import plain_console
-from astra_assets.schedules import daily
-from astra_assets.sensors import new_spectra
+from astra_assets.config.own_releases import load_releases
+from astra_assets.defs.assets import all_assets, keys_of, located, step_names
+from astra_assets.defs.assets.kept import outline
+from astra_assets.defs.executors import step_executor
+from astra_assets.defs.jobs import release_job
+from astra_assets.defs.resources import Survey, refused_in_words
+from astra_assets.defs.run_log import plain_console
+from astra_assets.defs.schedules import daily
+from astra_assets.defs.sensors import new_spectra
 
 
 def build_defs(**overrides: str) -> dg.Definitions:

@@ -170,7 +170,7 @@ end $$"""
 @pytest.fixture(scope="session")
 def shared_postgresql(postgresql_server):
     """A database whose tables are created once and emptied after each test: creating them anew takes a second."""
-    from astra_assets.models.database import Database
+    from astra_assets.database.database import Database
 
     with fresh_database(postgresql_server) as url:
         made = Database(url)
@@ -183,7 +183,7 @@ def database(request, tmp_path):
     """A database of each kind with all tables, empty; a test that alters tables takes `database_url` instead."""
     import psycopg
 
-    from astra_assets.models.database import Database
+    from astra_assets.database.database import Database
 
     if request.param == "sqlite":
         made = Database(f"sqlite:///{tmp_path / 'astra.db'}")

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from sqlalchemy import Select, literal, select
 
+from astra_assets.database.database import Database
 from astra_assets.models.boss import BossVisitSpectrum
-from astra_assets.models.database import Database
 from astra_assets.pipelines.corv import CORV
 from astra_assets.pipelines.snow_white import SnowWhite
-from astra_assets.products.rows import select_rows
 from astra_assets.products.summary import SummaryProduct, SummaryTable
+from astra_assets.products.write.rows import select_rows
 from astra_assets.spectra.base import Roots
 
 if TYPE_CHECKING:

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from common import PRODUCT, STEP, TABLE, V_ASTRA, engine, opened, rows_query, seconds
 
-from astra_assets.fits.atomic import atomic_write
+from astra_assets.database.allocators import keep_little
+from astra_assets.database.database import Database
+from astra_assets.files.atomic import atomic_write
 from astra_assets.fits.writer import FitsWriter
-from astra_assets.models.allocators import keep_little
-from astra_assets.models.database import Database
 from astra_assets.pipelines.corv import CORV
 from astra_assets.products.bundle import product_path
-from astra_assets.products.copying import RowSink, copy_rows
-from astra_assets.products.create import create
-from astra_assets.products.parquet import ParquetTwin
-from astra_assets.products.rows import fits_columns, measure
-from astra_assets.products.write import BATCH_ROWS
+from astra_assets.products.write.copying import RowSink, copy_rows
+from astra_assets.products.write.create import create
+from astra_assets.products.write.parquet import ParquetTwin
+from astra_assets.products.write.rows import fits_columns, measure
+from astra_assets.products.write.write import BATCH_ROWS
 
 
 def stream(url: str, folder: str, suffix: str, twin: bool = False) -> dict[str, float]:
@@ -85,7 +85,7 @@ def plan(url: str, folder: str) -> dict[str, float]:
 
 def ingest(path: str, folder: str) -> dict[str, float]:
     """An spAll file into an empty SQLite database."""
-    from astra_assets.ingest.spall import ingest_spall
+    from astra_assets.ingest.boss.spall import ingest_spall
 
     target = Path(folder) / "ingest.db"
     database = Database(f"sqlite:///{target}")
@@ -112,8 +112,8 @@ def spectra(folder: str) -> dict[str, float]:
 
 def ingest_all_visit(path: str, folder: str) -> dict[str, float]:
     """An allVisit file into an empty SQLite database."""
-    from astra_assets.ingest.apogee import SummaryFile, ingest_summary
-    from astra_assets.ingest.apogee_columns import ALL_VISIT
+    from astra_assets.ingest.apogee.apogee import SummaryFile, ingest_summary
+    from astra_assets.ingest.apogee.apogee_columns import ALL_VISIT
 
     target = Path(folder) / "ingest.db"
     database = Database(f"sqlite:///{target}")

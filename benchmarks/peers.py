@@ -17,12 +17,12 @@ from astropy.io import fits
 from common import PRODUCT, STEP, TABLE, engine, opened, rows_query, seconds
 from sqlalchemy import Select, func, select
 
-from astra_assets.models import arrow
-from astra_assets.models.database import Database
-from astra_assets.models.kinds import DATETIME_WIDTH, Kind
+from astra_assets.database import arrow
+from astra_assets.database.database import Database
 from astra_assets.pipelines.corv import CORV
-from astra_assets.products.rows import OutputColumn, output_columns
-from astra_assets.products.write import BATCH_ROWS
+from astra_assets.products.write.rows import OutputColumn, output_columns
+from astra_assets.products.write.write import BATCH_ROWS
+from astra_assets.registry.kinds import DATETIME_WIDTH, Kind
 
 if TYPE_CHECKING:
     from astra_assets.compute import Engine

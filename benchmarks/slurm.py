@@ -28,7 +28,7 @@ from astra_assets.compute.slurm.command_line import CommandLineClient
 from astra_assets.compute.slurm.queue import SharedQueue
 from astra_assets.compute.slurm.script import script
 from astra_assets.compute.slurm.spec import JobSpec, output_in
-from astra_assets.models.database import Database
+from astra_assets.database.database import Database
 from astra_assets.pipelines.options import Resources
 from astra_assets.spectra.base import Roots
 

@@ -15,15 +15,15 @@ import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import text
 
+from astra_assets.database.database import Database
 from astra_assets.models.base import Base, layout, table_of
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.cartons import cartons, pack
-from astra_assets.models.columns import info
-from astra_assets.models.database import Database
-from astra_assets.models.kinds import Kind
 from astra_assets.models.source import Source
 from astra_assets.pipelines.corv import Corv
 from astra_assets.pipelines.snow_white import SnowWhite
+from astra_assets.registry.columns import info
+from astra_assets.registry.kinds import Kind
 
 CHUNK_ROWS = 20_000
 """Rows that are made and inserted at a time."""

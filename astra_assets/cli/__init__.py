@@ -16,7 +16,7 @@ from astra_assets.cli.data import create, demo, init, migrate, products
 from astra_assets.cli.inspect import datamodel, doctor, status, why
 from astra_assets.cli.release import diff, freeze, verify
 from astra_assets.cli.work import cancel, plan, run, srun
-from astra_assets.operations import expected_text
+from astra_assets.operations.operations import expected_text
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

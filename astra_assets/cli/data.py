@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import click
 
-from astra_assets.operations import Operations
-from astra_assets.settings import load_settings
+from astra_assets.config.settings import load_settings
+from astra_assets.operations.operations import Operations
 
 
 def say(text: str) -> None:

@@ -14,10 +14,10 @@ import click
 
 from astra_assets.cli.data import operations, say
 from astra_assets.cli.show import print_table
-from astra_assets.operations import OperationError
+from astra_assets.operations.operations import OperationError
 
 if TYPE_CHECKING:
-    from astra_assets.standing import Standing
+    from astra_assets.operations.standing import Standing
 
 
 @click.command()
@@ -86,7 +86,7 @@ def standing_as_dict(standing: Standing) -> dict[str, object]:
 @click.argument("what")
 def why(what: str) -> None:
     """Explain WHAT: a batch id, a spectrum_pk, an sdss_id, or all failures and skips of a pipeline."""
-    from astra_assets.explain import explain
+    from astra_assets.operations.why import explain
     from astra_assets.pipelines import PIPELINES
 
     survey = operations()
@@ -112,9 +112,9 @@ def why(what: str) -> None:
 @click.command()
 def doctor() -> None:
     """List everything that is wrong with settings, folders, database, cluster and programs at once."""
-    from astra_assets.health import examine
-    from astra_assets.operations import Operations
-    from astra_assets.settings import usable_settings
+    from astra_assets.config.settings import usable_settings
+    from astra_assets.operations.doctor import examine
+    from astra_assets.operations.operations import Operations
 
     settings, problems = usable_settings()
     worst = 0
@@ -129,7 +129,7 @@ def doctor() -> None:
 def datamodel(tables: tuple[str, ...]) -> None:
     """Describe TABLES (all by default) as Markdown: columns, types, units, UCDs, fill values, flags."""
     from astra_assets.models.describe import describe
-    from astra_assets.operations import all_tables
+    from astra_assets.operations.operations import all_tables
 
     known = all_tables()
     unknown = [name for name in tables if name not in known]

@@ -71,7 +71,7 @@ def diff(old: str, new: str, names: tuple[str, ...], output: Path | None) -> Non
     Rows by key, columns, missing values, medians and quantiles, flags and classes, as Markdown. The exit code is 0 also when
     much is different: the report says what should be looked at.
     """
-    from astra_assets.products.diff_report import report
+    from astra_assets.products.compare.diff_report import report
 
     text = "\n".join(report(each) for each in operations().products.diff(old, new, names))
     if output is None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 from pydantic import ValidationError
 
-from astra_assets.operations import OperationError, find_pipeline
-from astra_assets.profile import Asked
+from astra_assets.config.profile import Asked
+from astra_assets.operations.operations import OperationError, find_pipeline
 
 if TYPE_CHECKING:
     from astra_assets.pipelines.base import Pipeline, Step

@@ -14,15 +14,15 @@ import click
 from astra_assets.cli.data import operations, say
 from astra_assets.cli.show import print_table, progress_bar, size
 from astra_assets.cli.steps import HERE, asked, chosen, named_steps, resources, restrictions
-from astra_assets.operations import OperationError
+from astra_assets.operations.operations import OperationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from astra_assets.config.settings import Compute
+    from astra_assets.operations.standing import Preview
+    from astra_assets.operations.work import Work
     from astra_assets.pipelines.base import Pipeline, Step
-    from astra_assets.settings import Compute
-    from astra_assets.standing import Preview
-    from astra_assets.work import Work
 
 
 @click.command()
@@ -63,7 +63,7 @@ def run_steps(
 ) -> None:
     """Run steps one after the other; those that do not need each other wait for the cluster together."""
     from astra_assets.compute import Batch
-    from astra_assets.work import Restriction
+    from astra_assets.operations.work import Restriction
 
     survey = operations()
     work = survey.work(survey.release(release), compute)
@@ -141,7 +141,7 @@ def plan(
     Node hours follow from how long results took so far, disk space from the last batch. On a cluster it is also told what of the
     options no node there can meet.
     """
-    from astra_assets.work import Restriction
+    from astra_assets.operations.work import Restriction
 
     survey = operations()
     work = survey.work(survey.release(release), compute)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select
 
 from astra_assets.compute.inputs import StepInputs
-from astra_assets.models.database import Database
+from astra_assets.database.database import Database
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from astra_assets.compute.history import ATTEMPTS, CURRENT_RESULT, EARLIER, OUTD
 from astra_assets.compute.inputs import StepInputs
 from astra_assets.compute.parts import FAILURES, RESULTS, failure_schema, part_files
 from astra_assets.compute.rows import PROBLEMS, ResultShape
+from astra_assets.database.database import Database
 from astra_assets.models.base import Base, table_of, utcnow
 from astra_assets.models.compute import ComputeBatch, ComputeOutcome
-from astra_assets.models.database import Database
 
 PROBLEM_STEP = "{}/visit"
 """Step under which problems with single spectra of a source are recorded."""

@@ -35,11 +35,11 @@ from astra_assets.compute.program.call import SETTING, Site, call_of
 from astra_assets.compute.program.written import collector_of
 from astra_assets.compute.states import Progress, Sparingly
 from astra_assets.compute.watch import Watch
+from astra_assets.database.database import Database
 from astra_assets.models.base import utcnow
-from astra_assets.models.database import Database
-from astra_assets.models.version import major_minor
 from astra_assets.pipelines.base import Pipeline, Step, reference_of
 from astra_assets.pipelines.options import AS_DECLARED, Resources, SlurmOptions
+from astra_assets.registry.version import major_minor
 
 log = logging.getLogger(__name__)
 

@@ -44,9 +44,9 @@ from astra_assets.compute.history import (
     packed,
 )
 from astra_assets.compute.lookups import LookupQuery, one_of
+from astra_assets.files.paths import READ_COLUMNS
 from astra_assets.models.base import Base, table_of
 from astra_assets.models.compute import ComputeOutcome
-from astra_assets.models.paths import READ_COLUMNS
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import (
     VERSION_PARAMETER,

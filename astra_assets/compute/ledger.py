@@ -15,10 +15,10 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from astra_assets.compute.batch import Batch
+from astra_assets.database.database import Database
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.compute import ComputeBatch
-from astra_assets.models.database import Database
-from astra_assets.models.version import major_minor, version_integer
+from astra_assets.registry.version import major_minor, version_integer
 
 
 @dataclass(frozen=True)

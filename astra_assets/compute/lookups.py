@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import ColumnElement, Select, bindparam
 
-from astra_assets.models.database import Database
+from astra_assets.database.database import Database
 
 BATCH_ROWS = 10_000
 """Rows of a lookup that are read at once."""

@@ -13,9 +13,9 @@ import pyarrow as pa
 from sqlalchemy import Connection, delete
 
 from astra_assets.compute.inputs import StepInputs
+from astra_assets.database.database import Database
 from astra_assets.models.base import table_of
 from astra_assets.models.compute import ComputeOutcome
-from astra_assets.models.database import Database
 
 # Keys in one IN (...) clause; far below what either database allows.
 _KEYS_AT_ONCE = 1_000

@@ -30,8 +30,8 @@ from astra_assets.compute.lookups import Lookups, as_numpy, decoded
 from astra_assets.compute.parts import describe
 from astra_assets.compute.reading import READERS, can_leave_out_sources, unprocessed_inputs
 from astra_assets.compute.rows import ResultShape
-from astra_assets.models.allocators import keep_little
-from astra_assets.models.database import Database
+from astra_assets.database.allocators import keep_little
+from astra_assets.database.database import Database
 from astra_assets.pipelines.base import PipelineDeclarationError, Requirement, WorkContext
 
 GATHER_ROWS = 2_000

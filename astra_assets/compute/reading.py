@@ -18,8 +18,8 @@ import pyarrow as pa
 from sqlalchemy import Select, select
 
 from astra_assets.compute.inputs import Selection, StepInputs
-from astra_assets.models.ahead import read_ahead
-from astra_assets.models.database import Database
+from astra_assets.database.ahead import read_ahead
+from astra_assets.database.database import Database
 
 READERS = 2
 """Pieces that are read side by side; each needs a processor and some 75 MB."""

@@ -20,12 +20,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import Column, Table
 
-from astra_assets.models.arrow import ARROW_TYPES
+from astra_assets.database.arrow import ARROW_TYPES
 from astra_assets.models.base import Base, pixel_names, table_of
-from astra_assets.models.columns import info
-from astra_assets.models.kinds import Kind
-from astra_assets.models.version import version_integer
 from astra_assets.pipelines.base import Pipeline, Problem, Products, Step, WorkContext
+from astra_assets.registry.columns import info
+from astra_assets.registry.kinds import Kind
+from astra_assets.registry.version import version_integer
 
 Row = dict[str, Any]
 Pixels = NDArray[np.float32]

@@ -16,8 +16,8 @@ from astra_assets.demo.photometry import Columns
 from astra_assets.demo.tables import primary_hdu, records, table_hdu
 from astra_assets.fits.header import Card
 from astra_assets.models.base import layout
-from astra_assets.models.kinds import Definition, Kind
 from astra_assets.models.source import Source
+from astra_assets.registry.kinds import Definition, Kind
 
 V_ASTRA = Card("V_ASTRA", "0.8.1", "Astra version")
 LETTERS = {

@@ -17,9 +17,9 @@ from scipy.ndimage import uniform_filter1d
 
 from astra_assets.demo.ephemeris import Floats
 from astra_assets.demo.population import Visit
-from astra_assets.pipelines.white_dwarf import templates
 from astra_assets.spectra.airvac import air_to_vacuum
 from astra_assets.spectra.grid import BOSS_GRID
+from astra_assets.synthesis import templates
 
 MASK_BITS = {
     "NEARBADPIXEL": 16,

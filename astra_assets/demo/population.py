@@ -25,7 +25,7 @@ from astra_assets.demo.kinds import (
     part_of,
 )
 from astra_assets.demo.sky import Field, Night, Patch, make_patch
-from astra_assets.pipelines.white_dwarf.templates import Template
+from astra_assets.synthesis.templates import Template
 
 SOURCES_PER_PATCH = 9
 UNLINKED_SHARE = 0.04

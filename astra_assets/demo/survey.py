@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astra_assets.demo.spall_columns import RUN2D
-from astra_assets.fits.atomic import atomic_write
-from astra_assets.models.errors import ExpectedError
-from astra_assets.models.paths import apogee_redux, spall_path
+from astra_assets.errors import ExpectedError
+from astra_assets.files.atomic import atomic_write
+from astra_assets.files.paths import apogee_redux, spall_path
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def _make(root: Path, sources: int, seed: int, say: Callable[[str], None]) -> De
     from astra_assets.demo.apogee.population import add_stars
     from astra_assets.demo.population import plan_survey
     from astra_assets.demo.write import write_survey
-    from astra_assets.pipelines.white_dwarf import templates
+    from astra_assets.synthesis import templates
 
     survey, apogee = add_stars(plan_survey(sources, seed, templates.draw))
     visits, apogee_visits = write_survey(root / STAGING, survey, apogee, say)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astra_assets.fits.atomic import atomic_write
+from astra_assets.files.atomic import atomic_write
 from astra_assets.fits.header import BLOCK_BYTES, Card, primary_cards, render, table_cards
 
 NOTE = "Synthetic: made by astra_assets demo, not an observation"

@@ -22,7 +22,7 @@ from astra_assets.demo.specfull import spec_full
 from astra_assets.demo.survey import CATALOG, TRUTH
 from astra_assets.demo.tables import primary_hdu, table_hdu, write_fits
 from astra_assets.demo.truth import truth_hdus
-from astra_assets.models.paths import inside, spall_path, spec_full_path
+from astra_assets.files.paths import inside, spall_path, spec_full_path
 
 STREAM = len(STREAMS) + 3
 """First word after the seed of the random stream of a visit's pixels; after that of `specfull`."""

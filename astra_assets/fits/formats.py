@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from astra_assets.models.kinds import DATETIME_WIDTH, Definition, Kind
+from astra_assets.registry.kinds import DATETIME_WIDTH, Definition, Kind
 
 Values = npt.NDArray[Any]
 

@@ -24,10 +24,10 @@ import numpy.typing as npt
 from astropy.io.fits import Header
 from isal import isal_zlib
 
+from astra_assets.errors import ExpectedError
 from astra_assets.fits.checksum import WordSum, checksum_text, word_sum
 from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES, Card
 from astra_assets.fits.sinks import COMPRESSION_LEVEL, MAX_THREADS, PlainSink
-from astra_assets.models.errors import ExpectedError
 
 SUFFIX = ".fits.fz"
 

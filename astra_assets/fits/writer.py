@@ -17,6 +17,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
+from astra_assets.errors import ExpectedError
 from astra_assets.fits.checksum import WordSum, checksum_text, word_sum
 from astra_assets.fits.formats import BadValueError, FitsColumn, TooWideError, WrongTypeError, record_dtype
 from astra_assets.fits.header import (
@@ -33,7 +34,6 @@ from astra_assets.fits.header import (
     table_cards,
 )
 from astra_assets.fits.sinks import Sink, open_sink
-from astra_assets.models.errors import ExpectedError
 
 _MOST_ROWS = 8192
 _MOST_BYTES = 8 << 20

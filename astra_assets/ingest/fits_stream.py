@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from astra_assets.files.streams import ByteStream, StreamError, open_stream
 from astra_assets.ingest.report import IngestError
-from astra_assets.ingest.streams import ByteStream, StreamError, open_stream
 
 BLOCK = 2880
 """Bytes of a FITS block."""

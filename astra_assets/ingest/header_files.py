@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
 
+from astra_assets.database.database import Database
+from astra_assets.files.paths import PathLeavesRoot, inside
 from astra_assets.ingest.fits_header import HeaderError
 from astra_assets.ingest.report import MAX_LISTED, Say, reasons, silent
-from astra_assets.models.database import Database
-from astra_assets.models.paths import PathLeavesRoot, inside
 
 THREADS = 16
 """Files that are open at once: reading waits for the file system much more than it computes."""

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from sqlalchemy import delete, insert, select, update
 
+from astra_assets.database.database import Database
+from astra_assets.files.streams import content_hash
 from astra_assets.ingest.report import IngestError, IngestReport, Say
-from astra_assets.ingest.streams import content_hash
 from astra_assets.models.base import table_of, utcnow
-from astra_assets.models.database import Database
 from astra_assets.models.ingest import IngestFile
 
 MAKING = "sha256-1:"

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from sqlalchemy import CTE, Connection, Integer, Select, Table, func, literal, select, union_all, update
 from sqlalchemy.sql.elements import ColumnElement
 
+from astra_assets.database.database import Database
 from astra_assets.ingest.stage import written
 from astra_assets.ingest.statistics import refresh_statistics
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.boss import BossVisitSpectrum
-from astra_assets.models.database import Database
 from astra_assets.models.source import Source
 
 COLUMNS = ("catalogid", "catalogid31", "catalogid25", "catalogid21")

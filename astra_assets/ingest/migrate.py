@@ -10,21 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from astra_assets.ingest.ap_star_headers import read_ap_star_headers
-from astra_assets.ingest.ap_visit_headers import read_ap_visit_headers
-from astra_assets.ingest.apogee import has_spectra, ingest_summary, summary_files
-from astra_assets.ingest.apogee_links import link_apogee
-from astra_assets.ingest.catalog import ingest_catalogs
-from astra_assets.ingest.derived import count_visits, derive_missing, waiting_for_map
+from astra_assets.database.database import Database
+from astra_assets.files.paths import spall_path
+from astra_assets.ingest.apogee.ap_star_headers import read_ap_star_headers
+from astra_assets.ingest.apogee.ap_visit_headers import read_ap_visit_headers
+from astra_assets.ingest.apogee.apogee import has_spectra, ingest_summary, summary_files
+from astra_assets.ingest.apogee.apogee_links import link_apogee
+from astra_assets.ingest.boss.spall import ingest_spall
+from astra_assets.ingest.boss.spec_headers import read_spec_headers
 from astra_assets.ingest.header_files import HeaderReport
 from astra_assets.ingest.ledger import Ledger
 from astra_assets.ingest.links import LinkReport, link_spectra
 from astra_assets.ingest.report import IngestError, IngestReport, Say, silent
-from astra_assets.ingest.sfd import SfdMap, fill_sfd
-from astra_assets.ingest.spall import ingest_spall
-from astra_assets.ingest.spec_headers import read_spec_headers
-from astra_assets.models.database import Database
-from astra_assets.models.paths import spall_path
+from astra_assets.ingest.sources.catalog import ingest_catalogs
+from astra_assets.ingest.sources.derived import count_visits, derive_missing, waiting_for_map
+from astra_assets.ingest.sources.sfd import SfdMap, fill_sfd
 
 MAX_SHOWN = 10
 """Refused rows and unreadable headers that the table names."""

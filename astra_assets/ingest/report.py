@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from astra_assets.models.errors import ExpectedError
+from astra_assets.errors import ExpectedError
 
 Say = Callable[[str], None]
 """Where progress is reported: one line of text at a time."""

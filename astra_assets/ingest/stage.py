@@ -35,10 +35,10 @@ from sqlalchemy import (
     update,
 )
 
+from astra_assets.database.database import Database
 from astra_assets.ingest.statistics import refresh_statistics
-from astra_assets.models.columns import ColumnInfo
-from astra_assets.models.database import Database
-from astra_assets.models.kinds import INFO_KEY, Definition, Kind
+from astra_assets.registry.columns import ColumnInfo
+from astra_assets.registry.kinds import INFO_KEY, Definition, Kind
 
 ROW = "stage_row"
 OWN_KEY = "stage_pk"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Table
 
-from astra_assets.models.database import Database
+from astra_assets.database.database import Database
 
 
 def refresh_statistics(

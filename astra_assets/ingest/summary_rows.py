@@ -15,11 +15,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Table
 
+from astra_assets.database.database import Database
 from astra_assets.ingest.fits_stream import FitsTable
 from astra_assets.ingest.ledger import Ledger, Stamp
 from astra_assets.ingest.report import IngestReport, Refusal, Say
 from astra_assets.ingest.seen import SeenKeys, hash_rows
-from astra_assets.models.database import Database
 
 CHUNK_ROWS = 50_000
 """Rows of one transaction: about 200 MB of memory, and a second or two of SQLite's write lock."""

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from astra_assets.models.arrow import ARROW_TYPES
-from astra_assets.models.kinds import Definition, Kind
+from astra_assets.database.arrow import ARROW_TYPES
+from astra_assets.registry.kinds import Definition, Kind
 
 Mask = NDArray[np.bool_]
 

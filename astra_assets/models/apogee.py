@@ -19,7 +19,7 @@ from astra_assets.models.base import (
 )
 from astra_assets.models.boss import astra_version, file_type, nmf
 from astra_assets.models.fields import Field, Heading
-from astra_assets.models.flags import APOGEE_REST_FRAME_VISIT_FLAGS
+from astra_assets.registry.flags import APOGEE_REST_FRAME_VISIT_FLAGS
 
 CONDITIONS = heading("Observing Conditions", "date_obs", "jd", "exptime", "dithered", "f_night_time")
 POINTING = heading(

@@ -30,17 +30,7 @@ from sqlalchemy.orm.decl_api import DeclarativeAttributeIntercept
 from sqlalchemy.schema import SchemaItem
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from astra_assets.models.columns import (
-    COMMON_COLUMNS,
-    HIDDEN_COLUMNS,
-    LAST_COLUMNS,
-    Pending,
-    Virtual,
-    complete,
-    definition,
-    own_columns,
-)
-from astra_assets.models.errors import ExpectedError
+from astra_assets.errors import ExpectedError
 from astra_assets.models.fields import (
     Field,
     Heading,
@@ -52,10 +42,20 @@ from astra_assets.models.fields import (
     spectrum_key,
     utcnow,
 )
-from astra_assets.models.flags import flag_definitions
-from astra_assets.models.kinds import INFO_KEY, Definition, Kind
 from astra_assets.models.names import snake_case
-from astra_assets.models.sqltypes import Bytes, FloatArray
+from astra_assets.registry.columns import (
+    COMMON_COLUMNS,
+    HIDDEN_COLUMNS,
+    LAST_COLUMNS,
+    Pending,
+    Virtual,
+    complete,
+    definition,
+    own_columns,
+)
+from astra_assets.registry.flags import flag_definitions
+from astra_assets.registry.kinds import INFO_KEY, Definition, Kind
+from astra_assets.registry.sqltypes import Bytes, FloatArray
 
 __all__ = [
     "Base",

@@ -15,7 +15,7 @@ from astra_assets.models.base import (
     table,
 )
 from astra_assets.models.fields import Field, Heading
-from astra_assets.models.kinds import Kind
+from astra_assets.registry.kinds import Kind
 
 EXPOSURE = heading("Exposure Information", "n_exp", "exptime")
 FIELD = heading("Field/Plate Information", "plateid", "cartid", "mapid", "slitid")

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Table
 
 from astra_assets.models.base import Base, LayoutEntry, table_of
-from astra_assets.models.columns import info
-from astra_assets.models.flags import Flag
+from astra_assets.registry.columns import info
+from astra_assets.registry.flags import Flag
 
 
 def describe(model: type[Base]) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Column, Computed, ForeignKey, Integer
 from sqlalchemy.schema import SchemaItem
 
-from astra_assets.models.columns import ColumnInfo, definition
-from astra_assets.models.flags import FLAGS, Flag
-from astra_assets.models.kinds import INFO_KEY, Definition, Kind
+from astra_assets.registry.columns import ColumnInfo, definition
+from astra_assets.registry.flags import FLAGS, Flag
+from astra_assets.registry.kinds import INFO_KEY, Definition, Kind
 
 
 def utcnow() -> datetime:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import UniqueConstraint
 
 from astra_assets.models.base import RUN_HEADING, Base, Field, Heading, field, heading, row_times, table
-from astra_assets.models.flags import ASTRA_PRODUCT_FLAGS, MWM_PRODUCT_FLAGS
+from astra_assets.registry.flags import ASTRA_PRODUCT_FLAGS, MWM_PRODUCT_FLAGS
 
 
 def _run(*more: Field) -> Heading:

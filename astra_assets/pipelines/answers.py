@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from astra_assets.models.errors import ExpectedError
+from astra_assets.errors import ExpectedError
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 

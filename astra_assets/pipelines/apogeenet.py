@@ -12,12 +12,12 @@ from sqlalchemy.orm import Mapped
 
 from astra_assets.models.apogee import ApogeeCoaddedSpectrumInApStar, ApogeeVisitSpectrumInApStar
 from astra_assets.models.base import PipelineResult
-from astra_assets.models.columns import flags, known
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.external import ASTRA, files_program
 from astra_assets.pipelines.net_rules import BAD, BITS, net_flags
 from astra_assets.pipelines.options import SlurmOptions
 from astra_assets.pipelines.rules import Row, number, raised
+from astra_assets.registry.columns import flags, known
 
 NOISE_MODEL = {"teff": (1.25, 10.0), "logg": (1.25, 0.01), "fe_h": (1.0, 0.01)}
 """Published error = factor * formal error + floor (K, dex, dex), as in Astra."""

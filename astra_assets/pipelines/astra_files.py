@@ -19,14 +19,12 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import ColumnElement, Connection, literal, or_, select
 
-from astra_assets.models.arrow import ARROW_TYPES
+from astra_assets.database.arrow import ARROW_TYPES
+from astra_assets.files.paths import astra_path, inside
 from astra_assets.models.base import Base, PipelineResult, bit, table_of
 from astra_assets.models.compute import ComputeOutcome
-from astra_assets.models.kinds import Kind
 from astra_assets.models.mwm import AstraSpectrumProductStatus
-from astra_assets.models.paths import astra_path, inside
 from astra_assets.models.source import Source
-from astra_assets.models.version import major_minor, version_text
 from astra_assets.pipelines.base import (
     Pipeline,
     PipelineDeclarationError,
@@ -38,6 +36,8 @@ from astra_assets.pipelines.base import (
     this_version,
 )
 from astra_assets.pipelines.requirements import HAS_SDSS_ID
+from astra_assets.registry.kinds import Kind
+from astra_assets.registry.version import major_minor, version_text
 from astra_assets.spectra.astra_files import SPECTRA, FileKind, astra_table
 from astra_assets.spectra.grid import LogLinearGrid
 from astra_assets.spectra.model_spectra import ModelSpectra

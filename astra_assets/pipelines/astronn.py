@@ -11,12 +11,12 @@ from sqlalchemy.orm import Mapped
 
 from astra_assets.models.apogee import ApogeeCoaddedSpectrumInApStar, ApogeeVisitSpectrumInApStar
 from astra_assets.models.base import PipelineResult
-from astra_assets.models.columns import flags, known_columns
-from astra_assets.models.flags import ANY, AllOf
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.external import files_program
 from astra_assets.pipelines.options import SlurmOptions
 from astra_assets.pipelines.rules import Limits, Row, number, raised
+from astra_assets.registry.columns import flags, known_columns
+from astra_assets.registry.flags import ANY, AllOf
 
 ELEMENTS = (
     *("c", "c_1", "n", "o", "na", "mg", "al", "si", "p", "s", "k", "ca"),

@@ -11,12 +11,12 @@ from sqlalchemy.orm import Mapped
 
 from astra_assets.models.apogee import ApogeeCoaddedSpectrumInApStar
 from astra_assets.models.base import PipelineResult
-from astra_assets.models.columns import flags, known
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.external import files_program
 from astra_assets.pipelines.options import SlurmOptions
 from astra_assets.pipelines.rules import Row, number, raised
+from astra_assets.registry.columns import flags, known
 
 UNRELIABLE_SHARE = 0.2
 """A pseudo-luminosity with an error of this fraction or more is unreliable."""

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Mapped
 
 from astra_assets.models.base import PipelineResult
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
-from astra_assets.models.columns import column, flags, known
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.external import ASTRA, files_program
 from astra_assets.pipelines.net_rules import BAD, BITS, net_flags
 from astra_assets.pipelines.options import SlurmOptions
 from astra_assets.pipelines.rules import Limits, Row, number, raised
+from astra_assets.registry.columns import column, flags, known
 
 COOL_DWARF_TEFF = Limits("teff", low=3900, unit="K")
 LOW_LOGG, HIGH_LOGG = 3.0, 6.0

@@ -20,7 +20,6 @@ from sqlalchemy.orm import Mapped
 
 from astra_assets.models.base import PipelineResult, bit
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
-from astra_assets.models.columns import flags, known, virtual
 from astra_assets.pipelines.astra_files import with_astra_files
 from astra_assets.pipelines.base import (
     Columns,
@@ -32,6 +31,7 @@ from astra_assets.pipelines.base import (
     this_version,
 )
 from astra_assets.pipelines.snow_white import SnowWhite, is_white_dwarf
+from astra_assets.registry.columns import flags, known, virtual
 from astra_assets.spectra.base import Spectrum
 
 if TYPE_CHECKING:

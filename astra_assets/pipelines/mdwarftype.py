@@ -9,13 +9,13 @@ from sqlalchemy.orm import Mapped
 
 from astra_assets.models.base import PipelineResult
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
-from astra_assets.models.columns import column, flags, known
-from astra_assets.models.flags import ANY
-from astra_assets.models.glossary.spectra import FLUX_UNIT
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.external import ASTRA, files_program
 from astra_assets.pipelines.options import SlurmOptions
 from astra_assets.pipelines.rules import Row, raised
+from astra_assets.registry.columns import column, flags, known
+from astra_assets.registry.flags import ANY
+from astra_assets.registry.glossary.spectra import FLUX_UNIT
 
 EARLIEST = "K5.0"
 """The earliest template: what fits it best is no M dwarf."""

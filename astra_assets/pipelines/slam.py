@@ -13,12 +13,12 @@ from sqlalchemy.orm import Mapped
 from astra_assets.models.base import PipelineResult
 from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.models.cartons import in_program
-from astra_assets.models.columns import column, flags, known, known_columns, virtual
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import Columns, Pipeline, Requirement, Step
 from astra_assets.pipelines.external import files_program
 from astra_assets.pipelines.options import SlurmOptions
 from astra_assets.pipelines.rules import Limits, Row, number, raised
+from astra_assets.registry.columns import column, flags, known, known_columns, virtual
 
 MIN_G_RP = 0.56
 MIN_M_G = 5.553

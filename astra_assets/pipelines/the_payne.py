@@ -12,12 +12,12 @@ from sqlalchemy.orm import Mapped
 
 from astra_assets.models.apogee import ApogeeCoaddedSpectrumInApStar
 from astra_assets.models.base import PipelineResult
-from astra_assets.models.columns import column, flags, known, known_columns, virtual
-from astra_assets.models.flags import ANY
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.external import files_program
 from astra_assets.pipelines.options import SlurmOptions
 from astra_assets.pipelines.rules import Limits, Row, number, raised
+from astra_assets.registry.columns import column, flags, known, known_columns, virtual
+from astra_assets.registry.flags import ANY
 
 ELEMENTS = (
     *("c", "n", "o", "na", "mg", "al", "si", "p", "s", "k"),

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from astra_assets.files.paths import inside, summary_path
 from astra_assets.fits.tiles import SUFFIX as TILES_SUFFIX
-from astra_assets.models.paths import inside, summary_path
-from astra_assets.products.parquet import twin_paths
 from astra_assets.products.summary import SummaryProduct
+from astra_assets.products.write.parquet import twin_paths
 
 FITS_SUFFIX = ".fits.gz"
 _VERSIONED = re.compile(r"(?P<product>[A-Za-z_0-9]+)-(?P<version>\d+(?:\.\d+)+)")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from astra_assets.models.errors import ExpectedError
+from astra_assets.errors import ExpectedError
 
 FILE = "file_is_sound"
 KEYS = "keys_are_unique"

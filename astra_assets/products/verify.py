@@ -19,13 +19,13 @@ import pyarrow.parquet as pq
 from astropy import units
 from astropy.io.fits import Header
 
+from astra_assets.files import row_groups
 from astra_assets.fits.checksum import WordSum
 from astra_assets.fits.formats import FitsColumn, WrongTypeError, record_dtype
 from astra_assets.fits.header import MAX_COLUMNS
-from astra_assets.models import row_groups
-from astra_assets.models.kinds import DATETIME_WIDTH, Definition, Kind
 from astra_assets.products.findings import FILE, KEYS, TWIN, Finding, UnsoundFileError, VerificationError
 from astra_assets.products.read_back import Blocks, ReadTable, Records, check_sums, read_header
+from astra_assets.registry.kinds import DATETIME_WIDTH, Definition, Kind
 
 _NO_KEY = -1
 

@@ -17,7 +17,7 @@ from typing import Literal
 from astra_assets.models.apogee import ApogeeCoaddedSpectrumInApStar, ApogeeVisitSpectrumInApStar
 from astra_assets.models.base import Base, PipelineResult
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
-from astra_assets.models.columns import LAST_COLUMNS
+from astra_assets.registry.columns import LAST_COLUMNS
 from astra_assets.spectra.mwm import FileColumn, FileTable, file_columns
 
 FileKind = Literal["star", "visit"]

@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from astra_assets.fits.atomic import atomic_write
+from astra_assets.files.atomic import atomic_write
+from astra_assets.files.paths import inside, model_spectra_folder
 from astra_assets.fits.header import Card, created_card
-from astra_assets.models.paths import inside, model_spectra_folder
 from astra_assets.spectra.base import SpectrumError
 from astra_assets.spectra.images import read_images
 from astra_assets.spectra.mwm_hdu import hdu

@@ -21,15 +21,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from astra_assets.fits.atomic import atomic_write
+from astra_assets.files.atomic import atomic_write
 from astra_assets.fits.formats import BadValueError, FitsColumn
 from astra_assets.fits.header import Card, comments, primary_cards, section
 from astra_assets.fits.writer import FitsWriteError
 from astra_assets.models.apogee import ApogeeCombinedSpectrum, ApogeeRestFrameVisitSpectrum
 from astra_assets.models.base import Base, layout
 from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpectrum
-from astra_assets.models.columns import info
-from astra_assets.models.kinds import Kind
+from astra_assets.registry.columns import info
+from astra_assets.registry.kinds import Kind
 from astra_assets.spectra.grid import APOGEE_GRID, BOSS_GRID, LogLinearGrid
 from astra_assets.spectra.mwm_hdu import Described, Values, hdu, table_hdu
 from astra_assets.spectra.mwm_header import HDU_DESCRIPTIONS, metadata_cards, source_cards, wavelength_cards

@@ -27,7 +27,7 @@ from astra_assets.fits.header import (
     render_cards,
     table_cards,
 )
-from astra_assets.models.kinds import Kind
+from astra_assets.registry.kinds import Kind
 
 NO_CHECKSUM = "0" * 16
 """The value of CHECKSUM while the checksum is computed (FITS standard 4.0, appendix J)."""

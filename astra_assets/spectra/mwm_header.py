@@ -15,8 +15,8 @@ from datetime import datetime
 from typing import Any
 
 from astra_assets.fits.header import Card, created_card, section
-from astra_assets.models.columns import definition
-from astra_assets.models.kinds import Kind
+from astra_assets.registry.columns import definition
+from astra_assets.registry.kinds import Kind
 from astra_assets.spectra.grid import LogLinearGrid
 
 Keywords = Mapping[str, str]

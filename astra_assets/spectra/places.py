@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from astra_assets.files.paths import ap_visit_name
 from astra_assets.models.apogee import ApogeeCoaddedSpectrumInApStar, ApogeeVisitSpectrumInApStar
 from astra_assets.models.base import Base
 from astra_assets.models.boss import BossCombinedSpectrum
-from astra_assets.models.paths import ap_visit_name
 from astra_assets.spectra.apogee import FLUX, visit_place
 from astra_assets.spectra.base import Roots
 from astra_assets.spectra.images import read_images

@@ -18,14 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from astra_assets.models.apogee import (
-    ApogeeCoaddedSpectrumInApStar,
-    ApogeeVisitSpectrum,
-    ApogeeVisitSpectrumInApStar,
-)
-from astra_assets.models.base import Base, table_of
-from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
-from astra_assets.models.paths import (
+from astra_assets.files.paths import (
     SPEC_FULL_COLUMNS,
     PathLeavesRoot,
     ap_star_path,
@@ -35,6 +28,13 @@ from astra_assets.models.paths import (
     mwm_path,
     spec_full_path,
 )
+from astra_assets.models.apogee import (
+    ApogeeCoaddedSpectrumInApStar,
+    ApogeeVisitSpectrum,
+    ApogeeVisitSpectrumInApStar,
+)
+from astra_assets.models.base import Base, table_of
+from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.spectra.airvac import air_to_vacuum
 from astra_assets.spectra.apogee import ApStar, open_ap_star, read_ap_star, read_ap_visit
 from astra_assets.spectra.base import BitPixels, Code, FloatPixels, Roots, Spectrum, SpectrumError

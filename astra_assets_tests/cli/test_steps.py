@@ -8,9 +8,9 @@ from click.testing import CliRunner
 
 from astra_assets.cli import main_group
 from astra_assets.cli.steps import asked, chosen, resources
-from astra_assets.operations import OperationError
+from astra_assets.config.profile import Asked
+from astra_assets.operations.operations import OperationError
 from astra_assets.pipelines.options import Resources
-from astra_assets.profile import Asked
 
 
 def names(name: str, *words: str, step: str | None = None) -> list[str]:

@@ -101,7 +101,7 @@ def bench(database, tmp_path):
 @pytest.fixture
 def process_bench(tmp_path):
     """With real worker processes; what they do does not depend on the kind of database, which they do not see."""
-    from astra_assets.models.database import Database
+    from astra_assets.database.database import Database
 
     database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
     database.create_tables()

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Mapped
 
 from astra_assets.models.base import PipelineResult
 from astra_assets.models.boss import BossVisitSpectrum
-from astra_assets.models.columns import column, virtual
 from astra_assets.pipelines.astra_files import with_astra_files
 from astra_assets.pipelines.base import Pipeline, Skip, Step, WorkContext
+from astra_assets.registry.columns import column, virtual
 from astra_assets.spectra.grid import BOSS_GRID
 from astra_assets_tests.compute.samples import remember, switch
 

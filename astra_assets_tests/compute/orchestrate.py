@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from astra_assets.compute.local import LocalBackend
-from astra_assets.models.database import Database
+from astra_assets.database.database import Database
 from astra_assets_tests.compute.conftest import Bench
 from astra_assets_tests.compute.samples import FLUX
 

@@ -17,11 +17,10 @@ import numpy as np
 from sqlalchemy import UniqueConstraint, insert, select
 from sqlalchemy.orm import Mapped
 
+from astra_assets.database.database import Database
+from astra_assets.files.paths import spec_full_path
 from astra_assets.models.base import Base, PipelineResult, field, heading, row_times, table, table_of
 from astra_assets.models.boss import BossRestFrameVisitSpectrum, BossVisitSpectrum
-from astra_assets.models.columns import column, flags
-from astra_assets.models.database import Database
-from astra_assets.models.paths import spec_full_path
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import (
     Pipeline,
@@ -33,6 +32,7 @@ from astra_assets.pipelines.base import (
     Unusable,
     WorkContext,
 )
+from astra_assets.registry.columns import column, flags
 
 LONG_AGO = datetime(2026, 1, 1)  # noqa: DTZ001 - the database has naive times
 

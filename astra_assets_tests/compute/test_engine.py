@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from astra_assets.compute import NothingToDo
+from astra_assets.database.database import Database
 from astra_assets.models.boss import BossRestFrameVisitSpectrum, BossVisitSpectrum
 from astra_assets.models.compute import ComputeBatch
-from astra_assets.models.database import Database
 from astra_assets.models.source import Source
 from astra_assets_tests.compute.conftest import Bench
 from astra_assets_tests.compute.samples import (

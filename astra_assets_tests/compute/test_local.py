@@ -9,7 +9,7 @@ import pytest
 
 from astra_assets.compute import BatchError
 from astra_assets.compute.states import read_status
-from astra_assets.models.database import Database
+from astra_assets.database.database import Database
 from astra_assets.pipelines.options import Resources
 from astra_assets_tests.compute.conftest import Bench, with_processes
 from astra_assets_tests.compute.samples import FLUX, SampleFlux

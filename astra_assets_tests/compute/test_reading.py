@@ -13,10 +13,10 @@ from sqlalchemy import delete, select
 from astra_assets.compute.inputs import Selection
 from astra_assets.compute.lookups import Lookup, LookupQuery, Lookups, as_numpy, decoded
 from astra_assets.compute.reading import READERS, can_leave_out_sources, unprocessed_inputs
+from astra_assets.database.sqlite_reader import SqliteReadError
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
-from astra_assets.models.sqlite_reader import SqliteReadError
 from astra_assets_tests.compute.samples import FLUX, SOURCES, touch
 
 VISIT, STAR = FLUX.step("visit"), SOURCES.step("star")

@@ -11,10 +11,10 @@ from astropy.io import fits
 
 from astra_assets.demo.pixels import MASK_BITS
 from astra_assets.demo.spall_columns import SPALL_COLUMNS
+from astra_assets.files.paths import spec_full_path
 from astra_assets.models import cartons
-from astra_assets.models.paths import spec_full_path
-from astra_assets.pipelines.white_dwarf.templates import KINDS
 from astra_assets.spectra.read import read_spec_full
+from astra_assets.synthesis.templates import KINDS
 
 SCRAPED = (
     "PLATEID", "CARTID", "MAPID", "SLITID", "PSFSKY", "PREJECT", "NSTD", "NGAL", "LOWREJ",

@@ -12,7 +12,7 @@ from astra_assets.demo.kinds import TRAITS, allocate, apportion, part_of
 from astra_assets.demo.population import plan_survey
 from astra_assets.demo.survey import SEED, SOURCES
 from astra_assets.models import cartons
-from astra_assets.pipelines.white_dwarf.templates import KINDS, Template
+from astra_assets.synthesis.templates import KINDS, Template
 
 
 def blank(kind, rng):

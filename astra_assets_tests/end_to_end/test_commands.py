@@ -103,7 +103,8 @@ def test_a_dry_run_and_a_cancelled_batch_change_no_result(ingested):
     assert "inputs to look at" in planned
     assert not (ingested.home / "batches").exists()
     program = (
-        "from astra_assets.operations import Operations, find_pipeline; from astra_assets.settings import load_settings;"
+        "from astra_assets.operations.operations import Operations, find_pipeline;"
+        "from astra_assets.config.settings import load_settings;"
         "survey = Operations(load_settings()); work = survey.work(survey.release()); pipeline = find_pipeline('mwm');"
         "print(work.engine.plan(pipeline, pipeline.steps[0]).batch_id)"
     )

@@ -15,7 +15,7 @@ from astra_assets.fits.formats import (
     WrongTypeError,
     record_dtype,
 )
-from astra_assets.models.kinds import Definition, Kind
+from astra_assets.registry.kinds import Definition, Kind
 
 TIME = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ import pytest
 
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.header import Card, HeaderError, column_cards, render, section
-from astra_assets.models.kinds import Definition, Kind
+from astra_assets.registry.kinds import Definition, Kind
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.header import Card, section
 from astra_assets.fits.tiles import PackError, pack
 from astra_assets.fits.writer import FitsWriter
-from astra_assets.models.kinds import Definition, Kind
+from astra_assets.registry.kinds import Definition, Kind
 
 ROWS = 2501
 WIDTHS = {Kind.text: 5, Kind.bytes: 7, Kind.floats: 3}

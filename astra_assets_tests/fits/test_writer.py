@@ -18,7 +18,7 @@ from astra_assets.fits.checksum import WordSum
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.header import Card, section
 from astra_assets.fits.writer import FitsWriteError, FitsWriter, WidthError
-from astra_assets.models.kinds import Definition, Kind
+from astra_assets.registry.kinds import Definition, Kind
 
 CREATED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 ROWS = 9001  # more than are converted at a time, and neither they nor the bytes of a row a multiple of four

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from astra_assets.models.paths import ap_star_path, ap_visit_name, ap_visit_path, apogee_summary_paths
+from astra_assets.files.paths import ap_star_path, ap_visit_name, ap_visit_path, apogee_summary_paths
 from astra_assets_tests.ingest.samples import write_table
 
 APRED = "1.5"

@@ -8,7 +8,7 @@ import pytest
 @pytest.fixture
 def sqlite(tmp_path):
     """A SQLite database with all tables, where the kind of database does not matter."""
-    from astra_assets.models.database import Database
+    from astra_assets.database.database import Database
 
     made = Database(f"sqlite:///{tmp_path / 'astra.db'}")
     made.create_tables()

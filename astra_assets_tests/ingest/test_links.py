@@ -7,9 +7,9 @@ from datetime import datetime
 import pytest
 from sqlalchemy import insert, update
 
-from astra_assets.ingest.derived import SOURCES
+from astra_assets.ingest.boss.spall import VISITS
 from astra_assets.ingest.links import link_spectra
-from astra_assets.ingest.spall import VISITS
+from astra_assets.ingest.sources.derived import SOURCES
 from astra_assets_tests.ingest.samples import content
 
 LONG_AGO = datetime(2020, 1, 1)  # noqa: DTZ001 (as the database has it)

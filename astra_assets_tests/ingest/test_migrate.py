@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from astra_assets.files.paths import spall_path, spec_full_path
 from astra_assets.ingest import migrate as migrate_module
-from astra_assets.ingest.derived import SOURCES
+from astra_assets.ingest.boss.spall import VISITS
 from astra_assets.ingest.migrate import MigrateError, migrate
-from astra_assets.ingest.spall import VISITS
+from astra_assets.ingest.sources.derived import SOURCES
 from astra_assets.models.base import table_of
 from astra_assets.models.ingest import IngestFile
-from astra_assets.models.paths import spall_path, spec_full_path
 from astra_assets_tests.ingest.samples import (
     RUN2D,
     content,

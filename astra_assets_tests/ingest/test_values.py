@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from astra_assets.ingest import values
-from astra_assets.models.columns import definition
+from astra_assets.registry.columns import definition
 
 
 def test_lists_in_text_are_parsed_at_once_and_bad_words_are_marked():

@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql
 
 from astra_assets.models import apogee, boss, mwm, source, spectrum
 from astra_assets.models.base import layout, snake_case, table_of
-from astra_assets.models.columns import info
-from astra_assets.models.kinds import Kind
+from astra_assets.registry.columns import info
+from astra_assets.registry.kinds import Kind
 
 DUMP = Path(__file__).resolve().parents[3] / "shared" / "astra-database" / "astra-0.8.0.sql.gz"
 
@@ -65,8 +65,8 @@ def test_names_order_types_and_nulls_are_those_of_astra(name, astra_tables):
 
 
 def test_common_columns_of_results_are_those_of_astra(astra_tables):
-    from astra_assets.models.columns import COMMON_COLUMNS
     from astra_assets.models.compute import ComputeBatch
+    from astra_assets.registry.columns import COMMON_COLUMNS
 
     assert ComputeBatch.c.v_astra_major_minor.name == COMMON_COLUMNS[-1]
     assert tuple(name for name, _, _ in astra_tables["snow_white"][:10]) == (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from astra_assets.models.database import Database
+from astra_assets.database.database import Database
 from astra_assets_tests.pipelines.mwm_survey import Survey
 
 

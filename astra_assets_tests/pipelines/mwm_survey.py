@@ -9,6 +9,7 @@ import numpy as np
 from astropy.io import fits
 from sqlalchemy import insert, select
 
+from astra_assets.files.paths import ap_star_path, ap_visit_name, ap_visit_path, mwm_path, spec_full_path
 from astra_assets.models.apogee import (
     ApogeeCoaddedSpectrumInApStar,
     ApogeeVisitSpectrum,
@@ -17,11 +18,10 @@ from astra_assets.models.apogee import (
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.cartons import cartons, pack
-from astra_assets.models.paths import ap_star_path, ap_visit_name, ap_visit_path, mwm_path, spec_full_path
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import WorkContext
 from astra_assets.pipelines.mwm import MWM, make_files
-from astra_assets.pipelines.mwm_inputs import gather
+from astra_assets.pipelines.mwm.mwm_inputs import gather
 from astra_assets.spectra.base import Roots
 from astra_assets_tests.spectra.apogee_files import ap_star, ap_visit
 

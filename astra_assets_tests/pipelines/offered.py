@@ -9,8 +9,8 @@ from sqlalchemy.orm import Mapped
 
 from astra_assets.models.base import PipelineResult
 from astra_assets.models.boss import BossVisitSpectrum
-from astra_assets.models.columns import known
 from astra_assets.pipelines.base import Pipeline, Step
+from astra_assets.registry.columns import known
 
 
 class OfferedMoon(PipelineResult):

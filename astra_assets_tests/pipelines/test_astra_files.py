@@ -8,11 +8,11 @@ from astropy.io import fits
 from sqlalchemy import delete, text
 
 from astra_assets.compute import NothingToDo
+from astra_assets.database.database import Database
+from astra_assets.files.paths import astra_path
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
-from astra_assets.models.database import Database
 from astra_assets.models.mwm import AstraSpectrumProductStatus
-from astra_assets.models.paths import astra_path
 from astra_assets.models.source import Source
 from astra_assets.pipelines import pipeline
 from astra_assets.pipelines.astra_files import CREATED, NO_RESULT, file_kinds, with_astra_files

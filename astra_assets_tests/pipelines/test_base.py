@@ -14,7 +14,6 @@ from sqlalchemy.orm import Mapped
 import astra_assets.pipelines as registry
 from astra_assets.models.base import PipelineResult
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
-from astra_assets.models.columns import known
 from astra_assets.models.source import Source
 from astra_assets.pipelines import in_order, pipeline
 from astra_assets.pipelines.base import (
@@ -30,6 +29,7 @@ from astra_assets.pipelines.base import (
     snake_case,
     this_version,
 )
+from astra_assets.registry.columns import known
 
 PROJECT = Path(__file__).resolve().parents[2]
 

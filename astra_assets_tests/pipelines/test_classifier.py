@@ -13,12 +13,13 @@ import pytest
 from onnx import TensorProto, helper
 
 from astra_assets.pipelines.base import Unusable
-from astra_assets.pipelines.snow_white import features, train
+from astra_assets.pipelines.snow_white import features
 from astra_assets.pipelines.snow_white.classifier import ClassifierError, load_classifier
 from astra_assets.pipelines.snow_white.features import FEATURE_VERSION, extract, feature_names
-from astra_assets.pipelines.snow_white.simulate import Conditions, simulate
 from astra_assets.pipelines.snow_white.table import NO_COLUMN, PROBABILITIES
 from astra_assets.spectra.base import Spectrum
+from astra_assets.synthesis import train
+from astra_assets.synthesis.simulate import Conditions, simulate
 
 SEED = 20_261_123
 """No seed of the training set or the demo survey."""

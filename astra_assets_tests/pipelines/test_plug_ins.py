@@ -93,7 +93,7 @@ def test_what_is_no_pipeline_is_refused(distribution, source, value, told):
 RESULT = """
 from sqlalchemy.orm import Mapped
 from astra_assets.models.base import PipelineResult
-from astra_assets.models.columns import known
+from astra_assets.registry.columns import known
 
 class Corv(PipelineResult):
     teff: Mapped[float | None] = known("teff")
@@ -163,7 +163,7 @@ def test_all_problems_of_declarations_are_told_at_once():
 
 
 def test_results_that_no_product_shows_are_told_with_the_file(monkeypatch):
-    from astra_assets import declared
+    from astra_assets.config import declared
     from astra_assets.models.apogee import ApogeeVisitSpectrum
 
     step = replace(MOON.steps[0], inputs=ApogeeVisitSpectrum)
@@ -178,7 +178,7 @@ def test_results_that_no_product_shows_are_told_with_the_file(monkeypatch):
 def test_a_package_that_cannot_be_imported_is_told_in_words_by_every_verb_and_by_doctor(
     distribution, tmp_path
 ):
-    from astra_assets.health import examine_pipelines
+    from astra_assets.operations.doctor import examine_pipelines
 
     distribution("import no_such_module", "moonlab")
     registry._registered.cache_clear()

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from astra_assets.files.paths import ap_star_path, ap_visit_path
 from astra_assets.models.apogee import ApogeeRestFrameVisitSpectrum
-from astra_assets.models.paths import ap_star_path, ap_visit_path
 from astra_assets.spectra.grid import APOGEE_GRID
 
 REAL_STAR = {"release": "dr17", "apred": "r6", "obj": "2M19535443+4424541", "field": "N6819"}

@@ -11,7 +11,6 @@ from sqlalchemy import insert, select
 from astra_assets.models.apogee import ApogeeCoaddedSpectrumInApStar
 from astra_assets.models.base import table_of
 from astra_assets.models.cartons import cartons, pack
-from astra_assets.models.flags import flag_definitions
 from astra_assets.models.source import Source
 from astra_assets.models.spectrum import SpectrumKey
 from astra_assets.pipelines import pipeline
@@ -20,6 +19,7 @@ from astra_assets.pipelines.aspcap import COLUMNS
 from astra_assets.pipelines.base import VERSION_PARAMETER
 from astra_assets.pipelines.rules import Limits
 from astra_assets.pipelines.slam import SLAM, is_candidate
+from astra_assets.registry.flags import flag_definitions
 
 STAR = {"teff": 5000.0, "logg": 4.4, "fe_h": 0.0}
 PHOTOMETRY = {"g_mag": 12.0, "bp_mag": 13.2, "rp_mag": 10.7, "plx": 50.0}

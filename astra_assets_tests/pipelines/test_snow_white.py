@@ -12,17 +12,17 @@ from sqlalchemy import insert, select
 from astra_assets.models.base import bit
 from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.models.cartons import cartons, pack
-from astra_assets.models.columns import info, own_columns
 from astra_assets.pipelines import pipeline
 from astra_assets.pipelines.base import Unusable, WorkContext
 from astra_assets.pipelines.snow_white import SNOW_WHITE, SnowWhite, classify_star, load_resources
 from astra_assets.pipelines.snow_white.classifier import ClassifierError
-from astra_assets.pipelines.snow_white.simulate import Conditions, simulate
 from astra_assets.pipelines.snow_white.table import PROBABILITIES, column_of, named, published
 from astra_assets.pipelines.white_dwarf.grid import load_grid
-from astra_assets.pipelines.white_dwarf.templates import Template, observe
+from astra_assets.registry.columns import info, own_columns
 from astra_assets.spectra.base import Roots, Spectrum
 from astra_assets.spectra.grid import BOSS_GRID
+from astra_assets.synthesis.simulate import Conditions, simulate
+from astra_assets.synthesis.templates import Template, observe
 
 
 def context(**settings):

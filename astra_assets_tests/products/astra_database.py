@@ -11,9 +11,9 @@ import numpy as np
 import psycopg
 from astropy.io import fits
 
-from astra_assets.declared import product_named
-from astra_assets.models.database import Database
-from astra_assets.products.create import create
+from astra_assets.config.declared import product_named
+from astra_assets.database.database import Database
+from astra_assets.products.write.create import create
 from astra_assets_tests.conftest import server_program
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "astra-0.8.0"

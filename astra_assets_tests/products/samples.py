@@ -9,6 +9,7 @@ import pyarrow as pa
 from sqlalchemy import select
 from sqlalchemy.orm import Mapped
 
+from astra_assets.database.database import Database
 from astra_assets.models.apogee import (
     ApogeeCoaddedSpectrumInApStar,
     ApogeeVisitSpectrum,
@@ -17,11 +18,10 @@ from astra_assets.models.apogee import (
 from astra_assets.models.base import Base, PipelineResult, layout
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.cartons import cartons, pack
-from astra_assets.models.columns import column, flags, info, known, virtual
-from astra_assets.models.database import Database
-from astra_assets.models.kinds import Kind
 from astra_assets.models.source import Source
 from astra_assets.products.summary import pipeline_product
+from astra_assets.registry.columns import column, flags, info, known, virtual
+from astra_assets.registry.kinds import Kind
 
 V_ASTRA = "0.8.1"
 

@@ -9,17 +9,17 @@ from astropy.io import fits
 from sqlalchemy import select
 from sqlalchemy.exc import ProgrammingError
 
-from astra_assets.declared import product_named
+from astra_assets.config.declared import product_named
+from astra_assets.config.settings import Settings
+from astra_assets.database.database import NotAllowedError
 from astra_assets.fits.writer import FitsWriteError
-from astra_assets.health import examine_database
 from astra_assets.models.compute import ComputeOutcome
-from astra_assets.models.database import NotAllowedError
 from astra_assets.models.source import Source
-from astra_assets.operations import OperationError, Operations, declare_tables, expected_text
+from astra_assets.operations.doctor import examine_database
+from astra_assets.operations.operations import OperationError, Operations, declare_tables, expected_text
+from astra_assets.operations.publishing import PublishingError
 from astra_assets.pipelines.snow_white import SnowWhite
-from astra_assets.products.create import create
-from astra_assets.publishing import PublishingError
-from astra_assets.settings import Settings
+from astra_assets.products.write.create import create
 from astra_assets_tests.products.astra_database import (
     FOLDER,
     OF_THE_DUMP,

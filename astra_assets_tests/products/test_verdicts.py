@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import insert, select
 
-from astra_assets.declared import all_products
+from astra_assets.config.declared import all_products
+from astra_assets.database.survey import DECLARED
 from astra_assets.models.base import table_of
-from astra_assets.models.columns import flags, info
-from astra_assets.models.flags import ANY, AllOf
-from astra_assets.models.kinds import Kind
 from astra_assets.models.spectrum import SpectrumKey
-from astra_assets.models.survey import DECLARED
 from astra_assets.pipelines import pipeline
-from astra_assets.products.rows import output_columns, verdict_condition
+from astra_assets.products.write.rows import output_columns, verdict_condition
+from astra_assets.registry.columns import flags, info
+from astra_assets.registry.flags import ANY, AllOf
+from astra_assets.registry.kinds import Kind
 
 VALUES = [0, 1, 2, 4, 7, 8, 9, 16, 1 << 11, (1 << 11) | 6, 1 << 40, (1 << 40) | 1]
 

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from astra_assets.files.manifest import sha256
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.writer import FitsWriter
-from astra_assets.models.kinds import Definition, Kind
 from astra_assets.products.findings import VerificationError
-from astra_assets.products.manifest import sha256
 from astra_assets.products.verify import ExpectedTable, verify
+from astra_assets.registry.kinds import Definition, Kind
 
 COLUMNS = [
     FitsColumn("spectrum_pk", Definition(Kind.int64, "Key")),

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from astra_assets.files.paths import ap_star_path, ap_visit_name, ap_visit_path
 from astra_assets.models.apogee import (
     ApogeeCoaddedSpectrumInApStar,
     ApogeeVisitSpectrum,
     ApogeeVisitSpectrumInApStar,
 )
-from astra_assets.models.paths import ap_star_path, ap_visit_name, ap_visit_path
 from astra_assets.spectra import images
 from astra_assets.spectra.apogee import chip_n_res, open_ap_star, read_ap_star, read_ap_visit
 from astra_assets.spectra.base import Roots, SpectrumError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from astra_assets.models.paths import astra_path
+from astra_assets.files.paths import astra_path
 from astra_assets.pipelines.corv import Corv
 from astra_assets.pipelines.snow_white import SnowWhite
 from astra_assets.pipelines.snow_white.table import PROBABILITIES

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from astra_assets.files.paths import mwm_path
 from astra_assets.models.boss import BossCombinedSpectrum
-from astra_assets.models.paths import mwm_path
 from astra_assets.spectra.base import Roots, SpectrumError
 from astra_assets.spectra.grid import APOGEE_GRID, BOSS_GRID
 from astra_assets.spectra.mwm import write_mwm_star, write_mwm_visit

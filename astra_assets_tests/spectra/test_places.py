@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from astra_assets.files.paths import ap_star_path, ap_visit_path, mwm_path, spec_full_path
 from astra_assets.models.apogee import (
     ApogeeCoaddedSpectrumInApStar,
     ApogeeVisitSpectrum,
     ApogeeVisitSpectrumInApStar,
 )
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
-from astra_assets.models.paths import ap_star_path, ap_visit_path, mwm_path, spec_full_path
 from astra_assets.spectra.base import Roots, SpectrumError
 from astra_assets.spectra.places import WHOLE, place_of
 from astra_assets_tests.spectra.placed import VISIT, made

@@ -1,7 +1,7 @@
 """How the program of a step is called here: its declaration, under what the site says, with the placeholders filled in.
 
 Belongs here: which command it is, and whether that is there. Does not belong here: how a site writes it down
-(`astra_assets.programs`), running it (`process`).
+(`astra_assets.config.programs`), running it (`process`).
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ import pyarrow as pa
 from astra_assets.compute.child import MESSAGE_LENGTH
 from astra_assets.compute.program.tables import TableError
 from astra_assets.compute.rows import ResultError, ResultShape, clean
-from astra_assets.models.columns import info
-from astra_assets.models.kinds import Kind
+from astra_assets.registry.columns import info
+from astra_assets.registry.kinds import Kind
 
 DUPLICATE, INVALID, NO_RESULT, PROGRAM_FAILED = (
     "duplicate_rows",

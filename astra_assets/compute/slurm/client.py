@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from astra_assets.compute.slurm.states import SlurmState
-from astra_assets.models.errors import ExpectedError
+from astra_assets.errors import ExpectedError
 
 
 class SlurmError(ExpectedError):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from astra_assets.models.errors import ExpectedError
+from astra_assets.errors import ExpectedError
 from astra_assets.pipelines.options import SlurmOptions
 
 OWN_OPTIONS = (

@@ -20,8 +20,8 @@ from astra_assets.demo.apogee.pixels import WAVELENGTHS, StarPixels, VisitPixels
 from astra_assets.demo.apogee.visits import APRED, StarVisit
 from astra_assets.demo.photometry import Columns
 from astra_assets.demo.tables import image_hdu, primary_hdu, records, table_hdu
+from astra_assets.files.paths import ap_visit_name
 from astra_assets.fits.header import Card
-from astra_assets.models.paths import ap_visit_name
 from astra_assets.spectra.grid import APOGEE_GRID
 
 FLUX_UNIT = "10^-17 erg/s/cm^2/Ang"

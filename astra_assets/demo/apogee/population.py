@@ -27,9 +27,9 @@ from astra_assets.demo.population import (
     draw_catalogids,
 )
 from astra_assets.demo.sky import Patch
-from astra_assets.pipelines.white_dwarf.synthesis import stars
-from astra_assets.pipelines.white_dwarf.synthesis.opacity import normalised, wavelength_scale
-from astra_assets.pipelines.white_dwarf.templates import Template
+from astra_assets.synthesis import stars
+from astra_assets.synthesis.opacity import normalised, wavelength_scale
+from astra_assets.synthesis.templates import Template
 
 STREAM = len(STREAMS) + 4
 """First word after the seed of all random streams of this folder; after that of `demo.write`."""

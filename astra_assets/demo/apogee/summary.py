@@ -18,7 +18,7 @@ from astra_assets.demo.apogee.coadds import Coadd
 from astra_assets.demo.apogee.pixels import StarPixels, VisitPixels
 from astra_assets.demo.apogee.visits import Star, StarVisit
 from astra_assets.demo.tables import primary_hdu, records, table_hdu
-from astra_assets.models.paths import ap_star_path, ap_visit_name
+from astra_assets.files.paths import ap_star_path, ap_visit_name
 
 STARVER = "60700"
 """The version of the coadds of SDSS-V, an MJD."""

@@ -27,10 +27,10 @@ from astra_assets.demo.apogee.lines import (
     SPECIES,
 )
 from astra_assets.demo.ephemeris import Floats
-from astra_assets.pipelines.white_dwarf.synthesis.opacity import planck
 from astra_assets.spectra.airvac import air_to_vacuum
 from astra_assets.spectra.grid import LogLinearGrid
 from astra_assets.spectra.velocity import SPEED_OF_LIGHT
+from astra_assets.synthesis.opacity import planck
 
 GRID = LogLinearGrid(crval=4.1755, cdelt=3e-6, n_pixels=19_500)
 """14,980 to 17,140 Angstrom; one pixel is 2.07 km/s."""

@@ -17,7 +17,7 @@ from astra_assets.demo.apogee.population import ApogeeSurvey, stream
 from astra_assets.demo.apogee.visits import APRED, StarVisit
 from astra_assets.demo.photometry import Columns
 from astra_assets.demo.tables import write_fits
-from astra_assets.models.paths import (
+from astra_assets.files.paths import (
     APOGEE_TELESCOPES,
     ap_star_path,
     ap_visit_path,

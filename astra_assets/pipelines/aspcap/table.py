@@ -11,8 +11,6 @@ from typing import Any
 from sqlalchemy.orm import Mapped, MappedColumn
 
 from astra_assets.models.base import PipelineResult
-from astra_assets.models.columns import column, definition, flags, known, known_columns, virtual
-from astra_assets.models.flags import ANY
 from astra_assets.pipelines.aspcap.bits import (
     ABUNDANCE,
     BAD,
@@ -23,6 +21,8 @@ from astra_assets.pipelines.aspcap.bits import (
     RESULT,
     UPPER_LIMITS,
 )
+from astra_assets.registry.columns import column, definition, flags, known, known_columns, virtual
+from astra_assets.registry.flags import ANY
 
 PARAMETERS = ("teff", "logg", "v_micro", "v_sini", "m_h_atm", "alpha_m_atm", "c_m_atm", "n_m_atm")
 """Axes of the grids, in the order of the table."""

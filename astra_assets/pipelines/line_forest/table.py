@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from sqlalchemy.orm import MappedColumn
 
 from astra_assets.models.base import PipelineResult
-from astra_assets.models.columns import column
-from astra_assets.models.kinds import Kind
 from astra_assets.pipelines.line_forest.lines import LINES, Line
+from astra_assets.registry.columns import column
+from astra_assets.registry.kinds import Kind
 
 WIDTH = "spect.line.eqWidth"
 DEPTH = "spect.line.intensity"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astra_assets.models.errors import ExpectedError
+from astra_assets.errors import ExpectedError
 from astra_assets.pipelines.snow_white.features import FEATURE_VERSION, feature_names
 from astra_assets.pipelines.snow_white.table import NO_COLUMN, PROBABILITIES, column_of
 
@@ -26,9 +26,7 @@ SETTING = "snow_white_classifier"
 PROBABILITY_OUTPUT = "probabilities"
 """Name of the output tensor with one probability per class, shape (n, classes)."""
 _UNSAFE = {".pkl", ".pickle", ".joblib", ".npy", ".pt", ".dill"}
-_REPAIR = (
-    "Export the classifier to ONNX (astra_assets.pipelines.snow_white.train shows how), or unset the setting."
-)
+_REPAIR = "Export the classifier to ONNX (astra_assets.synthesis.train shows how), or unset the setting."
 
 
 class ClassifierError(ExpectedError, ValueError):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from sqlalchemy.orm import Mapped
 
 from astra_assets.models.base import PipelineResult
-from astra_assets.models.columns import flags, known, own_columns, virtual
+from astra_assets.registry.columns import flags, known, own_columns, virtual
 
 NO_COLUMN = ("SDB", "STAR", "QSO", "GALAXY")
 """Classes that are no white dwarfs: `classification` may name them, no column holds their probability."""

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from astra_assets.models.database import Database
+from astra_assets.database.database import Database
 from astra_assets_tests.compute.conftest import Bench
 from astra_assets_tests.compute.program.samples import Here, site
 

@@ -80,7 +80,7 @@ def test_astra_that_ends_with_an_error_breaks_the_step_with_its_last_lines(astra
 
 
 def test_astra_on_another_database_is_noticed(astra, monkeypatch, tmp_path, caplog):
-    from astra_assets.models.database import Database
+    from astra_assets.database.database import Database
 
     astra.visits([0] * 2)
     other = Database(f"sqlite:///{tmp_path / 'other.db'}")

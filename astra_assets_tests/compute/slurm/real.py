@@ -20,7 +20,7 @@ from astra_assets.compute.slurm.command_line import CommandLineClient
 from astra_assets.compute.slurm.queue import SharedQueue
 from astra_assets.compute.slurm.rules import Rules
 from astra_assets.compute.slurm.submissions import Submissions
-from astra_assets.models.database import Database
+from astra_assets.database.database import Database
 from astra_assets.pipelines.options import Resources
 from astra_assets_tests.compute.conftest import PROJECT, Bench
 from astra_assets_tests.compute.samples import FLUX, SampleFlux

@@ -17,8 +17,8 @@ from astra_assets.compute.slurm.states import SlurmState
 from astra_assets.compute.slurm.submissions import Submissions
 from astra_assets.compute.states import TaskStatus
 from astra_assets.compute.usage import usage_of
+from astra_assets.database.database import Database
 from astra_assets.models.compute import ComputeBatch
-from astra_assets.models.database import Database
 from astra_assets.pipelines.options import Resources
 from astra_assets_tests.compute.conftest import Bench, Directly
 from astra_assets_tests.compute.samples import FLUX, SampleFlux

@@ -19,9 +19,9 @@ from astra_assets.compute.program.call import SiteProgram
 from astra_assets.compute.slurm.submissions import Submissions
 from astra_assets.compute.states import read_status
 from astra_assets.compute.usage import usage_of
-from astra_assets.explain import explain
+from astra_assets.database.database import Database
 from astra_assets.models.compute import ComputeBatch
-from astra_assets.models.database import Database
+from astra_assets.operations.why import explain
 from astra_assets.pipelines.options import Resources
 from astra_assets_tests.compute.conftest import PROJECT
 from astra_assets_tests.compute.program.samples import ASTRA, PROGRAM, STEP, site

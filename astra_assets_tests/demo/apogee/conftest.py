@@ -8,8 +8,8 @@ import pytest
 from astra_assets.demo.apogee import population
 from astra_assets.demo.population import plan_survey
 from astra_assets.demo.survey import SEED, SOURCES
-from astra_assets.pipelines.white_dwarf.synthesis.opacity import wavelength_scale
-from astra_assets.pipelines.white_dwarf.templates import Template
+from astra_assets.synthesis.opacity import wavelength_scale
+from astra_assets.synthesis.templates import Template
 
 
 def blank(kind, rng):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from astra_assets.ingest.ap_star_headers import NUMBERS
-from astra_assets.models.paths import ap_visit_path
+from astra_assets.files.paths import ap_visit_path
+from astra_assets.ingest.apogee.ap_star_headers import NUMBERS
 from astra_assets.spectra.apogee import read_ap_star, read_ap_visit
 
 VISIT_SHAPES = [(), *[(3, 4096)] * 4, *[()] * 4, (3, 14), (3, 26)]

@@ -10,7 +10,7 @@ import pytest
 from astra_assets.demo import photometry
 from astra_assets.demo.apogee.visits import N_FIBERS, ONE_METRE, flag
 from astra_assets.models import cartons
-from astra_assets.pipelines.white_dwarf.templates import KINDS
+from astra_assets.synthesis.templates import KINDS
 
 
 def numbers(visits):

@@ -8,8 +8,8 @@ from astropy.io import fits
 
 from astra_assets.demo.apogee.summary import NO_VELOCITY, STAR_COLUMNS, VISIT_COLUMNS
 from astra_assets.demo.apogee.visits import flag
-from astra_assets.ingest.apogee_columns import ALL_STAR, ALL_VISIT
-from astra_assets.models.paths import apogee_summary_paths
+from astra_assets.files.paths import apogee_summary_paths
+from astra_assets.ingest.apogee.apogee_columns import ALL_STAR, ALL_VISIT
 
 APREDS = {"1.5": "sdss5", "dr17": "dr17"}
 

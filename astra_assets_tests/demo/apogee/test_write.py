@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import func, select
 
+from astra_assets.database.database import Database
 from astra_assets.demo.spall_columns import RUN2D
 from astra_assets.ingest.migrate import migrate
 from astra_assets.models.apogee import (
@@ -14,7 +15,6 @@ from astra_assets.models.apogee import (
 )
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
-from astra_assets.models.database import Database
 from astra_assets.models.source import Source
 from astra_assets.spectra.base import Roots
 from astra_assets.spectra.read import load

@@ -1,0 +1,1 @@
+"""The deployment: settings, releases, Slurm profile and external programs."""

@@ -1,0 +1,1 @@
+"""Every Dagster noun: assets, checks, jobs, schedules, sensors, resources, executors."""

@@ -1,0 +1,1 @@
+"""The files of an APOGEE reduction: allVisit, allStar, and the headers of apVisit and apStar files."""

@@ -1,0 +1,1 @@
+"""The files of a BOSS reduction: spAll and the headers of specFull files."""

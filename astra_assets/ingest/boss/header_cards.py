@@ -1,0 +1,85 @@
+"""The primary header of a specFull file: its observing conditions, read from the first bytes of the file.
+
+Belongs here: one file. Does not belong here: which files are read and what is done with the values
+(`spec_headers`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from astra_assets.ingest.fits_header import Value, cards, parse_number, read_headers
+from astra_assets.registry.columns import definition
+from astra_assets.registry.kinds import Kind
+
+KEYS: Mapping[str, str] = {
+    "PLATEID": "plateid",
+    "CARTID": "cartid",
+    "MAPID": "mapid",
+    "SLITID": "slitid",
+    "PSFSKY": "psfsky",
+    "PREJECT": "preject",
+    "NSTD": "n_std",
+    "NGAL": "n_gal",
+    "LOWREJ": "lowrej",
+    "HIGHREJ": "highrej",
+    "SCATPOLY": "scatpoly",
+    "PROFTYPE": "proftype",
+    "NFITPOLY": "nfitpoly",
+    "SKYCHI2": "skychi2",
+    "SCHI2MIN": "schi2min",
+    "SCHI2MAX": "schi2max",
+    "ALT": "alt",
+    "AZ": "az",
+    "AIRMASS": "airmass",
+    "AIRTEMP": "airtemp",
+    "DEWPOINT": "dewpoint",
+    "HUMIDITY": "humidity",
+    "PRESSURE": "pressure",
+    "DUSTA": "dust_a",
+    "DUSTB": "dust_b",
+    "GUSTD": "gust_direction",
+    "GUSTS": "gust_speed",
+    "WINDD": "wind_direction",
+    "WINDS": "wind_speed",
+    "NGUIDE": "n_guide",
+    "TAI-BEG": "tai_beg",
+    "TAI-END": "tai_end",
+}
+"""Header keys and the columns of boss_visit_spectrum that they fill, in the units of the header."""
+
+WHEN_ABSENT: Mapping[str, int] = {"n_guide": -1, "n_std": -1}
+"""What a key becomes that a header does not have, as in Astra.
+
+So n_guide is NULL only where no header was read.
+"""
+
+LARGEST: Mapping[Kind, int] = {Kind.int32: 2**31 - 1, Kind.int64: 2**53}
+"""The largest whole number that is taken.
+
+What the column holds, and what a header's decimal number can say exactly.
+"""
+
+INTEGERS: Mapping[str, int] = {
+    column: LARGEST[definition(column).kind] for column in KEYS.values() if definition(column).kind in LARGEST
+}
+"""Columns of whole numbers, and the largest that each takes."""
+
+KEY_BYTES: Mapping[bytes, str] = {f"{key:8}".encode(): column for key, column in KEYS.items()}
+
+
+def read_header(path: Path) -> dict[str, Value]:
+    """The columns that the primary header of a file fills; None where it has no such key, or no number.
+
+    Raises:
+        HeaderError: the file is missing (`missing_file`) or has no complete FITS header (`unreadable_file`).
+    """
+    values: dict[str, Value] = dict.fromkeys(KEYS.values())
+    values.update(WHEN_ABSENT)
+    for key, field in cards(read_headers(path)[0]):
+        column = KEY_BYTES.get(key)
+        if column is not None:
+            number = parse_number(field, INTEGERS.get(column))
+            values[column] = WHEN_ABSENT.get(column) if number is None else number
+    return values

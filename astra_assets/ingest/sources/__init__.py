@@ -1,0 +1,1 @@
+"""Catalogues of sources, and the columns of a source that follow from others."""

@@ -1,0 +1,1 @@
+"""A version on disk: its audit, and freezing it."""

@@ -1,0 +1,1 @@
+"""What a column means: kind of value, unit, UCD, description, fill value, flags."""

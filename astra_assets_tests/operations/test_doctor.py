@@ -1,0 +1,41 @@
+"""What `doctor` says about programs of other people."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from astra_assets.config.settings import load_settings
+from astra_assets.operations.doctor import examine_programs
+
+
+@pytest.fixture
+def examined(tmp_path, monkeypatch):
+    for name in ("ASTRA_CONFIG", "ASTRA_COMPUTE", "ASTRA_DATABASE_URL", "SAS_BASE_DIR", "MWM_ASTRA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    def found(toml):
+        (tmp_path / "astra.toml").write_text(toml)
+        return list(examine_programs(load_settings(home=tmp_path)))
+
+    return found
+
+
+def test_programs_that_are_not_here_are_worth_knowing_and_no_problem(examined):
+    found = examined(f'[programs]\nbossnet = "{sys.executable}"\n')
+    assert found[0].weight == 0
+    assert found[0].text == "programs of other people: here for bossnet/star, bossnet/visit"
+    assert {each.weight for each in found[1:]} == {1}
+    texts = [
+        each.text for each in found if each.text.startswith("left out, apogeenet/star, apogeenet/visit: ")
+    ]
+    assert len(texts) == 1
+    assert "astra-apogeenet is not on the search path. Put a program" in texts[0]
+
+
+def test_an_entry_of_no_program_is_a_problem(examined):
+    (problem,) = [each for each in examined('[programs]\nbosnet = "x"\n') if each.weight == 2]
+    assert problem.text.startswith("bosnet in [programs] of astra.toml belongs to no program")
