@@ -12,7 +12,7 @@ from astra_assets.defs.assets import all_assets, keys_of, located, step_names
 from astra_assets.defs.assets.kept import outline
 from astra_assets.defs.executors import step_executor
 from astra_assets.defs.jobs import release_job
-from astra_assets.defs.resources import Survey, refused_in_words
+from astra_assets.defs.resources import SurveyResource, refused_in_words
 from astra_assets.defs.run_log import plain_console
 from astra_assets.defs.schedules import daily
 from astra_assets.defs.sensors import new_spectra
@@ -23,7 +23,7 @@ def build_defs(**overrides: str) -> dg.Definitions:
     settings = load_releases(outline().pipelines, **overrides)
     releases = settings.served_releases
     jobs = {name: release_job(release, keys_of(release)) for name, release in releases.items()}
-    survey = Survey(overrides=overrides)
+    survey = SurveyResource(overrides=overrides)
     return dg.Definitions(
         assets=located(settings.v_astra, all_assets()),
         jobs=list(jobs.values()),

@@ -58,12 +58,3 @@ def progress_bar(label: str) -> Iterator[Callable[[Progress], None] | None]:
             bar.update(task, total=progress.inputs, completed=progress.finished, rest=rest)
 
         yield show
-
-
-def size(n_bytes: float) -> str:
-    """A number of bytes as people read it."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.0f} {unit}" if unit == "bytes" else f"{n_bytes:.1f} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.1f} TB"

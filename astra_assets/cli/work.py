@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astra_assets.cli.data import operations, say
-from astra_assets.cli.show import print_table, progress_bar, size
+from astra_assets.cli.show import print_table, progress_bar
 from astra_assets.cli.steps import HERE, asked, chosen, named_steps, resources, restrictions
 from astra_assets.operations.operations import OperationError
+from astra_assets.text import duration_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,8 +160,6 @@ def plan(
 
 def preview_row(preview: Preview) -> list[object]:
     """One line of what would be done."""
-    from astra_assets.compute.states import duration
-
     if preview.submits_nothing:
         return [preview.account.step, f"{preview.inputs:,}", "-", "-", "-", "no worker is needed", "-", "-"]
     unknown = preview.seconds is None or preview.node_hours is None
@@ -170,9 +169,9 @@ def preview_row(preview: Preview) -> list[object]:
         preview.tasks,
         f"{preview.inputs_per_task:,}",
         preview.options.procs,
-        "unknown: no result yet" if preview.seconds is None else duration(preview.seconds),
+        "unknown: no result yet" if preview.seconds is None else duration_text(preview.seconds),
         "-" if unknown else f"{preview.node_hours:,.2f}",
-        size(preview.disk),
+        size_text(preview.disk),
     ]
 
 

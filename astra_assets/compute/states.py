@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from astra_assets.compute.files import read_json, write_json
+from astra_assets.text import duration_text
 
 
 class Phase(enum.Enum):
@@ -167,7 +168,7 @@ class Progress:
         if self.rate:
             text += f", {self.rate:.3g}/s"
         if self.seconds_left:
-            text += f", {duration(self.seconds_left)} left"
+            text += f", {duration_text(self.seconds_left)} left"
         return text
 
 
@@ -218,12 +219,3 @@ class Sparingly:
             self.last = text
             self.pause = min(self.pause * 1.6, 300.0)
             self.next = time.monotonic() + self.pause
-
-
-def duration(seconds: float) -> str:
-    """`75` -> `1 min 15 s`; hours from 60 minutes on."""
-    whole = round(seconds)
-    hours, minutes = whole // 3600, whole % 3600 // 60
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"

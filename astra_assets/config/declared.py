@@ -12,7 +12,7 @@ from typing import get_args
 
 from astra_assets import pipelines
 from astra_assets.config.releases import Release
-from astra_assets.database.survey import DECLARED
+from astra_assets.database.inventory import DECLARED
 from astra_assets.models.base import PipelineResult
 from astra_assets.pipelines.base import Pipeline, PipelineDeclarationError, Step
 from astra_assets.pipelines.together import home_of

@@ -38,9 +38,9 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateSchema, CreateTable
 
 from astra_assets.database import arrow, bulk, sqlite_reader
+from astra_assets.database.inventory import Inventory
 from astra_assets.database.placement import OWN_SCHEMA, Placement
 from astra_assets.database.reflect import found_tables
-from astra_assets.database.survey import Survey
 from astra_assets.errors import ExpectedError
 from astra_assets.models.base import Base, table_of
 from astra_assets.models.spectrum import SpectrumKey
@@ -139,17 +139,17 @@ class Database:
         return self.placement.foreign
 
     @property
-    def survey(self) -> Survey:
+    def survey(self) -> Inventory:
         """What the database had of our tables when it was looked at last (`look`), or has now."""
-        kept: Survey | None = self.__dict__.get("_survey")
+        kept: Inventory | None = self.__dict__.get("_survey")
         return self.look() if kept is None else kept
 
-    def look(self) -> Survey:
+    def look(self) -> Inventory:
         """Look up which tables and columns the database has. Reads the catalogue only."""
         with self.connect() as connection:
             found = found_tables(connection, self.schema)
             ours = found_tables(connection, self.own_schema) if self.placement.foreign else {}
-        made = Survey(
+        made = Inventory(
             self.dialect, {**ours, **found}, self.placement.foreign, frozenset(ours) & frozenset(found)
         )
         self.__dict__["_survey"] = made

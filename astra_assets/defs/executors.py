@@ -20,7 +20,7 @@ import dagster as dg
 
 from astra_assets.config.own_releases import SettingsError
 from astra_assets.defs.jobs import RELEASE_TAG
-from astra_assets.defs.resources import Survey
+from astra_assets.defs.resources import SurveyResource
 from astra_assets.defs.termination import StoppingExecutor
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ STEP_PROCESSES: dict[str, object] = {
 """How steps get processes of their own."""
 
 
-def step_executor(survey: Survey, steps: Mapping[str, tuple[str, str]]) -> dg.ExecutorDefinition:
+def step_executor(survey: SurveyResource, steps: Mapping[str, tuple[str, str]]) -> dg.ExecutorDefinition:
     """The executor of all jobs; it asks for the setting `compute` when a run starts, so that a change needs no restart.
 
     `steps` are the steps of pipelines, by key and name, by the name of their graph, for the end of a run that is terminated.

@@ -25,7 +25,7 @@ RETRIES = 1
 """How often a step is tried again after what may pass by itself."""
 
 
-class Survey(dg.ConfigurableResource):  # type: ignore[type-arg]
+class SurveyResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The deployment: its settings, database, archive and products.
 
     Everything comes from the environment and `astra.toml` at the moment of use, so that a changed setting needs no

@@ -9,7 +9,7 @@ import dagster as dg
 
 from astra_assets.config.releases import Release
 from astra_assets.defs.jobs import RELEASE_TAG, AssetJob
-from astra_assets.defs.resources import Survey
+from astra_assets.defs.resources import SurveyResource
 
 
 def new_spectra(release: Release, job: AssetJob) -> dg.SensorDefinition:
@@ -26,7 +26,9 @@ def new_spectra(release: Release, job: AssetJob) -> dg.SensorDefinition:
         description=f"Runs {release.name} when a summary file or a catalogue is new or has changed.",
         default_status=dg.DefaultSensorStatus.STOPPED,
     )
-    def sensor(context: dg.SensorEvaluationContext, survey: Survey) -> dg.SensorResult | dg.SkipReason:
+    def sensor(
+        context: dg.SensorEvaluationContext, survey: SurveyResource
+    ) -> dg.SensorResult | dg.SkipReason:
         news = survey.operations().news(release)
         if not news.expected:
             return dg.SkipReason(f"no summary file yet: none of {', '.join(news.looked_for)} exists")

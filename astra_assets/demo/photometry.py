@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from astra_assets.demo.ephemeris import Floats
 from astra_assets.demo.kinds import EXTRAGALACTIC, absolute_magnitude, colour, giant_magnitude
-from astra_assets.demo.population import STREAMS, Survey, Target
+from astra_assets.demo.population import STREAMS, PlannedSurvey, Target
 from astra_assets.models import cartons
 
 Columns = dict[str, NDArray[Any]]
@@ -47,7 +47,7 @@ def flux_density(g_mag: float) -> float:
     return float(3.63e8 * 10.0 ** (-0.4 * g_mag))
 
 
-def describe(survey: Survey) -> Columns:
+def describe(survey: PlannedSurvey) -> Columns:
     """Columns of the source table for all targets of the survey, in their order.
 
     NaN, -1 and "" where nothing is known.

@@ -113,7 +113,7 @@ class Visit:
 
 
 @dataclass(frozen=True)
-class Survey:
+class PlannedSurvey:
     """The whole plan of the BOSS spectra: targets and their visits.
 
     Targets outside the catalogue come after the others; stars with APOGEE spectra follow in the same way.
@@ -133,7 +133,7 @@ def stream(seed: int, name: str, number: int = 0) -> np.random.Generator:
     return np.random.default_rng([seed, STREAMS[name], number])
 
 
-def plan_survey(sources: int, seed: int, draw: Draw) -> Survey:
+def plan_survey(sources: int, seed: int, draw: Draw) -> PlannedSurvey:
     """Decide everything that is not a pixel; `draw` makes the template of a kind.
 
     Raises ValueError when there are fewer sources than kinds.
@@ -162,7 +162,7 @@ def plan_survey(sources: int, seed: int, draw: Draw) -> Survey:
         )
         numbers[i] = 1
     visits = tuple(boss_visits(targets, numbers, seed))
-    return Survey(seed, tuple(targets), visits)
+    return PlannedSurvey(seed, tuple(targets), visits)
 
 
 def distinct(rng: np.random.Generator, size: int, low: int, high: int) -> list[int]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from astra_assets.demo.apogee.visits import StarVisit
 from astra_assets.demo.kinds import EXTRAGALACTIC
-from astra_assets.demo.population import Survey, Target, Visit
+from astra_assets.demo.population import PlannedSurvey, Target, Visit
 from astra_assets.demo.tables import primary_hdu, records, table_hdu
 
 SOURCE_COLUMNS = {
@@ -35,7 +35,7 @@ APOGEE_COLUMNS = {
 
 
 def truth_hdus(
-    survey: Survey, snr: Sequence[float], apogee: Sequence[StarVisit], apogee_snr: Sequence[float]
+    survey: PlannedSurvey, snr: Sequence[float], apogee: Sequence[StarVisit], apogee_snr: Sequence[float]
 ) -> list[bytes]:
     """SOURCES, VISITS and APOGEE_VISITS, for the sources of the catalogue.
 
@@ -56,7 +56,7 @@ def truth_hdus(
     ]
 
 
-def _sources(survey: Survey, apogee: Sequence[StarVisit]) -> bytes:
+def _sources(survey: PlannedSurvey, apogee: Sequence[StarVisit]) -> bytes:
     targets = survey.catalogued
     boss = Counter(visit.target.number for visit in survey.visits)
     infrared = Counter(visit.star.target.number for visit in apogee)

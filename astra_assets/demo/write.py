@@ -16,7 +16,7 @@ from astra_assets.demo import photometry, pixels, spall
 from astra_assets.demo.apogee.population import ApogeeSurvey
 from astra_assets.demo.apogee.write import write_apogee
 from astra_assets.demo.catalog import catalog_hdus
-from astra_assets.demo.population import STREAMS, Survey, Visit
+from astra_assets.demo.population import STREAMS, PlannedSurvey, Visit
 from astra_assets.demo.spall_columns import RUN2D
 from astra_assets.demo.specfull import spec_full
 from astra_assets.demo.survey import CATALOG, TRUTH
@@ -30,7 +30,7 @@ SAY_EVERY = 100
 
 
 def write_survey(
-    staging: Path, survey: Survey, apogee: ApogeeSurvey, say: Callable[[str], None]
+    staging: Path, survey: PlannedSurvey, apogee: ApogeeSurvey, say: Callable[[str], None]
 ) -> tuple[int, int]:
     """Write all files of a survey below a folder.
 

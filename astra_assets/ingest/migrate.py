@@ -25,6 +25,7 @@ from astra_assets.ingest.report import IngestError, IngestReport, Say, silent
 from astra_assets.ingest.sources.catalog import ingest_catalogs
 from astra_assets.ingest.sources.derived import count_visits, derive_missing, waiting_for_map
 from astra_assets.ingest.sources.sfd import SfdMap, fill_sfd
+from astra_assets.text import aligned_table
 
 MAX_SHOWN = 10
 """Refused rows and unreadable headers that the table names."""
@@ -81,18 +82,7 @@ class MigrateReport:
     def table(self) -> str:
         """The steps as a table, then details and errors."""
         head = ("step", "read", "added", "updated", "unchanged", "refused", "")
-        rows = [head, *(step.cells for step in self.steps)]
-        widths = [max(len(row[place]) for row in rows) for place in range(len(head) - 1)]
-        lines = [
-            "  ".join(
-                (
-                    row[0].ljust(widths[0]),
-                    *(cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:], strict=True)),
-                    row[-1],
-                )
-            ).rstrip()
-            for row in rows
-        ]
+        lines = aligned_table(head, [step.cells for step in self.steps], texts=(0, len(head) - 1))
         return "\n".join([*lines, *self.details, *(f"ERROR: {error}" for error in self.errors)])
 
     def add_file(self, step: str, report: IngestReport) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Table
@@ -14,6 +15,7 @@ from sqlalchemy import Table
 from astra_assets.models.base import Base, LayoutEntry, table_of
 from astra_assets.registry.columns import info
 from astra_assets.registry.flags import Flag
+from astra_assets.text import markdown_table
 
 
 def describe(model: type[Base]) -> str:
@@ -23,21 +25,14 @@ def describe(model: type[Base]) -> str:
     """
     table = table_of(model)
     lines = [f"## {table.name}", "", first_paragraph(model), ""]
-    heading = None
-    for entry in table.info["layout"]:
-        if entry.heading != heading:
-            heading = entry.heading
-            lines += ["", f"**{heading or 'Keys'}**", "", *TABLE_HEAD]
-        lines.append(field_line(entry))
-        lines += verdict_lines(entry)
+    for heading, entries in groupby(table.info["layout"], key=lambda entry: entry.heading):
+        rows = [row for entry in entries for row in (field_row(entry), *verdict_rows(entry))]
+        lines += ["", f"**{heading or 'Keys'}**", "", *markdown_table(COLUMNS, rows)]
     lines += flag_lines(table)
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
 
 
-TABLE_HEAD = (
-    "| column | type | unit | UCD | meaning | NULL in files |",
-    "| --- | --- | --- | --- | --- | --- |",
-)
+COLUMNS = ("column", "type", "unit", "UCD", "meaning", "NULL in files")
 
 
 def first_paragraph(model: type[Base]) -> str:
@@ -45,10 +40,10 @@ def first_paragraph(model: type[Base]) -> str:
     return " ".join((model.__doc__ or "").strip().split("\n\n")[0].split())
 
 
-def field_line(entry: LayoutEntry) -> str:
-    """One field as a row of a Markdown table."""
+def field_row(entry: LayoutEntry) -> tuple[str, ...]:
+    """One field as a row of the table."""
     about = entry.definition
-    cells = (
+    return (
         entry.name,
         about.kind.value,
         about.unit or "",
@@ -56,13 +51,12 @@ def field_line(entry: LayoutEntry) -> str:
         about.description,
         "" if entry.column is not None and not entry.column.nullable else fill_text(about.null_value),
     )
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def verdict_lines(entry: LayoutEntry) -> Iterator[str]:
-    """The booleans that follow from a column of flags, which only files have, as rows of a Markdown table."""
+def verdict_rows(entry: LayoutEntry) -> Iterator[tuple[str, ...]]:
+    """The booleans that follow from a column of flags, which only files have, as rows of the table."""
     for each in () if entry.column is None else info(entry.column).verdicts:
-        yield f"| {each.name} | boolean (files) |  | meta.code.qual | {each.text} | False |"
+        yield each.name, "boolean (files)", "", "meta.code.qual", each.text, "False"
 
 
 def fill_text(value: Any) -> str:

@@ -21,7 +21,7 @@ from astra_assets.models.base import Base, table_of
 if TYPE_CHECKING:
     from astra_assets.config.settings import Settings
     from astra_assets.database.database import Database
-    from astra_assets.database.survey import Shape, Survey
+    from astra_assets.database.inventory import Inventory, Shape
     from astra_assets.pipelines.options import SlurmOptions
 
 FREE_BYTES = 5e9
@@ -123,7 +123,7 @@ def examine_database(database: Database) -> Iterator[Examined]:
             yield Examined(1, f"database: table {table_of(model).name}: {text}")
 
 
-def examine_foreign(database: Database, survey: Survey, *, writable: bool) -> Iterator[Examined]:
+def examine_foreign(database: Database, survey: Inventory, *, writable: bool) -> Iterator[Examined]:
     """What working with the schema of another Astra means."""
     yield Examined(
         1,

@@ -10,7 +10,7 @@ from astra_assets.compute import BatchError, Phase, Progress, Sparingly, TaskSta
 from astra_assets.compute import states as states_module
 from astra_assets.compute.backend import Backend
 from astra_assets.compute.local import LocalBackend
-from astra_assets.compute.states import Meter, TaskStatus, duration, read_status
+from astra_assets.compute.states import Meter, TaskStatus, read_status
 from astra_assets.compute.watch import Watch
 from astra_assets.models.compute import ComputeBatch
 from astra_assets.pipelines.options import Resources
@@ -202,11 +202,6 @@ def test_lines_come_at_growing_intervals_and_only_when_something_changed(monkeyp
         clock[0] = float(second)
         say(Progress("x", 10_000, 1, 0, 0, 1, 1))
     assert len(said) <= before + 1
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0.2, "0 s"), (75, "1 min 15 s"), (7260, "2 h 1 min")])
-def test_durations_read_well(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_a_status_reads_back_and_ignores_what_it_does_not_know(tmp_path):

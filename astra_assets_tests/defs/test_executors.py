@@ -17,7 +17,7 @@ from astra_assets.defs.executors import (
     WAITING_AT_ONCE,
     step_executor,
 )
-from astra_assets.defs.resources import Survey
+from astra_assets.defs.resources import SurveyResource
 
 
 def other_process() -> dg.JobDefinition:
@@ -34,7 +34,7 @@ def other_process() -> dg.JobDefinition:
     def two() -> None:
         write("two")
 
-    @dg.job(executor_def=step_executor(Survey(), {}))
+    @dg.job(executor_def=step_executor(SurveyResource(), {}))
     def two_steps() -> None:
         one()
         two()
@@ -79,8 +79,8 @@ def test_on_a_cluster_each_step_has_a_process_of_its_own(folder, tmp_path, monke
 
 def test_settings_of_the_definitions_win_over_the_environment(monkeypatch):
     monkeypatch.setenv("ASTRA_COMPUTE", "slurm")
-    assert step_executor(Survey(overrides={"compute": "local"}), {}).get_requirements({}) == []
-    assert step_executor(Survey(), {}).get_requirements({})
+    assert step_executor(SurveyResource(overrides={"compute": "local"}), {}).get_requirements({}) == []
+    assert step_executor(SurveyResource(), {}).get_requirements({})
 
 
 @pytest.mark.parametrize("name", PRELOADED)

@@ -137,7 +137,7 @@ def test_a_step_that_was_not_told_of_the_end_of_its_run_finds_out(monkeypatch):
 
 STEP_PROCESS = """
 import multiprocessing, sys, time
-from astra_assets import termination
+from astra_assets.defs import termination
 
 def step(pid_file):
     termination.GRACE_SECONDS = 0.5

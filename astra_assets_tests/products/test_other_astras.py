@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from astra_assets.database.survey import MissingColumnError, MissingTableError
+from astra_assets.database.inventory import MissingColumnError, MissingTableError
 from astra_assets_tests.products.astra_database import (
     FOLDER,
     OLD_CORV,

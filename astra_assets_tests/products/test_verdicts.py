@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from astra_assets.config.declared import all_products
-from astra_assets.database.survey import DECLARED
+from astra_assets.database.inventory import DECLARED
 from astra_assets.models.base import table_of
 from astra_assets.models.spectrum import SpectrumKey
 from astra_assets.pipelines import pipeline

@@ -23,9 +23,9 @@ from astra_assets.compute.program.call import Call
 from astra_assets.compute.program.output import Output
 from astra_assets.compute.program.process import End, Running, quiet_seconds
 from astra_assets.compute.rows import ResultShape
-from astra_assets.compute.states import duration
 from astra_assets.compute.task import WAIT, BrokenTaskError, ShortOfMemoryError, TaskRun
 from astra_assets.pipelines.base import ExternalProgram
+from astra_assets.text import duration_text
 
 DATABASE_VARIABLES = ("ASTRA_DATABASE_URL",)
 """Not for programs that get files: they have no business in the database."""
@@ -111,7 +111,7 @@ class ProgramRun(TaskRun):
         """How the program ended, as the end of a sentence, and on further lines what it said last."""
         how = str(end)
         if self.hung:
-            how = f"said and wrote nothing for {duration(self.call.silence_seconds)} and was ended"
+            how = f"said and wrote nothing for {duration_text(self.call.silence_seconds)} and was ended"
         tail = self.output.tail if self.output is not None else ""
         return f"{how}; its last lines:\n{tail}" if tail else f"{how}, without a word"
 

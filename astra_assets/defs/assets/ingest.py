@@ -11,7 +11,7 @@ from pydantic import Field
 
 from astra_assets.defs.assets.metadata import OWNERS, table_schema
 from astra_assets.defs.assets.outline import TableOutline
-from astra_assets.defs.resources import Survey, plainly
+from astra_assets.defs.resources import SurveyResource, plainly
 
 GROUP = "Initialisation"
 
@@ -47,7 +47,7 @@ def ingested_tables(tables: tuple[TableOutline, ...]) -> dg.AssetsDefinition:
         ],
     )
     def migrate(
-        context: dg.AssetExecutionContext, config: MigrateOptions, survey: Survey
+        context: dg.AssetExecutionContext, config: MigrateOptions, survey: SurveyResource
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Create missing tables, then bring in new and changed spectra and sources; unchanged rows are not touched.
 

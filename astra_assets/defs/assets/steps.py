@@ -16,7 +16,7 @@ from astra_assets.config.releases import Release
 from astra_assets.defs.assets.metadata import OWNERS, step_metadata, table_schema
 from astra_assets.defs.assets.outline import OutputOutline, StepOutline
 from astra_assets.defs.executors import HEAVY
-from astra_assets.defs.resources import Survey, plainly
+from astra_assets.defs.resources import SurveyResource, plainly
 from astra_assets.defs.run_log import heard
 from astra_assets.defs.termination import COLLECT, SUBMIT, while_run_lives
 
@@ -125,7 +125,7 @@ def submit_op(step: StepOutline, upstream: list[str]) -> dg.OpDefinition:
         config_schema=options_schema(),
         tags={**HEAVY, "dagster/priority": "10"},  # every submission goes out before the first wait
     )
-    def submit(context: dg.OpExecutionContext, survey: Survey) -> None:
+    def submit(context: dg.OpExecutionContext, survey: SurveyResource) -> None:
         with plainly(context), heard(context.log):
             from astra_assets.operations.work import Restriction
 
@@ -147,7 +147,7 @@ def collect_op(step: StepOutline) -> dg.OpDefinition:
         ins={"submitted": dg.In(dg.Nothing)},
         out={output.name: dg.Out(dg.Nothing) for output in step.outputs},
     )
-    def collect(context: dg.OpExecutionContext, survey: Survey) -> Iterator[dg.Output[None]]:
+    def collect(context: dg.OpExecutionContext, survey: SurveyResource) -> Iterator[dg.Output[None]]:
         with plainly(context), heard(context.log):
             from astra_assets.compute import Sparingly
 

@@ -22,7 +22,7 @@ from astra_assets.defs.checks import (
     left_out_checks,
 )
 from astra_assets.defs.executors import HEAVY
-from astra_assets.defs.resources import Survey, plainly
+from astra_assets.defs.resources import SurveyResource, plainly
 from astra_assets.errors import PassingError
 from astra_assets.products.findings import VerificationError
 
@@ -79,7 +79,7 @@ def product_asset(product: ProductOutline) -> dg.AssetsDefinition:
         output_required=False,  # left out where it would have no rows, since the program that makes them is not here
     )
     def write(
-        context: dg.AssetExecutionContext, survey: Survey
+        context: dg.AssetExecutionContext, survey: SurveyResource
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
         with plainly(context):
             config = ProductOptions(**context.op_execution_context.op_config)
@@ -89,7 +89,7 @@ def product_asset(product: ProductOutline) -> dg.AssetsDefinition:
 
 
 def written_or_left_out(
-    product: ProductOutline, config: ProductOptions, context: dg.AssetExecutionContext, survey: Survey
+    product: ProductOutline, config: ProductOptions, context: dg.AssetExecutionContext, survey: SurveyResource
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
     """Write a product, or say why it is left out: without the program that makes its rows it would have none."""
     key = context.asset_key

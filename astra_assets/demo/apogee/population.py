@@ -20,7 +20,7 @@ from astra_assets.demo.photometry import twomass_name
 from astra_assets.demo.population import (
     SDSS_IDS,
     STREAMS,
-    Survey,
+    PlannedSurvey,
     Target,
     boss_visits,
     distinct,
@@ -88,7 +88,7 @@ def stream(seed: int, purpose: str, number: int = 0) -> np.random.Generator:
     return np.random.default_rng([seed, STREAM, PURPOSES[purpose], number])
 
 
-def add_stars(survey: Survey) -> tuple[Survey, ApogeeSurvey]:
+def add_stars(survey: PlannedSurvey) -> tuple[PlannedSurvey, ApogeeSurvey]:
     """The survey with the stars that have APOGEE spectra and their BOSS visits, and the plan of the APOGEE spectra.
 
     What was planned before is left as it is.
@@ -104,7 +104,9 @@ def add_stars(survey: Survey) -> tuple[Survey, ApogeeSurvey]:
     numbers = {target.number: int(number) for target, number in zip(both, drawn, strict=True)}
     more = boss_visits(both, numbers, seed, first=len(survey.visits))
     targets = (*survey.targets, *(star.target for star in planned))
-    return Survey(seed, targets, (*survey.visits, *more)), ApogeeSurvey(seed, tuple(planned), tuple(visits))
+    return PlannedSurvey(seed, targets, (*survey.visits, *more)), ApogeeSurvey(
+        seed, tuple(planned), tuple(visits)
+    )
 
 
 def _visit_numbers(seed: int, size: int) -> list[int]:
@@ -114,7 +116,7 @@ def _visit_numbers(seed: int, size: int) -> list[int]:
     return [int(number) for number in stream(seed, "numbers").permutation(values)]
 
 
-def _plan_stars(survey: Survey) -> list[Star]:
+def _plan_stars(survey: PlannedSurvey) -> list[Star]:
     rng = stream(survey.seed, "survey")
     listed = round(STARS_PER_SOURCE * len(survey.catalogued))
     size = listed + max(1, round(UNLINKED_SHARE * listed))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from astra_assets.database.allocators import keep_little
 from astra_assets.database.database import Database
-from astra_assets.database.survey import MissingColumnError, MissingTableError, Survey
+from astra_assets.database.inventory import Inventory, MissingColumnError, MissingTableError
 from astra_assets.errors import ExpectedError
 from astra_assets.files import manifest
 from astra_assets.files.atomic import remove_leftovers
@@ -150,7 +150,7 @@ def create(
 
 
 def _fingerprint(
-    database: Database, product: SummaryProduct, survey: Survey, v_astra: str, limit: int | None
+    database: Database, product: SummaryProduct, survey: Inventory, v_astra: str, limit: int | None
 ) -> str:
     """The fingerprint of the inputs; what the database lacks for it is told with the product's name."""
     try:

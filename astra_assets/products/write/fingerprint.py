@@ -37,7 +37,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
 from astra_assets.database.database import Database
-from astra_assets.database.survey import Shape, Survey
+from astra_assets.database.inventory import Inventory, Shape
 from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES
 from astra_assets.models.base import Base, PipelineResult, table_of
 from astra_assets.models.source import Source
@@ -57,7 +57,7 @@ _DIALECTS: dict[str, type[Dialect]] = {"sqlite": sqlite.dialect, "postgresql": p
 def fingerprint(
     database: Database,
     product: SummaryProduct,
-    survey: Survey,
+    survey: Inventory,
     *,
     v_astra: str,
     limit: int | None = None,
@@ -85,7 +85,7 @@ def _models(product: SummaryProduct) -> list[type[Base]]:
 
 
 def _declaration(
-    product: SummaryProduct, table: SummaryTable, survey: Survey, v_astra: str, limit: int | None
+    product: SummaryProduct, table: SummaryTable, survey: Inventory, v_astra: str, limit: int | None
 ) -> dict[str, Any]:
     """What one table HDU shows, as text."""
     query = select_rows(product, table, survey, v_astra=v_astra, limit=limit)
@@ -98,7 +98,7 @@ def _declaration(
 
 
 def _state(
-    connection: Connection, survey: Survey, model: type[Base], product: SummaryProduct, v_astra: str
+    connection: Connection, survey: Inventory, model: type[Base], product: SummaryProduct, v_astra: str
 ) -> dict[str, str]:
     """The aggregates of one table; of results only those of the current minor version on the spectra that are shown."""
     shape = survey.need(model)
@@ -122,7 +122,7 @@ def _state(
     return {name: str(row[name]) for name in aggregates}
 
 
-def _on_shown_spectra(shape: Shape, survey: Survey, product: SummaryProduct) -> list[ColumnElement[bool]]:
+def _on_shown_spectra(shape: Shape, survey: Inventory, product: SummaryProduct) -> list[ColumnElement[bool]]:
     """Results on coadds and on visits are in one table; those of the other level may come later and change nothing."""
     shown = [
         select(survey.shape(table.spectrum).column("spectrum_pk"))

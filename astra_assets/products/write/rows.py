@@ -6,7 +6,7 @@ database of another Astra it shows those of every version that is in it, as Astr
 ordered by `spectrum_pk`, mwmTargets by `sdss_id`.
 
 Columns: those of the source, of the reduction's visit, of the spectrum, of the result, in the order of their
-tables, as far as the database has them (`Survey`); of columns with one name the first is shown. Keys of the
+tables, as far as the database has them (`Inventory`); of columns with one name the first is shown. Keys of the
 tables, hidden columns, pixel arrays and correlations (`rho_*`) are not shown. A table of spectra that the
 database lacks has no rows and all columns.
 """
@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 
 from astra_assets.database.database import Database
-from astra_assets.database.survey import Shape, Survey
+from astra_assets.database.inventory import Inventory, Shape
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.models.cartons import stellar_like_condition
 from astra_assets.models.source import Source
@@ -71,7 +71,7 @@ class Measure:
     widths: dict[str, int]
 
 
-def output_columns(product: SummaryProduct, table: SummaryTable, survey: Survey) -> list[OutputColumn]:
+def output_columns(product: SummaryProduct, table: SummaryTable, survey: Inventory) -> list[OutputColumn]:
     """The columns of a table of a product, in order.
 
     `survey` is what the database has; `survey.DECLARED` gives the columns that we declare. Raises
@@ -113,7 +113,7 @@ def verdict_condition(verdict: Verdict, flags: ColumnElement[Any]) -> ColumnElem
 
 
 def select_rows(
-    product: SummaryProduct, table: SummaryTable, survey: Survey, *, v_astra: str, limit: int | None = None
+    product: SummaryProduct, table: SummaryTable, survey: Inventory, *, v_astra: str, limit: int | None = None
 ) -> Select[Any]:
     """The query for the rows of a table, columns labelled with their names in the file."""
     columns = output_columns(product, table, survey)
@@ -132,7 +132,7 @@ def measure(
     database: Database,
     product: SummaryProduct,
     table: SummaryTable,
-    survey: Survey,
+    survey: Inventory,
     *,
     v_astra: str,
     limit: int | None = None,
@@ -161,7 +161,7 @@ def measure(
     return Measure(int(found["_rows"]), widths)
 
 
-def has_any_row(database: Database, product: SummaryProduct, survey: Survey, *, v_astra: str) -> bool:
+def has_any_row(database: Database, product: SummaryProduct, survey: Inventory, *, v_astra: str) -> bool:
     """Whether any table of a product would have a row; False where the database lacks the table of its results."""
     if product.result is not None and not survey.has(product.result):
         return False
@@ -176,7 +176,7 @@ def has_any_row(database: Database, product: SummaryProduct, survey: Survey, *, 
 
 
 def fits_columns(
-    product: SummaryProduct, table: SummaryTable, survey: Survey, measured: Measure
+    product: SummaryProduct, table: SummaryTable, survey: Inventory, measured: Measure
 ) -> list[FitsColumn]:
     """The columns of the FITS table, as wide as was measured."""
     columns = output_columns(product, table, survey)
@@ -198,12 +198,12 @@ def _length(column: OutputColumn, dialect: str) -> ColumnElement[int]:
     return func.coalesce(length, len(fill), type_=Integer) if fill else length
 
 
-def _has_rows(table: SummaryTable, survey: Survey) -> bool:
+def _has_rows(table: SummaryTable, survey: Inventory) -> bool:
     """Can the table have rows: does the database have its spectra?"""
     return table.spectrum is None or survey.has(table.spectrum)
 
 
-def _joined(product: SummaryProduct, table: SummaryTable, survey: Survey) -> FromClause:
+def _joined(product: SummaryProduct, table: SummaryTable, survey: Inventory) -> FromClause:
     source = survey.need(Source)
     if table.spectrum is None:
         return source.table
@@ -220,7 +220,7 @@ def _joined(product: SummaryProduct, table: SummaryTable, survey: Survey) -> Fro
 
 
 def _conditions(
-    product: SummaryProduct, table: SummaryTable, survey: Survey, v_astra: str
+    product: SummaryProduct, table: SummaryTable, survey: Inventory, v_astra: str
 ) -> Iterator[ColumnElement[bool]]:
     source = survey.need(Source)
     if product.stellar_like:
@@ -262,7 +262,7 @@ def _of_minor_version(version: ColumnElement[Any], v_astra: str) -> ColumnElemen
     return or_(version == minor, version.startswith(f"{minor}.", autoescape=True))
 
 
-def _order(table: SummaryTable, survey: Survey) -> tuple[ColumnElement[Any], ...]:
+def _order(table: SummaryTable, survey: Inventory) -> tuple[ColumnElement[Any], ...]:
     shape = survey.need(Source if table.spectrum is None else table.spectrum)
     key = shape.column("sdss_id" if table.spectrum is None else "spectrum_pk")
     return (key.asc().nulls_last(), shape.column("pk"))

@@ -16,7 +16,7 @@ import pyarrow as pa
 from astra_assets.database.allocators import give_back
 from astra_assets.database.arrow import WrongValueError
 from astra_assets.database.database import Database
-from astra_assets.database.survey import Survey
+from astra_assets.database.inventory import Inventory
 from astra_assets.files import manifest
 from astra_assets.files.plain import gunzip
 from astra_assets.files.staged import Staged
@@ -63,7 +63,7 @@ class Task:
 
     product: SummaryProduct
     database: Database
-    survey: Survey
+    survey: Inventory
     heading: Heading
     limit: int | None = None
     accepted: Collection[str] = ()

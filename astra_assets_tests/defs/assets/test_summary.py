@@ -17,7 +17,7 @@ from astra_assets.database import sqlite_reader
 from astra_assets.defs.assets.outlining import product_outline
 from astra_assets.defs.assets.summary import product_asset
 from astra_assets.defs.checks import ACCOUNT, CONTENT, DRIFT
-from astra_assets.defs.resources import Survey
+from astra_assets.defs.resources import SurveyResource
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.models.source import Source
@@ -46,7 +46,7 @@ def materialise(home, tmp_path, declared=None, **config) -> dg.ExecuteInProcessR
         return dg.materialize(
             [product_asset(product_outline(declared))],
             instance=instance,
-            resources={"survey": Survey(overrides={"home": str(home.settings.home)})},
+            resources={"survey": SurveyResource(overrides={"home": str(home.settings.home)})},
             run_config={"ops": {declared.name: {"config": config}}},
             raise_on_error=False,
         )

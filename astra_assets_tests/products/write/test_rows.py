@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select, update
 
-from astra_assets.database.survey import DECLARED
+from astra_assets.database.inventory import DECLARED
 from astra_assets.models.base import layout, table_of
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.source import Source

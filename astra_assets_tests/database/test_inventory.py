@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from astra_assets.database.database import Database
+from astra_assets.database.inventory import DECLARED, MissingTableError
 from astra_assets.database.placement import Placement, is_foreign
-from astra_assets.database.survey import DECLARED, MissingTableError
 from astra_assets.models.base import layout, table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source

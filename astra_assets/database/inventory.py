@@ -83,7 +83,7 @@ VALUE_KEY = "astra_assets_value"
 
 
 @dataclass(frozen=True)
-class Survey:
+class Inventory:
     """What one database has, taken at one moment.
 
     Attributes:
@@ -128,7 +128,7 @@ class Survey:
         return _Comparison(model, found, self.dialect).shape
 
 
-DECLARED = Survey("postgresql")
+DECLARED = Inventory("postgresql")
 """A database that has what we declare."""
 
 
