@@ -15,6 +15,7 @@ from astra_assets.cli.attempt import attempt
 from astra_assets.cli.data import create, demo, init, migrate, products
 from astra_assets.cli.inspect import datamodel, doctor, status, why
 from astra_assets.cli.release import diff, freeze, verify
+from astra_assets.cli.validate import validate
 from astra_assets.cli.work import cancel, plan, run, srun
 from astra_assets.operations.operations import expected_text
 
@@ -46,6 +47,7 @@ for verb in (
     doctor,
     datamodel,
     attempt,
+    validate,
 ):
     main_group.add_command(verb)
 
