@@ -2,7 +2,7 @@
 
 ```
 engine = Engine(database, EnginePaths(home, roots), "0.8.1", settings={}, backend=LocalBackend())
-account = engine.run(pipeline, step, limit=1000)
+account = engine.run(pipeline, step, Selection(limit=1000))
 ```
 
 Names are imported when they are first used, for the worker program in this package must set the number of

@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from astra_assets.compute import folders
 from astra_assets.compute.account import Account, take_account
@@ -28,7 +27,7 @@ from astra_assets.compute.batch import (
     cut,
     new_batch_id,
 )
-from astra_assets.compute.inputs import Selection, StepInputs
+from astra_assets.compute.inputs import UNPROCESSED, Selection, StepInputs
 from astra_assets.compute.ledger import Ledger
 from astra_assets.compute.plan import NothingToDo, Planner
 from astra_assets.compute.program.call import SETTING, Site, call_of
@@ -76,12 +75,13 @@ class Engine:
         self,
         pipeline: Pipeline,
         step: Step,
+        selection: Selection = UNPROCESSED,
+        resources: Resources = AS_DECLARED,
         *,
         progress: Callable[[Progress], object] | None = None,
-        **options: Any,
     ) -> Account:
-        """Plan, start and collect; `options` are those of `plan`. With nothing to do only the account is taken."""
-        planned = self.plan(pipeline, step, **options)
+        """Plan, start and collect. With nothing to do only the account is taken."""
+        planned = self.plan(pipeline, step, selection, resources)
         if isinstance(planned, NothingToDo):
             return self.account(pipeline, step)
         self.start(planned)
@@ -91,23 +91,16 @@ class Engine:
         self,
         pipeline: Pipeline,
         step: Step,
-        *,
-        sdss_ids: Sequence[int] | None = None,
-        limit: int | None = None,
-        retry_failed: bool = False,
-        force: bool = False,
+        selection: Selection = UNPROCESSED,
         resources: Resources = AS_DECLARED,
     ) -> Batch | NothingToDo:
         """A batch of what is unprocessed; the active one, with `attached` set, where there is one already.
 
-        Inputs that do not fulfil a requirement of the step are recorded as skipped at once. `sdss_ids` and
-        `limit` restrict; `retry_failed` and `force` widen: to failures that were tried often enough, and to
-        everything.
+        Inputs that do not fulfil a requirement of the step are recorded as skipped at once.
         """
         active = self.active(pipeline, step)
         if active is not None:
             return self._attached(active, self._program(pipeline, step), resources)
-        selection = Selection(sdss_ids, limit, retry_failed, force)
         options = self.backend.options(pipeline, step, resources)
         folders.clear_leftovers(self.paths.step_folder(pipeline, step))
         draft = self._draft(pipeline, step, options)

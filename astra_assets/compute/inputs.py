@@ -61,11 +61,11 @@ _NEED = "need_"
 
 @dataclass(frozen=True)
 class Selection:
-    """What to plan, where it is not everything that is unprocessed.
+    """What is asked for: on which inputs a step works, where it is not everything that is unprocessed.
 
     Attributes:
         sdss_ids: only inputs of these sources; None for all.
-        limit: at most this many inputs.
+        limit: at most this many inputs; the rest is a visible backlog.
         retry_failed: also inputs that failed as often as is allowed.
         force: also inputs that have a result, or were skipped or failed.
     """
@@ -74,6 +74,10 @@ class Selection:
     limit: int | None = None
     retry_failed: bool = False
     force: bool = False
+
+
+UNPROCESSED = Selection()
+"""Everything that is unprocessed."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """Asset checks: what must hold before anything may follow.
 
-Belongs here: Dagster's view of the verification of files, of what moved since the version before, and of the account of a
-pipeline. Does not belong here: the verification itself (`products.verify`, `products.content`), the comparison
-(`products.diff`), the account itself (`compute.account`).
+They show what `products` found in files, what moved since the version before, and the accounts of steps.
 """
 
 from __future__ import annotations

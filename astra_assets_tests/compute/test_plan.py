@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import insert
 
-from astra_assets.compute import NothingToDo
+from astra_assets.compute import NothingToDo, Selection
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
@@ -192,28 +192,28 @@ def test_a_step_may_say_which_rows_are_inputs_at_all(bench):
 def test_sources_and_limit_restrict_and_leave_a_visible_backlog(bench):
     pks = bench.visits([0] * 5)
     southern(bench, pks[0])
-    batch = bench.engine.plan(FLUX, VISIT, limit=2)
+    batch = bench.engine.plan(FLUX, VISIT, Selection(limit=2))
     assert planned_keys(batch) == pks[1:3], "a limit counts what is to be done, not what is skipped"
     bench.engine.start(batch)
     account = bench.engine.collect(batch)
     assert (account.results, account.skipped, account.backlog, account.balanced) == (2, 1, 2, True)
     assert not account.complete
-    assert planned_keys(bench.engine.plan(FLUX, VISIT, sdss_ids=[1000 + pks[4]])) == [pks[4]]
+    assert planned_keys(bench.engine.plan(FLUX, VISIT, Selection(sdss_ids=[1000 + pks[4]]))) == [pks[4]]
 
 
 def test_a_limit_without_requirements_is_applied_too(bench):
     bench.visits([0] * 4)
-    assert planned_keys(bench.engine.plan(CLASS, CLASS.step("visit"), limit=3)) == [1, 2, 3]
+    assert planned_keys(bench.engine.plan(CLASS, CLASS.step("visit"), Selection(limit=3))) == [1, 2, 3]
 
 
 def test_no_sources_means_nothing(bench):
     bench.visits([0])
-    assert isinstance(bench.engine.plan(FLUX, VISIT, sdss_ids=[]), NothingToDo)
+    assert isinstance(bench.engine.plan(FLUX, VISIT, Selection(sdss_ids=[])), NothingToDo)
 
 
 def test_many_sources_may_be_named(bench):
     pks = bench.visits([0])
-    assert planned_keys(bench.engine.plan(FLUX, VISIT, sdss_ids=range(40_000))) == pks
+    assert planned_keys(bench.engine.plan(FLUX, VISIT, Selection(sdss_ids=range(40_000)))) == pks
 
 
 def test_the_manifest_is_in_order_and_in_row_groups_of_equal_size(bench):

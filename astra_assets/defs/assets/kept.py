@@ -1,10 +1,8 @@
 """The outline of the assets, kept in a file between two loads of the definitions.
 
 Importing all tables and pipelines takes longer than importing Dagster, and every command of Dagster loads the definitions.
-So what they need of the declarations is written down beside Python's own compiled files, and read again as long as no file
+So what they need of the declarations is written down next to Python's own compiled files, and read again as long as no file
 that it was made from has changed. The declarations themselves are imported when an asset is made.
-
-Belongs here: the file, and when it is true. Does not belong here: what is in it (`outline`), making it (`outlining`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""What a person reads in the terminal while a job runs.
-
-Belongs here: the console logger of the jobs, and the way of our own messages into the log of a step. Does not belong here:
-Dagster's own event log, which keeps everything.
-"""
+"""The console logger of the jobs, and our own messages in the log of a step; Dagster's event log keeps everything."""
 
 from __future__ import annotations
 

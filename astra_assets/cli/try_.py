@@ -1,7 +1,4 @@
-"""`astra-assets try`: a pipeline on spectrum files, without a database.
-
-Belongs here: arguments and output. Does not belong here: reading and running (`trial`).
-"""
+"""`astra-assets try`."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ import sys
 
 import click
 
-from astra_assets.cli.data import operations, say
-from astra_assets.cli.show import print_table
+from astra_assets.cli.show import print_table, say
+from astra_assets.operations.deployment import Deployment
 
 
 @click.command(name="try")
@@ -21,28 +18,29 @@ from astra_assets.cli.show import print_table
 @click.option(
     "--json", "as_json", is_flag=True, help="Only a JSON list on stdout: one object per file, in order."
 )
-def attempt(pipeline: str, files: tuple[str, ...], air: bool, as_json: bool) -> None:
+def try_(pipeline: str, files: tuple[str, ...], air: bool, as_json: bool) -> None:
     """Run PIPELINE (e.g. snow_white, corv) on spectrum FILEs, without a database, and print its rows.
 
     Files are SDSS spec or specFull FITS files, or text with wavelength, flux and optionally ivar.
     """
-    trials = operations().attempt(pipeline, files, air=air)
+    from astra_assets.operations.try_ import try_
+
     results = []
-    for trial in trials:
-        if trial.error:
-            say(f"{trial.file}: {trial.error['code']}: {trial.error['message']}")
-        results.append(trial)
+    for result in try_(Deployment.load(), pipeline, files, air=air):
+        if result.error:
+            say(f"{result.file}: {result.error['code']}: {result.error['message']}")
+        results.append(result)
     if as_json:
-        click.echo(json.dumps([trial.as_dict() for trial in results], indent=1))
+        click.echo(json.dumps([result.as_dict() for result in results], indent=1))
     else:
         shown = [
             name
             for name in results[0].values
-            if any(is_worth_showing(trial.values[name]) for trial in results)
+            if any(is_worth_showing(result.values[name]) for result in results)
         ]
-        rows = [[trial.file, *(text_of(trial.values[name]) for name in shown)] for trial in results]
+        rows = [[result.file, *(text_of(result.values[name]) for name in shown)] for result in results]
         print_table(["file", *shown], rows, numbers=set(range(1, len(shown) + 1)))
-    if any(trial.error for trial in results):
+    if any(result.error for result in results):
         sys.exit(1)
 
 
