@@ -7,9 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from astra_assets.cli import main_group
-from astra_assets.cli.steps import asked, chosen, resources
+from astra_assets.cli.steps import asked, chosen, parsed, resources
+from astra_assets.compute.inputs import UNPROCESSED, Selection
 from astra_assets.config.profile import Asked
-from astra_assets.operations.operations import OperationError
+from astra_assets.operations.deployment import OperationError
 from astra_assets.pipelines.options import Resources
 
 
@@ -46,6 +47,18 @@ def test_numbers_after_the_model_are_objects_and_so_is_a_number_in_its_place():
     assert chosen("corv", ("12",), None)[2] == (12,)
     with pytest.raises(click.UsageError, match="expected SDSS_IDs after the model, found twelve"):
         chosen("corv", ("BossVisitSpectrum", "twelve"), None)
+
+
+def selection(*words: str, **options: object) -> Selection:
+    given = {"sdss_ids": (), "limit": None, "retry_failed": False, "force": False, "step_name": None}
+    return parsed(pipeline="corv", words=words, **{**given, **options})[2]
+
+
+def test_without_options_a_step_works_on_all_that_is_unprocessed_else_on_what_they_say():
+    assert selection() == UNPROCESSED
+    assert selection("12", sdss_ids=(13,)) == Selection(sdss_ids=(12, 13))
+    options = {"limit": 5, "retry_failed": True, "force": True}
+    assert selection(**options) == Selection(**options)
 
 
 def test_a_step_that_is_not_there_is_answered_with_those_that_are():

@@ -21,7 +21,7 @@ from astra_assets.compute.states import read_status
 from astra_assets.compute.usage import usage_of
 from astra_assets.database.database import Database
 from astra_assets.models.compute import ComputeBatch
-from astra_assets.operations.why import explain
+from astra_assets.operations.why import unfinished_batches
 from astra_assets.pipelines.options import Resources
 from astra_assets_tests.compute.conftest import PROJECT
 from astra_assets_tests.compute.program.samples import ASTRA, PROGRAM, STEP, site
@@ -297,7 +297,7 @@ def test_a_program_gets_the_gpu_that_was_asked_for_and_its_last_lines_tell_where
         BatchError, match=r"(?s)its last lines:.*device None on np00.*No CUDA GPUs are available"
     ):
         real.engine.run(PROGRAM, STEP, resources=SMALL)
-    (finding,) = explain(real.database, PROGRAM.name, [PROGRAM.name])
+    (finding,) = unfinished_batches(real.database, PROGRAM.name)
     assert "RuntimeError: No CUDA GPUs are available" in finding.facts["message"]
     batch = real.engine.plan(PROGRAM, STEP, resources=GPU)
     real.engine.start(batch)
