@@ -13,7 +13,7 @@ from astra_assets.operations.deployment import Deployment
 def cancel(batch_id: str, yes: bool) -> None:
     """End the batch BATCH_ID without collecting it, its jobs on a cluster too; what its workers made is not used."""
     from astra_assets.operations.cancel import cancel, need_active
-    from astra_assets.operations.runner import StepRunner
+    from astra_assets.operations.step_runner import StepRunner
 
     deployment = Deployment.load()
     runner = StepRunner(deployment, deployment.release())

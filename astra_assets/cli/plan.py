@@ -30,7 +30,7 @@ def plan(*, compute: Compute | None, release: str | None, **options: Any) -> Non
     options no node there can meet.
     """
     from astra_assets.operations.plan import doubts, plan
-    from astra_assets.operations.runner import StepRunner
+    from astra_assets.operations.step_runner import StepRunner
 
     deployment = Deployment.load()
     runner = StepRunner(deployment, deployment.release(release), compute)

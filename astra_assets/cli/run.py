@@ -13,7 +13,7 @@ from astra_assets.operations.deployment import Deployment
 
 if TYPE_CHECKING:
     from astra_assets.config.settings import Compute
-    from astra_assets.operations.runner import StepRunner
+    from astra_assets.operations.step_runner import StepRunner
 
 
 @click.command()
@@ -41,7 +41,7 @@ def srun(**options: Any) -> None:
 
 def _run(compute: Compute, *, release: str | None, **options: Any) -> None:
     from astra_assets.operations.run import run
-    from astra_assets.operations.runner import StepRunner
+    from astra_assets.operations.step_runner import StepRunner
 
     deployment = Deployment.load()
     runner = StepRunner(deployment, deployment.release(release), compute)

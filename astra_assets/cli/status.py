@@ -26,8 +26,8 @@ def status(release: str | None, as_json: bool) -> None:
     cannot be told (no tables yet, the database does not answer) and 3 when an account does not balance. A step whose program is
     not here does not count.
     """
-    from astra_assets.operations.runner import StepRunner
     from astra_assets.operations.status import status
+    from astra_assets.operations.step_runner import StepRunner
 
     deployment = Deployment.load()
     found = status(StepRunner(deployment, deployment.release(release)))

@@ -6,7 +6,7 @@ side by side, so each gets a process of its own, forked from a server that has i
 
 Measured on the job `dr20` with nothing new (14 steps, two busy cores, interleaved rounds, wall time relative to the first):
 in process 1; a process for each step from a server that has imported the definitions 2.7 (five rounds); processes that import
-everything anew (Dagster's default) 9.7, and ten times the processor time (two rounds).
+everything again (Dagster's default) 9.7, and ten times the processor time (two rounds).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from astra_assets.defs.resources import DeploymentResource
 from astra_assets.defs.termination import StoppingExecutor
 
 if TYPE_CHECKING:
-    from astra_assets.operations.runner import StepRunner
+    from astra_assets.operations.step_runner import StepRunner
     from astra_assets.pipelines.base import Pipeline, Step
 
 LOAD_TAG = "astra/load"
@@ -41,7 +41,7 @@ PRELOADED = (
     "astra_assets.definitions",
     "astra_assets.operations.create",
     "astra_assets.operations.migrate",
-    "astra_assets.operations.runner",
+    "astra_assets.operations.step_runner",
     "astra_assets.compute.collect",
     "astra_assets.ingest.migrate",
     "astra_assets.products.write.create",
@@ -71,7 +71,7 @@ def step_executor(survey: DeploymentResource, steps: Mapping[str, tuple[str, str
             return False
 
     def runner_of(run: dg.DagsterRun) -> StepRunner:
-        from astra_assets.operations.runner import StepRunner
+        from astra_assets.operations.step_runner import StepRunner
 
         deployment = survey.deployment()
         return StepRunner(deployment, deployment.release(run.tags.get(RELEASE_TAG)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
     from astra_assets.compute import Progress
-    from astra_assets.operations.runner import StepRunner
+    from astra_assets.operations.step_runner import StepRunner
     from astra_assets.pipelines.base import Pipeline, Step
 
 SUBMIT, COLLECT = "submit", "collect"

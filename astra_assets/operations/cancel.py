@@ -13,7 +13,7 @@ from astra_assets.models.compute import ComputeBatch
 from astra_assets.operations.deployment import Deployment, OperationError
 
 if TYPE_CHECKING:
-    from astra_assets.operations.runner import StepRunner
+    from astra_assets.operations.step_runner import StepRunner
 
 
 def cancel(runner: StepRunner, batch_id: str) -> str:

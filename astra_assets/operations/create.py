@@ -99,7 +99,7 @@ def left_out(deployment: Deployment, declared: DeclaredProduct, release: Release
 
     Rows that there are, as in the tables of another Astra, are written, whoever can make more.
     """
-    from astra_assets.operations.runner import why_unavailable
+    from astra_assets.operations.step_runner import why_unavailable
     from astra_assets.products.write.rows import has_any_row
 
     inventory, steps = deployment.database.look(), declared.steps()

@@ -196,7 +196,7 @@ def check_dagster() -> Iterator[DoctorCheck]:
 
 
 def check_programs(deployment: Deployment) -> Iterator[DoctorCheck]:
-    """Are the programs of other people on this machine? One that is not is no problem: its steps are left out."""
+    """Are external programs on this machine? One that is missing is no problem: its steps are left out."""
     from astra_assets.config.programs import unknown_programs, why_absent
     from astra_assets.pipelines import PIPELINES
 

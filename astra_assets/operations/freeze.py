@@ -69,7 +69,7 @@ def freeze(
 
 def _need_complete(deployment: Deployment, release: Release) -> None:
     """Check that every input of every step has a result or a reason, and that none is lost."""
-    from astra_assets.operations.runner import StepRunner
+    from astra_assets.operations.step_runner import StepRunner
 
     runner = StepRunner(deployment, release)
     accounts = [runner.engine.account(pipeline, step) for pipeline, step in runner.steps()]

@@ -17,7 +17,7 @@ from astra_assets.pipelines.options import AS_DECLARED, Resources, SlurmOptions
 
 if TYPE_CHECKING:
     from astra_assets.database.database import Database
-    from astra_assets.operations.runner import StepRunner
+    from astra_assets.operations.step_runner import StepRunner
     from astra_assets.pipelines.base import Pipeline, Step
 
 

@@ -13,7 +13,7 @@ from astra_assets.pipelines.options import AS_DECLARED, Resources
 
 if TYPE_CHECKING:
     from astra_assets.operations.deployment import Say
-    from astra_assets.operations.runner import StepRunner
+    from astra_assets.operations.step_runner import StepRunner
     from astra_assets.pipelines.base import Pipeline, Step
 
 ShowProgress = Callable[[Progress], object]

@@ -10,7 +10,7 @@ from astra_assets.compute.states import Meter, Phase, read_status
 from astra_assets.compute.usage import usage_of
 
 if TYPE_CHECKING:
-    from astra_assets.operations.runner import StepRunner
+    from astra_assets.operations.step_runner import StepRunner
     from astra_assets.pipelines.base import Pipeline, Step
 
 

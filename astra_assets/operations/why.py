@@ -15,6 +15,7 @@ from sqlalchemy import desc, func, or_, select
 
 from astra_assets.compute.parts import FAILURES, part_files
 from astra_assets.compute.slurm.client import QueuedTask, SlurmClient, SlurmError, TaskDetail
+from astra_assets.compute.slurm.command_line import CommandLineClient
 from astra_assets.compute.slurm.endings import Ending, Verdict
 from astra_assets.compute.slurm.reasons import meaning
 from astra_assets.compute.slurm.submissions import Submission, Submissions, newest
@@ -22,7 +23,7 @@ from astra_assets.compute.states import Phase, TaskStatus, read_status
 from astra_assets.models.compute import ComputeBatch, ComputeOutcome
 from astra_assets.models.source import Source
 from astra_assets.operations.deployment import OperationError
-from astra_assets.operations.runner import StepRunner, batch_usage
+from astra_assets.operations.step_runner import batch_usage
 from astra_assets.pipelines import PIPELINES
 
 if TYPE_CHECKING:
@@ -75,14 +76,15 @@ def why(deployment: Deployment, what: str) -> list[WhyAnswer]:
     Raises:
         OperationError: there are no tables yet, or nothing is known.
     """
-    database, client = deployment.database, StepRunner(deployment, deployment.release()).slurm_client
+    deployment.need_tables(Source, ComputeBatch, ComputeOutcome)
+    database = deployment.database
     names = {each.key: each.name for each in PIPELINES} | {each.name: each.name for each in PIPELINES}
     if what.isdigit():
         found = input_answers(database, int(what))
     elif what in names:
         found = [*unfinished_batches(database, names[what]), *pipeline_answers(database, names[what])]
     else:
-        found = batch_answers(database, what, client)
+        found = batch_answers(database, what, CommandLineClient())
     if not found:
         raise OperationError(
             f"nothing is recorded about {what!r}: no batch, no skip and no failure; astra-assets status shows the accounts"

@@ -104,7 +104,7 @@ def test_a_dry_run_and_a_cancelled_batch_change_no_result(ingested):
     assert not (ingested.home / "batches").exists()
     program = (
         "from astra_assets.operations.deployment import Deployment, find_pipeline;"
-        "from astra_assets.operations.runner import StepRunner;"
+        "from astra_assets.operations.step_runner import StepRunner;"
         "made = Deployment.load(); runner = StepRunner(made, made.release()); pipeline = find_pipeline('mwm');"
         "print(runner.engine.plan(pipeline, pipeline.steps[0]).batch_id)"
     )

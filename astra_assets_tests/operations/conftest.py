@@ -9,7 +9,7 @@ import pytest
 from astra_assets.config.releases import DR20
 from astra_assets.config.settings import load_settings
 from astra_assets.operations.deployment import Deployment
-from astra_assets.operations.runner import StepRunner
+from astra_assets.operations.step_runner import StepRunner
 from astra_assets_tests.compute import samples
 
 Deploy = Callable[..., Deployment]

@@ -10,7 +10,7 @@ from astra_assets.config.releases import DR20
 from astra_assets.errors import ExpectedError
 from astra_assets.operations.create import create
 from astra_assets.operations.deployment import OperationError, expected_text, find_pipeline
-from astra_assets.operations.runner import StepRunner
+from astra_assets.operations.step_runner import StepRunner
 from astra_assets.operations.why import why
 
 

@@ -11,7 +11,7 @@ from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.operations.plan import StepPlan, doubts, plan
-from astra_assets.operations.runner import StepRunner
+from astra_assets.operations.step_runner import StepRunner
 from astra_assets.pipelines.base import Step
 from astra_assets.pipelines.options import AS_DECLARED, Resources, SlurmOptions
 from astra_assets_tests.compute import samples

@@ -48,7 +48,7 @@ def outline() -> Outline:
     from astra_assets.defs.assets.outlining import make_outline
 
     made = make_outline()
-    # Where this cannot be written (a package of the system, a full disk) every load makes it anew.
+    # Where this cannot be written (a package of the system, a full disk) every load makes it again.
     with suppress(OSError):
         keep(file, made, made_from())
     return made

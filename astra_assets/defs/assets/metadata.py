@@ -16,7 +16,7 @@ from astra_assets.text import markdown_table, size_text
 if TYPE_CHECKING:
     from astra_assets.compute import Account
     from astra_assets.compute.usage import Usage
-    from astra_assets.operations.runner import LastBatch, StepRunner
+    from astra_assets.operations.step_runner import LastBatch, StepRunner
     from astra_assets.pipelines.base import Pipeline, Step
     from astra_assets.products.compare.diff import Diff
     from astra_assets.products.write.create import CreateReport
@@ -46,7 +46,7 @@ def step_metadata(
     runner: StepRunner, pipeline: Pipeline, step: Step, account: Account
 ) -> dict[str, dg.MetadataValue]:
     """How a step stands, its reasons, and what the batch that it ran last has used."""
-    from astra_assets.operations.runner import batch_usage
+    from astra_assets.operations.step_runner import batch_usage
     from astra_assets.operations.why import log_tail, telling_log
 
     shown = account_metadata(account)
@@ -151,7 +151,7 @@ def file_table(files: Sequence[Path]) -> str:
 
 
 def difference_text(diff: Diff) -> str:
-    """A comparison, as far as it fits beside an asset: the whole is kept out of Dagster's records."""
+    """Return a comparison, or its summary where the whole is too long for Dagster's records."""
     from astra_assets.products.compare import diff_report
 
     whole = diff_report.report(diff)

@@ -40,7 +40,7 @@ def result_keys(pipeline: Pipeline, step: Step) -> dict[str, KeyPath]:
 def upstream_of(pipeline: Pipeline, step: Step) -> list[KeyPath]:
     """What a step reads: its inputs, earlier steps of its pipeline, and the pipelines it comes after.
 
-    A step that names those that it comes after shows what they have read; beside them it reads its own inputs only.
+    A step that names the steps that it comes after needs no other pipelines: those steps have read them.
     """
     earlier = [key for each in pipeline.waits_for(step) for key in result_keys(pipeline, each).values()]
     if step.after:

@@ -134,7 +134,7 @@ def submit_op(step: StepOutline, upstream: list[str]) -> dg.OpDefinition:
     )
     def submit(context: dg.OpExecutionContext, survey: DeploymentResource) -> None:
         with plainly(context), heard(context.log):
-            from astra_assets.operations.runner import StepRunner
+            from astra_assets.operations.step_runner import StepRunner
 
             config = StepOptions(**context.op_config)
             runner = StepRunner(*survey.of_run(context.run))
@@ -155,7 +155,7 @@ def collect_op(step: StepOutline) -> dg.OpDefinition:
     def collect(context: dg.OpExecutionContext, survey: DeploymentResource) -> Iterator[dg.Output[None]]:
         with plainly(context), heard(context.log):
             from astra_assets.compute import Sparingly
-            from astra_assets.operations.runner import StepRunner
+            from astra_assets.operations.step_runner import StepRunner
 
             deployment, release = survey.of_run(context.run)
             runner = StepRunner(deployment, release)

@@ -24,7 +24,7 @@ from astra_assets.products.findings import VerificationError
 
 if TYPE_CHECKING:
     from astra_assets.config.declared import DeclaredProduct
-    from astra_assets.operations.runner import StepRunner
+    from astra_assets.operations.step_runner import StepRunner
 
 
 class ProductOptions(dg.Config):
@@ -94,7 +94,7 @@ def written_or_left_out(
     from astra_assets.operations.create import create, left_out
     from astra_assets.operations.picture import picture
     from astra_assets.operations.release_products import declared_product
-    from astra_assets.operations.runner import StepRunner
+    from astra_assets.operations.step_runner import StepRunner
     from astra_assets.products.show.preview import preview
 
     key = context.asset_key

@@ -9,8 +9,8 @@ import pytest
 from astra_assets.compute.inputs import UNPROCESSED
 from astra_assets.config.settings import SettingsError
 from astra_assets.models.boss import BossVisitSpectrum
-from astra_assets.operations.runner import NotAvailable, why_unavailable
 from astra_assets.operations.status import step_status
+from astra_assets.operations.step_runner import NotAvailable, why_unavailable
 from astra_assets.pipelines import pipeline
 from astra_assets.pipelines.base import ExternalProgram, Pipeline, Step
 from astra_assets.pipelines.options import AS_DECLARED

@@ -70,7 +70,6 @@ class LastBatch:
     Attributes:
         batch_id, state, backend, directory: of the batch.
         inputs: inputs of the batch.
-        seconds: from start to end; None while it runs.
     """
 
     batch_id: str
@@ -78,7 +77,6 @@ class LastBatch:
     backend: str
     directory: Path
     inputs: int
-    seconds: float | None
 
 
 class StepRunner:
@@ -238,8 +236,7 @@ class StepRunner:
             row = connection.execute(query).one_or_none()
         if row is None:
             return None
-        seconds = (row.finished - row.started).total_seconds() if row.finished and row.started else None
-        return LastBatch(row.batch_id, row.state, row.backend, Path(row.directory), row.n_inputs, seconds)
+        return LastBatch(row.batch_id, row.state, row.backend, Path(row.directory), row.n_inputs)
 
 
 def why_unavailable(
