@@ -16,8 +16,8 @@ from astra_assets.models.base import Base, bit
 from astra_assets.models.mwm import AstraSpectrumProductStatus as ResultStatus
 from astra_assets.models.mwm import MWMSpectrumProductStatus as Status
 from astra_assets.products.bundle import product_path
+from astra_assets.products.headers import written_rows
 from astra_assets.products.summary import SummaryProduct
-from astra_assets.products.write.headers import written_rows
 from astra_assets.registry.version import major_minor
 
 

@@ -282,7 +282,7 @@ class Operations:
         Rows that there are, as in the tables of another Astra, are written, whoever can make more.
         """
         from astra_assets.operations.work import Work
-        from astra_assets.products.write.rows import has_any_row
+        from astra_assets.products.rows import has_any_row
 
         survey, steps = self.database.look(), declared.steps()
         if declared.pipeline is None or not steps or not survey.has(Source):

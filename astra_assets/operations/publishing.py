@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from astra_assets.config.declared import DeclaredProduct
     from astra_assets.products.bundle import Bundle
     from astra_assets.products.compare.diff import Diff
+    from astra_assets.products.create import CreateReport
     from astra_assets.products.release.audit import Audited
     from astra_assets.products.release.freeze import FreezeReport
-    from astra_assets.products.write.create import CreateReport
 
 Say = Callable[[str], None]
 SPECTRA_PIPELINE = "mwm"
@@ -91,8 +91,8 @@ class Publishing:
         Raises:
             ExpectedError: there is no such product or no table yet, or it cannot be written; see `products.create`.
         """
-        from astra_assets.products.write.create import create
-        from astra_assets.products.write.provenance import Provenance
+        from astra_assets.products.create import create
+        from astra_assets.products.headers import Provenance
 
         declared = self.declared(name)
         self._ready()
@@ -100,14 +100,13 @@ class Publishing:
             report = create(
                 declared.product,
                 self._database(),
-                v_astra=release.v_astra,
-                mwm_astra=self.root,
-                release=release.name,
-                provenance=Provenance(release.run2d, release.apred, git_revision(), run_id),
+                self.root,
+                Provenance(
+                    release.v_astra, release.name, release.run2d, release.apred, git_revision(), run_id
+                ),
                 limit=limit,
                 force=overwrite,
-                plain="plain" in formats,
-                tiles="tiles" in formats,
+                formats=formats,
                 accept_empty=accept_empty,
             )
         say(report.summary)
@@ -130,7 +129,7 @@ class Publishing:
 
     def _further(self, release: Release) -> Iterator[str]:
         """Products that the release does not name and that another Astra has results for."""
-        from astra_assets.products.write.rows import has_any_row
+        from astra_assets.products.rows import has_any_row
 
         database = self._database()
         for name, declared in self._others_of(release).items():
@@ -154,7 +153,7 @@ class Publishing:
         One without rows may have been left out, since nobody could make any. Nothing is added to a frozen version.
         """
         from astra_assets.products.release.audit import frozen_files
-        from astra_assets.products.write.rows import has_any_row
+        from astra_assets.products.rows import has_any_row
 
         is_frozen = frozen_files(self.root / release.v_astra, "summary") is not None
 

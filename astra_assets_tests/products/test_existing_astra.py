@@ -19,7 +19,8 @@ from astra_assets.operations.doctor import examine_database
 from astra_assets.operations.operations import OperationError, Operations, declare_tables, expected_text
 from astra_assets.operations.publishing import PublishingError
 from astra_assets.pipelines.snow_white import SnowWhite
-from astra_assets.products.write.create import create
+from astra_assets.products.create import create
+from astra_assets.products.headers import Provenance
 from astra_assets_tests.products.astra_database import (
     FOLDER,
     OF_THE_DUMP,
@@ -51,7 +52,7 @@ def test_every_product_of_the_tables_has_their_rows_and_leaves_them_alone(templa
     with opened(template) as database:
         for name, rows in OF_THE_DUMP.items():
             product = product_named(name).product
-            report = create(product, database, v_astra=V_ASTRA, mwm_astra=tmp_path, release="main")
+            report = create(product, database, tmp_path, Provenance(V_ASTRA, "main"))
             assert report.rows == rows, name
     assert catalogue(template) == before
 
