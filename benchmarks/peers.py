@@ -20,8 +20,8 @@ from sqlalchemy import Select, func, select
 from astra_assets.database import arrow
 from astra_assets.database.database import Database
 from astra_assets.pipelines.corv import CORV
-from astra_assets.products.write.rows import OutputColumn, output_columns
-from astra_assets.products.write.write import BATCH_ROWS
+from astra_assets.products.rows import OutputColumn, output_columns
+from astra_assets.products.write.one_pass import BATCH_ROWS
 from astra_assets.registry.kinds import DATETIME_WIDTH, Kind
 
 if TYPE_CHECKING:

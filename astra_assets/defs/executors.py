@@ -44,7 +44,7 @@ PRELOADED = (
     "astra_assets.operations.step_runner",
     "astra_assets.compute.collect",
     "astra_assets.ingest.migrate",
-    "astra_assets.products.write.create",
+    "astra_assets.products.create",
     "alembic.config",
 )
 """What the server has imported from which the processes of steps are forked; the last is what Dagster's storage needs."""

@@ -14,7 +14,7 @@ from astra_assets.operations.release_products import declared_product, other_pro
 if TYPE_CHECKING:
     from astra_assets.config.declared import DeclaredProduct
     from astra_assets.config.releases import Release
-    from astra_assets.products.write.create import CreateReport
+    from astra_assets.products.create import CreateReport
 
 
 def create(
@@ -43,10 +43,10 @@ def create(
         say: where progress is reported.
 
     Raises:
-        ExpectedError: there is no such product or no table yet, or it cannot be written; see `products.write.create`.
+        ExpectedError: there is no such product or no table yet, or it cannot be written; see `products.create`.
     """
-    from astra_assets.products.write.create import create
-    from astra_assets.products.write.provenance import Provenance
+    from astra_assets.products.create import create
+    from astra_assets.products.headers import Provenance
 
     declared = declared_product(name)
     deployment.need_tables(Source)
@@ -54,14 +54,11 @@ def create(
         report = create(
             declared.product,
             deployment.database,
-            v_astra=release.v_astra,
-            mwm_astra=deployment.settings.products_root,
-            release=release.name,
-            provenance=Provenance(release.run2d, release.apred, git_revision(), run_id),
+            deployment.settings.products_root,
+            Provenance(release.v_astra, release.name, release.run2d, release.apred, git_revision(), run_id),
             limit=limit,
             force=overwrite,
-            plain="plain" in formats,
-            tiles="tiles" in formats,
+            formats=formats,
             accept_empty=accept_empty,
         )
     say(report.summary)
@@ -86,7 +83,7 @@ def available_products(deployment: Deployment, release: Release, say: Say) -> li
 
 
 def _others_with_rows(deployment: Deployment, release: Release) -> Iterator[str]:
-    from astra_assets.products.write.rows import has_any_row
+    from astra_assets.products.rows import has_any_row
 
     database = deployment.database
     for name, declared in other_products(release).items():
@@ -100,7 +97,7 @@ def left_out(deployment: Deployment, declared: DeclaredProduct, release: Release
     Rows that there are, as in the tables of another Astra, are written, whoever can make more.
     """
     from astra_assets.operations.step_runner import why_unavailable
-    from astra_assets.products.write.rows import has_any_row
+    from astra_assets.products.rows import has_any_row
 
     inventory, steps = deployment.database.look(), declared.steps()
     if declared.pipeline is None or not steps or not inventory.has(Source):

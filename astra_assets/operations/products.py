@@ -8,7 +8,7 @@ from astra_assets.config.declared import products_of
 from astra_assets.operations.release_products import other_products_on_disk
 from astra_assets.operations.source_files import ListedProduct, source_files
 from astra_assets.products.bundle import product_path
-from astra_assets.products.write.headers import written_rows
+from astra_assets.products.headers import written_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -49,7 +49,7 @@ def _expected(deployment: Deployment, release: Release) -> dict[str, DeclaredPro
     One without rows may have been left out, since nobody could make any. Nothing is added to a frozen version.
     """
     from astra_assets.products.release.audit import frozen_files
-    from astra_assets.products.write.rows import has_any_row
+    from astra_assets.products.rows import has_any_row
 
     folder = deployment.settings.products_root / release.v_astra
     is_frozen = frozen_files(folder, "summary") is not None

@@ -1,8 +1,4 @@
-"""What the values of a product must be like: positions on the sky, and no column that lost its values.
-
-Belongs here: judging the counts of a `census` against the previous version of a product. Does not belong here: whether
-the file itself is sound (`verify`), how two versions differ (`diff`).
-"""
+"""What the values of a product must be like: positions on the sky, and no column that lost its values."""
 
 from __future__ import annotations
 
@@ -10,8 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from astra_assets.products.check.census import POSITION_LIMITS, Census
 from astra_assets.products.findings import FILLED, POSITIONS, Finding, VerificationError
-from astra_assets.products.write.census import POSITION_LIMITS, Census
 
 ALL_COLUMNS = "all"
 """Accepted for every column."""

@@ -19,13 +19,11 @@ from astra_assets.files import manifest
 from astra_assets.files.atomic import PARTIAL_PREFIX
 from astra_assets.models.cartons import cartons, pack
 from astra_assets.models.source import Source
+from astra_assets.products.create import CreateError, create
+from astra_assets.products.headers import Provenance, read_primary_header
 from astra_assets.products.summary import MWM_TARGETS
-from astra_assets.products.write.create import CreateError, create
-from astra_assets.products.write.fingerprint import read_primary_header
 
 pytestmark = pytest.mark.processes
-
-V_ASTRA = "0.8.1"
 
 END_OTHERS = """
 WITH others AS MATERIALIZED (
@@ -39,7 +37,8 @@ WRITE = """
 import resource, sys, time
 from pathlib import Path
 from astra_assets.database.database import Database
-from astra_assets.products.write.create import create
+from astra_assets.products.create import create
+from astra_assets.products.headers import Provenance
 from astra_assets.products.summary import MWM_TARGETS
 
 def told(done, total):
@@ -48,8 +47,7 @@ def told(done, total):
 
 if int(sys.argv[4]):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), resource.RLIM_INFINITY))
-create(MWM_TARGETS, Database(sys.argv[1]), v_astra="0.8.1", mwm_astra=Path(sys.argv[2]), release="main",
-       force=True, progress=told)
+create(MWM_TARGETS, Database(sys.argv[1]), Path(sys.argv[2]), Provenance("0.8.1", "main"), force=True, progress=told)
 """
 
 
@@ -69,9 +67,7 @@ def fill(database: Database, number: int, further_bytes: int = 0) -> None:
 
 
 def write(database: Database, folder: Path, **options):
-    return create(
-        MWM_TARGETS, database, v_astra=V_ASTRA, mwm_astra=folder, release="main", force=True, **options
-    )
+    return create(MWM_TARGETS, database, folder, Provenance("0.8.1", "main"), force=True, **options)
 
 
 def start(database: Database, folder: Path, *, pause_s: float = 0.0, most_bytes: int = 0):

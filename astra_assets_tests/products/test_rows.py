@@ -9,25 +9,24 @@ from astra_assets.database.inventory import DECLARED
 from astra_assets.models.base import layout, table_of
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.source import Source
+from astra_assets.products.rows import ProductRows, measure, output_columns
 from astra_assets.products.summary import MWM_ALL_STAR, MWM_ALL_VISIT, MWM_TARGETS
-from astra_assets.products.write.rows import fits_columns, measure, output_columns, select_rows
 from astra_assets.registry.kinds import Kind
-from astra_assets_tests.products.samples import LISTED, STAR, V_ASTRA, VISIT, SampleResult, fill
+from astra_assets_tests.products.samples import LISTED, STAR, V_ASTRA, VISIT, SampleResult
+
+RAGGED = (Kind.text, Kind.bytes, Kind.floats)
 
 
 def names(product, number: int) -> list[str]:
     return [column.name for column in output_columns(product, product.tables[number], DECLARED)]
 
 
+def table_rows(database, product, number: int, limit: int | None = None):
+    return ProductRows(product, database.survey, V_ASTRA, limit).tables[number]
+
+
 def rows(database, product, number: int, limit: int | None = None):
-    query = select_rows(product, product.tables[number], database.survey, v_astra=V_ASTRA, limit=limit)
-    return database.arrow_table(query)
-
-
-@pytest.fixture
-def filled(database):
-    fill(database)
-    return database
+    return database.arrow_table(table_rows(database, product, number, limit).query)
 
 
 @pytest.mark.parametrize(
@@ -196,21 +195,24 @@ def test_a_limit_gives_the_first_rows(filled):
 
 @pytest.mark.parametrize("limit", [None, 5])
 def test_widths_are_those_of_the_longest_value(filled, limit):
-    table = MWM_ALL_VISIT.tables[0]
-    measured = measure(filled, MWM_ALL_VISIT, table, filled.survey, v_astra=V_ASTRA, limit=limit)
+    measured = measure(filled, table_rows(filled, MWM_ALL_VISIT, 0, limit))
     found = rows(filled, MWM_ALL_VISIT, 0, limit=limit)
     assert measured.rows == found.num_rows == (limit or 2 * len(LISTED))
-    for column in fits_columns(MWM_ALL_VISIT, table, filled.survey, measured):
-        if column.name in measured.widths:
+    ragged = [column for column in measured.columns if column.definition.kind in RAGGED]
+    assert {"lead", "sdss5_target_flags", "delta_ra"} <= {column.name for column in ragged}
+    for column in measured.columns:
+        if column not in ragged:
+            assert column.width == 1, column.name
+        else:
             longest = max(len(value or ()) for value in found[column.name].to_pylist())
             assert column.width == max(1, longest), column.name
 
 
 def test_nothing_is_one_wide(database):
-    measured = measure(database, MWM_ALL_VISIT, MWM_ALL_VISIT.tables[0], database.survey, v_astra=V_ASTRA)
+    measured = measure(database, table_rows(database, MWM_ALL_VISIT, 0))
     assert measured.rows == 0
-    assert set(measured.widths.values()) == {1}
-    assert {"lead", "sdss5_target_flags", "delta_ra"} <= measured.widths.keys()
+    assert {column.width for column in measured.columns} == {1}
+    assert {"lead", "sdss5_target_flags", "delta_ra"} <= {column.name for column in measured.columns}
 
 
 def test_visits_without_a_key_come_last(filled):
@@ -236,7 +238,7 @@ def test_every_stored_column_is_shown_or_left_out_on_purpose():
 
 
 def test_the_query_names_its_columns_as_the_file_does(database):
-    query = select_rows(STAR, STAR.tables[0], database.survey, v_astra=V_ASTRA)
+    query = table_rows(database, STAR, 0).query
     assert database.arrow_schema(query).names == names(STAR, 0)
     assert select(query.subquery().c.source) is not None
 

@@ -10,19 +10,16 @@ from sqlalchemy import delete, insert, select, update
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.source import Source
+from astra_assets.products.fingerprint import fingerprint
+from astra_assets.products.headers import read_primary_header
+from astra_assets.products.rows import ProductRows
 from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS
-from astra_assets.products.write.fingerprint import fingerprint, read_primary_header
-from astra_assets_tests.products.samples import STAR, V_ASTRA, VISIT, SampleResult, fill
-
-
-@pytest.fixture
-def filled(database):
-    fill(database)
-    return database
+from astra_assets_tests.products.samples import STAR, V_ASTRA, VISIT, SampleResult
 
 
 def mark(database, product, **options) -> str:
-    return fingerprint(database, product, database.survey, **({"v_astra": V_ASTRA} | options))
+    settings = {"v_astra": V_ASTRA} | options
+    return fingerprint(database, ProductRows(product, database.survey, **settings))
 
 
 def change(database, statement) -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 
 import astropy.io.fits
 import numpy as np
@@ -19,41 +20,15 @@ from astra_assets.fits.writer import FitsWriteError, WidthError
 from astra_assets.models.base import layout, table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
+from astra_assets.products import create as module
+from astra_assets.products.create import CreateError, InputsChangedError
+from astra_assets.products.headers import Provenance, written_rows
 from astra_assets.products.summary import MWM_ALL_STAR, MWM_ALL_VISIT, MWM_PRODUCTS, MWM_TARGETS
-from astra_assets.products.write import write as module
-from astra_assets.products.write.create import (
-    CreateError,
-    InputsChangedError,
-    ProductExistsError,
-    create,
-)
-from astra_assets.products.write.headers import written_rows
-from astra_assets.products.write.provenance import Provenance
 from astra_assets.registry.columns import info
 from astra_assets.registry.kinds import Kind
-from astra_assets_tests.products.samples import LISTED, STAR, V_ASTRA, VISIT, SampleResult, fill
+from astra_assets_tests.products.samples import LISTED, STAR, V_ASTRA, VISIT, SampleResult, fill, write
 
 PRODUCTS = [*MWM_PRODUCTS, STAR, VISIT]
-MADE_OF = Provenance(run2d=("v6_1_3", "v6_2_1"), apred=("1.6",), git_revision="0123abc", run_id="run-1")
-
-
-@pytest.fixture
-def filled(database):
-    fill(database)
-    return database
-
-
-@pytest.fixture
-def sqlite(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
-    database.create_tables()
-    fill(database)
-    return database
-
-
-def write(product, database, folder, **options):
-    settings = {"v_astra": V_ASTRA, "mwm_astra": folder / "mwm", "release": "dr20", "provenance": MADE_OF}
-    return create(product, database, **{**settings, **options})
 
 
 def stored_values(database, product, number: int) -> dict[str, list]:
@@ -105,7 +80,7 @@ def test_values_are_those_of_the_database(filled, tmp_path, product):
         if entry.column is not None
     }
     stored = stored_values(filled, product, 0)
-    key = product.key(product.tables[0])
+    key = product.tables[0].key
     with astropy.io.fits.open(report.path, checksum=True) as hdus:
         data, columns = hdus[1].data, hdus[1].columns
         at = {value: position for position, value in enumerate(stored[key])}
@@ -174,7 +149,7 @@ def test_headers_say_what_the_file_is_and_where_it_comes_from(sqlite, tmp_path):
 
 
 def test_a_header_has_no_cards_for_what_is_not_known(sqlite, tmp_path):
-    report = write(MWM_TARGETS, sqlite, tmp_path, provenance=None)
+    report = write(MWM_TARGETS, sqlite, tmp_path, provenance=Provenance(V_ASTRA, "dr20"))
     with astropy.io.fits.open(report.path) as hdus:
         assert not {"RUN2D", "APRED", "GITREV", "RUNID", "PIPELINE", "SAMPLE"} & set(hdus[0].header)
         assert len(hdus) == 2
@@ -202,13 +177,8 @@ def test_unchanged_inputs_leave_the_file_alone(filled, tmp_path):
     for product in PRODUCTS:
         first = write(product, filled, tmp_path)
         before = first.path.stat()
-        second = write(
-            product,
-            filled,
-            tmp_path,
-            release="main",
-            provenance=Provenance(("v6_2_1",), ("dr17",), "other", "run-2"),
-        )
+        other = Provenance(V_ASTRA, "main", ("v6_2_1",), ("dr17",), "other", "run-2")
+        second = write(product, filled, tmp_path, provenance=other)
         assert (first.written, second.written) == (True, False)
         assert second.reason == "inputs unchanged"
         assert written_rows(product, first.path) == first.rows
@@ -230,10 +200,6 @@ def test_changed_inputs_give_a_new_file(filled, tmp_path):
             update(source).where(source.c.sdss_id == 1000).values(ra=12.5, modified=source.c.created)
         )
         assert changed.rowcount == 1
-    with pytest.raises(
-        ProductExistsError, match=r"mwmTargets-0\.8\.1\.fits\.gz exists and inputs changed; pass --overwrite"
-    ):
-        write(MWM_TARGETS, filled, tmp_path, overwrite=False)
     second = write(MWM_TARGETS, filled, tmp_path)
     assert (second.written, second.reason) == (True, "inputs changed")
     assert second.sha256 != first.sha256
@@ -356,7 +322,7 @@ def test_rows_that_change_while_they_are_read_are_read_again(sqlite, tmp_path, m
     def too_few(*args, **kwargs):
         calls.append(1)
         measured = honest(*args, **kwargs)
-        return measured if len(calls) > 2 else type(measured)(measured.rows - 1, measured.widths)
+        return measured if len(calls) > 2 else replace(measured, rows=measured.rows - 1)
 
     monkeypatch.setattr(module, "measure", too_few)
     assert write(MWM_ALL_STAR, sqlite, tmp_path).written
@@ -368,7 +334,7 @@ def test_rows_that_never_stop_changing_are_an_error(sqlite, tmp_path, monkeypatc
 
     def too_narrow(*args, **kwargs):
         measured = honest(*args, **kwargs)
-        return type(measured)(measured.rows, dict.fromkeys(measured.widths, 1))
+        return replace(measured, columns=[replace(column, width=1) for column in measured.columns])
 
     monkeypatch.setattr(module, "measure", too_narrow)
     with pytest.raises(

@@ -5,12 +5,10 @@ from __future__ import annotations
 import astropy.io.fits
 import pytest
 
-from astra_assets.database.database import Database
 from astra_assets.files import manifest
 from astra_assets.fits.writer import FitsWriteError
 from astra_assets.products.summary import MWM_TARGETS
-from astra_assets.products.write.create import create
-from astra_assets_tests.products.samples import V_ASTRA, fill
+from astra_assets_tests.products.samples import write
 
 
 @pytest.mark.parametrize(
@@ -22,19 +20,15 @@ from astra_assets_tests.products.samples import V_ASTRA, fill
         ("plx", "far", "expected values like 0.0, found string"),
     ],
 )
-def test_a_value_that_does_not_fit_leaves_the_old_file(tmp_path, column, value, reason):
-    database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
-    database.create_tables()
-    fill(database)
-    folder = tmp_path / "mwm"
-    made = create(MWM_TARGETS, database, v_astra=V_ASTRA, mwm_astra=folder, release="dr20")
+def test_a_value_that_does_not_fit_leaves_the_old_file(sqlite, tmp_path, column, value, reason):
+    made = write(MWM_TARGETS, sqlite, tmp_path)
     key = int(astropy.io.fits.getdata(made.path, 1)["sdss_id"][2])
-    with database.begin() as connection:
+    with sqlite.begin() as connection:
         connection.exec_driver_sql(
             f"UPDATE source SET {column} = ?, modified = created WHERE sdss_id = ?", (value, key)
         )
     told = rf"mwmTargets: column {column}: .*{reason}.* row 3 \(sdss_id {key}\)"
     with pytest.raises(FitsWriteError, match=told):
-        create(MWM_TARGETS, database, v_astra=V_ASTRA, mwm_astra=folder, release="dr20")
+        write(MWM_TARGETS, sqlite, tmp_path)
     assert manifest.sha256(made.path) == made.sha256
-    assert not list(folder.rglob("*partial*"))
+    assert not list(tmp_path.rglob("*partial*"))

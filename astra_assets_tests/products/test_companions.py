@@ -14,30 +14,20 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import update
 
-from astra_assets.database.database import Database
 from astra_assets.files import manifest, staged
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
+from astra_assets.products import create
 from astra_assets.products.bundle import bundle_of, older_versions, product_path
 from astra_assets.products.compare.previous import filled_in_fits, filled_in_parquet
+from astra_assets.products.create import CreateError
 from astra_assets.products.findings import FILLED, POSITIONS, TWIN, VerificationError
 from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS
-from astra_assets.products.write.create import CreateError, CreateReport, create
+from astra_assets.products.write import one_pass
+from astra_assets.products.write.excerpt import Excerpt
 from astra_assets.products.write.parquet import ParquetTwin
-from astra_assets_tests.products.samples import LISTED, VISIT, SampleResult, fill
-
-
-@pytest.fixture
-def sqlite(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
-    database.create_tables()
-    fill(database)
-    return database
-
-
-def write(product, database, folder, v_astra="0.8.1", **options) -> CreateReport:
-    return create(product, database, v_astra=v_astra, mwm_astra=folder / "mwm", release="dr20", **options)
+from astra_assets_tests.products.samples import LISTED, VISIT, SampleResult, write
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:
@@ -81,10 +71,9 @@ def test_a_product_has_parquet_files_a_sample_and_a_page(sqlite, tmp_path):
 
 
 def test_a_sample_file_has_a_thousand_rows_of_a_longer_table(sqlite, tmp_path, monkeypatch):
-    monkeypatch.setattr("astra_assets.products.write.write.SAMPLE_ROWS", 7)
-    monkeypatch.setattr("astra_assets.products.write.write.Excerpt", lambda key: Excerpt(key, 7))
-    from astra_assets.products.write.excerpt import Excerpt
-
+    for module in (create, one_pass):
+        monkeypatch.setattr(module, "SAMPLE_ROWS", 7)
+    monkeypatch.setattr(one_pass, "Excerpt", lambda key: Excerpt(key, 7))
     report = write(MWM_TARGETS, sqlite, tmp_path)
     sample = astropy.io.fits.getdata(report.files[2])
     whole = astropy.io.fits.getdata(report.path)
@@ -116,7 +105,7 @@ def test_a_companion_that_is_missing_or_damaged_is_made_anew_and_nothing_else(
 
 def test_a_plain_copy_is_made_when_asked_for_and_kept_up_to_date(sqlite, tmp_path):
     first = write(MWM_TARGETS, sqlite, tmp_path)
-    second = write(MWM_TARGETS, sqlite, tmp_path, plain=True)
+    second = write(MWM_TARGETS, sqlite, tmp_path, formats=["plain"])
     plain = first.path.with_suffix("")
     assert second.reason == "made anew: mwmTargets-0.8.1.fits"
     assert second.sha256 == first.sha256
@@ -129,7 +118,7 @@ def test_a_plain_copy_is_made_when_asked_for_and_kept_up_to_date(sqlite, tmp_pat
 def test_a_tile_compressed_copy_is_made_when_asked_for_and_kept_up_to_date(sqlite, tmp_path):
     first = write(MWM_TARGETS, sqlite, tmp_path)
     tiles = first.path.with_name("mwmTargets-0.8.1.fits.fz")
-    assert tiles in write(MWM_TARGETS, sqlite, tmp_path, tiles=True).files
+    assert tiles in write(MWM_TARGETS, sqlite, tmp_path, formats=["tiles"]).files
     changed_rows(sqlite, ra=12.5)
     again = write(MWM_TARGETS, sqlite, tmp_path)
     assert tiles in again.files
@@ -175,7 +164,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from astra_assets.database.database import Database
-from astra_assets.products.write.create import create
+from astra_assets.products.create import create
+from astra_assets.products.headers import Provenance
 from astra_assets.products.summary import MWM_ALL_VISIT
 database, folder, after = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 replace = Path.replace
@@ -187,7 +177,7 @@ def replacing(self, target):
     count += 1
     return replace(self, target)
 Path.replace = replacing
-create(MWM_ALL_VISIT, Database(database), v_astra="0.8.1", mwm_astra=folder, release="dr20", force=True)
+create(MWM_ALL_VISIT, Database(database), folder, Provenance("0.8.1", "dr20"), force=True)
 """
 
 

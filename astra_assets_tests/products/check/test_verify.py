@@ -13,8 +13,8 @@ import pytest
 from astra_assets.files.manifest import sha256
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.writer import FitsWriter
+from astra_assets.products.check.verify import ExpectedTable, verify
 from astra_assets.products.findings import VerificationError
-from astra_assets.products.verify import ExpectedTable, verify
 from astra_assets.registry.kinds import Definition, Kind
 
 COLUMNS = [

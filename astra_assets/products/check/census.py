@@ -1,8 +1,4 @@
-"""What stands in the columns of a product, counted while its rows stream by.
-
-Belongs here: NULLs of each column, and whether positions are on the sky. Does not belong here: what follows from
-that for the product (`content`).
-"""
+"""What stands in the columns of a product, counted while its rows stream by: NULLs, and positions off the sky."""
 
 from __future__ import annotations
 

@@ -8,13 +8,11 @@ import re
 import pyarrow.parquet as pq
 import pytest
 
-from astra_assets.database.database import Database
 from astra_assets.fits.header import CARD_BYTES
+from astra_assets.products.headers import Provenance
 from astra_assets.products.summary import MWM_ALL_VISIT
-from astra_assets.products.write.create import create
 from astra_assets.products.write.parquet import CONTENT_KEY
-from astra_assets.products.write.provenance import Provenance
-from astra_assets_tests.products.samples import STAR, V_ASTRA, fill
+from astra_assets_tests.products.samples import STAR, V_ASTRA, write
 
 OF_THE_RUN = ("CREATED", "RUNID", "GITREV", "CHECKSUM", "DATASUM")
 
@@ -26,21 +24,12 @@ def without_run(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("product", [MWM_ALL_VISIT, STAR], ids=lambda product: product.name)
-def test_two_runs_differ_only_in_what_a_run_is(product, tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
-    database.create_tables()
-    fill(database)
-    first, second = (
-        create(
-            product,
-            database,
-            v_astra=V_ASTRA,
-            mwm_astra=tmp_path / str(number),
-            release="main",
-            provenance=Provenance(run2d=("v6_2_1",), git_revision=f"{number}abc", run_id=f"run-{number}"),
-        )
+def test_two_runs_differ_only_in_what_a_run_is(product, sqlite, tmp_path):
+    runs = [
+        Provenance(V_ASTRA, "main", ("v6_2_1",), git_revision=f"{number}abc", run_id=f"run-{number}")
         for number in range(2)
-    )
+    ]
+    first, second = (write(product, sqlite, tmp_path / run.run_id, provenance=run) for run in runs)
     raw = first.path.read_bytes(), second.path.read_bytes()
     assert raw[0][4:8] == bytes(4)  # gzip: no time
     assert raw[0] != raw[1]
