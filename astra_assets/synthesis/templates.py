@@ -16,7 +16,6 @@ from types import MappingProxyType
 import numpy as np
 
 from astra_assets.synthesis import extragalactic, stars, white_dwarfs
-from astra_assets.synthesis.observing import boss_fwhm, observe
 from astra_assets.synthesis.opacity import (
     FloatArray,
     normalised,
@@ -24,8 +23,6 @@ from astra_assets.synthesis.opacity import (
     wavelength_scale,
 )
 from astra_assets.synthesis.white_dwarfs import Drawn
-
-__all__ = ["FURTHER_KINDS", "KINDS", "Template", "boss_fwhm", "draw", "observe"]
 
 KINDS = ("DA", "DAH", "DB", "DC", "DQ", "DZ", "DA_MS", "CV", "SDB", "STAR", "QSO", "GALAXY")
 """The kinds of the demo survey."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.white_dwarf.grid import load_grid
 from astra_assets.synthesis import opacity, stars
 from astra_assets.synthesis.line_data import CARBON, HELIUM_I, HELIUM_II, SWAN
@@ -235,13 +236,13 @@ def draw_cv(rng: np.random.Generator) -> Drawn:
         level = (
             float(np.interp(centre, wavelength, continuum))
             * area
-            / (np.sqrt(2 * np.pi) * centre * sigma / 299_792.458)
+            / (np.sqrt(2 * np.pi) * centre * sigma / SPEED_OF_LIGHT)
         )
         for side in (-split, split) if split else (0.0,):
             share = 0.5 if split else 1.0
             flux += (
                 share
                 * level
-                * opacity.gaussian(centre * (1 + side / 299_792.458), centre * sigma / 299_792.458)
+                * opacity.gaussian(centre * (1 + side / SPEED_OF_LIGHT), centre * sigma / SPEED_OF_LIGHT)
             )
     return float("nan"), float("nan"), flux

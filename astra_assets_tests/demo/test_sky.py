@@ -9,8 +9,8 @@ from astropy.coordinates import AltAz, EarthLocation, SkyCoord, get_sun
 from astropy.time import Time
 from astropy.utils import iers
 
+from astra_assets.astronomy.ephemeris import Direction
 from astra_assets.demo import ephemeris
-from astra_assets.demo.ephemeris import Direction
 from astra_assets.demo.sky import OBSERVATORIES, make_patch
 
 

@@ -17,7 +17,7 @@ from astra_assets.demo.apogee.visits import Star, StarVisit
 
 
 @dataclass(frozen=True, eq=False)
-class Coadd:
+class ApogeeCoadd:
     """One apStar file: a star, a release, a telescope.
 
     `visits` are in the coadd, with their measured S/N in `snr` and their bits of STARFLAG in `visit_flags`; `n_visits`

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from astra_assets.demo.apogee.coadds import Coadd
-from astra_assets.demo.apogee.pixels import StarPixels, VisitPixels
+from astra_assets.demo.apogee.coadds import ApogeeCoadd
+from astra_assets.demo.apogee.detectors import StarPixels, VisitPixels
 from astra_assets.demo.apogee.visits import Star, StarVisit
 from astra_assets.demo.tables import primary_hdu, records, table_hdu
 from astra_assets.files.paths import ap_star_path, ap_visit_name
@@ -109,7 +109,7 @@ def visit_row(visit: StarVisit, pixels: VisitPixels, rng: np.random.Generator) -
     }
 
 
-def star_row(coadd: Coadd, pixels: StarPixels, rng: np.random.Generator, *, key: int) -> Row:
+def star_row(coadd: ApogeeCoadd, pixels: StarPixels, rng: np.random.Generator, *, key: int) -> Row:
     """The row of allStar of one coadd, with the columns of both releases; `key` is the reduction's own."""
     mjds = [visit.night.mjd for visit in coadd.visits]
     named = next((visit for visit in coadd.visits if visit.sdss_id > 0), coadd.visits[0])

@@ -19,14 +19,14 @@ from astra_assets.pipelines.white_dwarf.instrument import (
 )
 from astra_assets.spectra.base import Spectrum
 from astra_assets.spectra.grid import BOSS_GRID
-from astra_assets.spectra.velocity import SPEED_OF_LIGHT
+from astra_assets.spectra.velocity import pixel_velocity
 
 DEGREE = 5
 """Degree of the polynomial in log wavelength that stands for flux calibration and reddening.
 
 It bends over no less than some 1000 Angstrom, which a Balmer line does not.
 """
-PIXEL = SPEED_OF_LIGHT * np.log(10) * LOG_STEP
+PIXEL = pixel_velocity(LOG_STEP)
 """Pixel of the grid of models [km/s]."""
 
 

@@ -27,7 +27,7 @@ from astra_assets.pipelines.white_dwarf.instrument import (
 )
 from astra_assets.pipelines.white_dwarf.lines import Line
 from astra_assets.spectra.base import Spectrum
-from astra_assets.spectra.velocity import SPEED_OF_LIGHT
+from astra_assets.spectra.velocity import pixel_velocity
 
 MIN_PIXELS = 15
 """Good pixels that a window must have, besides half of all its pixels."""
@@ -159,7 +159,7 @@ def compare(spectrum: Spectrum, grid: DAGrid, lines: Sequence[Line]) -> Comparis
         used.append(line)
         pixels.append(chosen)
         models.append(window.at_width(width))
-        widths.append(np.hypot(width, CORE_WIDTH) / (SPEED_OF_LIGHT * np.log(10) * STEP))
+        widths.append(np.hypot(width, CORE_WIDTH) / pixel_velocity(STEP))
         positions.append(offset + (np.log10(wavelength[chosen]) - window.start) / STEP)
         offset += models[-1].shape[-1]
     if len(used) < 2:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from astra_assets.demo.apogee import pixels, synthesis
-from astra_assets.demo.apogee.pixels import BITS, NO_ERROR, combine, observe
+from astra_assets.demo.apogee.detectors import BITS, NO_ERROR, combine, observe
 from astra_assets.demo.apogee.visits import flag
 from astra_assets.spectra.grid import APOGEE_GRID
 
