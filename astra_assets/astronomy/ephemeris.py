@@ -1,4 +1,4 @@
-"""Positions of the Sun, the Moon and the stars, to a few arc minutes, and the times of sunset and sunrise.
+"""Approximate positions of the Sun, the Moon and the stars, and the times of sunset and sunrise.
 
 Closed formulas, vectorised over time, which need no table of the Earth's rotation. Times are MJD in UT1; UTC, less
 than a second off, serves as well. Sources: Astronomical Almanac, section C ("Low precision formulas for the Sun") and
@@ -68,7 +68,10 @@ class Ephemeris:
         return np.asarray((self.sidereal_time(mjd, longitude) - ra + 180.0) % 360.0 - 180.0)
 
     def horizontal(self, mjd: Floats, target: Direction, place: Observatory) -> tuple[Floats, Floats]:
-        """Altitude and azimuth (from north through east) in degrees, without refraction."""
+        """Altitude and azimuth (from north through east) in degrees, without refraction.
+
+        `target` is for the equinox of date; precession moves positions of J2000.0 by 0.014 degree per year.
+        """
         angle = np.radians(self.hour_angle(mjd, target.ra, place.longitude))
         dec, lat = np.radians(target.dec), np.radians(place.latitude)
         sine = np.sin(dec) * np.sin(lat) + np.cos(dec) * np.cos(lat) * np.cos(angle)
@@ -77,19 +80,19 @@ class Ephemeris:
         return np.degrees(np.arcsin(np.clip(sine, -1.0, 1.0))), np.degrees(np.arctan2(east, north)) % 360.0
 
     def sun(self, mjd: Floats) -> Direction:
-        """Position of the Sun, good to 0.01 degree from 1950 to 2050."""
+        """Apparent position of the Sun of date, good to 0.02 degree from 1950 to 2050."""
         longitude = sun_longitude(mjd)
         return self._direction(mjd, longitude, np.zeros_like(longitude))
 
     def moon(self, mjd: Floats) -> Direction:
-        """Position of the Moon seen from the Earth's centre, good to half a degree."""
+        """Position of the Moon seen from the Earth's centre, good to 3 degrees (0.8 in the median)."""
         days = np.asarray(mjd) - MJD_J2000
         longitude = 218.32 + 13.176396 * days + 6.29 * np.sin(np.radians(134.9 + 13.064993 * days))
         latitude = 5.13 * np.sin(np.radians(93.3 + 13.229350 * days))
         return self._direction(mjd, longitude, latitude)
 
     def moon_phase(self, mjd: Floats) -> Floats:
-        """Illuminated fraction of the Moon, 0 (new) to 1 (full)."""
+        """Illuminated fraction of the Moon, 0 (new) to 1 (full), good to 0.02."""
         angle = separation(self.sun(mjd), self.moon(mjd))
         return np.asarray((1.0 - np.cos(np.radians(angle))) / 2.0)
 

@@ -21,8 +21,9 @@ from astra_assets.pipelines.white_dwarf.grid import load_grid
 from astra_assets.registry.columns import info, own_columns
 from astra_assets.spectra.base import Roots, Spectrum
 from astra_assets.spectra.grid import BOSS_GRID
-from astra_assets.synthesis.simulate import Conditions, simulate
-from astra_assets.synthesis.templates import Template, observe
+from astra_assets.synthesis.observing import observe
+from astra_assets.synthesis.simulate import ObservingConditions, simulate
+from astra_assets.synthesis.templates import Template
 
 
 def context(**settings):
@@ -46,7 +47,7 @@ def white_dwarf(teff=13000.0, logg=8.0, snr=40.0):
 
 def quasar():
     rng = np.random.default_rng(2)
-    return next(simulate("QSO", rng, 1, Conditions(snr=(40.0, 40.0), defects=False)))
+    return next(simulate("QSO", rng, 1, ObservingConditions(snr=(40.0, 40.0), defects=False)))
 
 
 class TestTable:
