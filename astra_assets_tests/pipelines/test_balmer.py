@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.white_dwarf.balmer import fit_balmer
+from astra_assets.pipelines.white_dwarf.balmer_lines import BALMER, H_ALPHA, H_BETA, H_GAMMA
 from astra_assets.pipelines.white_dwarf.comparison import NoUsableLinesError, compare
 from astra_assets.pipelines.white_dwarf.continuum import slope_misfit
 from astra_assets.pipelines.white_dwarf.grid import LOG_STEP, load_grid
@@ -20,7 +21,6 @@ from astra_assets.pipelines.white_dwarf.instrument import (
     measured_width,
     smoothed_window,
 )
-from astra_assets.pipelines.white_dwarf.lines import BALMER, H_ALPHA, H_BETA, H_GAMMA
 from astra_assets.spectra.base import Spectrum
 
 WAVELENGTH = 10 ** (3.5523 + 1e-4 * np.arange(4648))

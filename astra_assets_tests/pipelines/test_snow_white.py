@@ -14,7 +14,7 @@ from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.models.cartons import cartons, pack
 from astra_assets.pipelines import pipeline
 from astra_assets.pipelines.base import Unusable, WorkContext
-from astra_assets.pipelines.snow_white import SNOW_WHITE, SnowWhite, classify_star, load_resources
+from astra_assets.pipelines.snow_white import SNOW_WHITE, SnowWhite, classify_star, load_models
 from astra_assets.pipelines.snow_white.classifier import ClassifierError
 from astra_assets.pipelines.snow_white.table import PROBABILITIES, column_of, named, published
 from astra_assets.pipelines.white_dwarf.grid import load_grid
@@ -32,7 +32,7 @@ def context(**settings):
 
 @pytest.fixture(scope="module")
 def resources():
-    return load_resources(context())
+    return load_models(context())
 
 
 def white_dwarf(teff=13000.0, logg=8.0, snr=40.0):
@@ -198,4 +198,4 @@ class TestDeclaration:
 
     def test_the_setting_names_another_classifier(self, tmp_path):
         with pytest.raises(ClassifierError, match=r"mine\.onnx: there is no such file"):
-            load_resources(context(snow_white_classifier=str(tmp_path / "mine.onnx")))
+            load_models(context(snow_white_classifier=str(tmp_path / "mine.onnx")))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from astra_assets.pipelines.white_dwarf.balmer_lines import BalmerLine
 from astra_assets.pipelines.white_dwarf.grid import DAGrid, FloatArray
 from astra_assets.pipelines.white_dwarf.instrument import (
     STEP,
@@ -25,7 +26,6 @@ from astra_assets.pipelines.white_dwarf.instrument import (
     measured_width,
     smoothed_window,
 )
-from astra_assets.pipelines.white_dwarf.lines import Line
 from astra_assets.spectra.base import Spectrum
 from astra_assets.spectra.velocity import pixel_velocity
 
@@ -60,7 +60,7 @@ class Comparison:
     """
 
     grid: DAGrid
-    lines: tuple[Line, ...]
+    lines: tuple[BalmerLine, ...]
     root: FloatArray
     values: FloatArray
     position: FloatArray
@@ -139,7 +139,7 @@ class Comparison:
         return np.tensordot(weights.astype(np.float32), nodes, axes=2)
 
 
-def compare(spectrum: Spectrum, grid: DAGrid, lines: Sequence[Line]) -> Comparison:
+def compare(spectrum: Spectrum, grid: DAGrid, lines: Sequence[BalmerLine]) -> Comparison:
     """Choose the pixels of a spectrum around the lines; raises NoUsableLinesError."""
     wavelength, flux, ivar, wresl = spectrum.wavelength, spectrum.flux, spectrum.ivar, spectrum.wresl
     good = (ivar > 0) & np.isfinite(ivar) & np.isfinite(flux)
@@ -189,7 +189,7 @@ def compare(spectrum: Spectrum, grid: DAGrid, lines: Sequence[Line]) -> Comparis
     )
 
 
-def _covered(wavelength: FloatArray, flux: FloatArray, inside: FloatArray, line: Line) -> bool:
+def _covered(wavelength: FloatArray, flux: FloatArray, inside: FloatArray, line: BalmerLine) -> bool:
     """Whether the good pixels of a window show its line: enough, in the core and beside it, not negative."""
     core = np.abs(wavelength - line.centre) <= CENTRE
     core_pixels = int(np.sum(np.abs(inside - line.centre) <= CENTRE))

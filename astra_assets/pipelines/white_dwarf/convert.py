@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astra_assets.astronomy.constants import SPEED_OF_LIGHT_SI
-from astra_assets.pipelines.white_dwarf.lines import H_ALPHA, H_BETA
+from astra_assets.pipelines.white_dwarf.balmer_lines import H_ALPHA, H_BETA
 from astra_assets.spectra.airvac import air_to_vacuum
 
 FOLDER = "corv/models/warwick_da/"

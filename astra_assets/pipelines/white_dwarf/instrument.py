@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from astra_assets.astronomy.constants import FWHM_PER_SIGMA, SPEED_OF_LIGHT
+from astra_assets.pipelines.white_dwarf.balmer_lines import BalmerLine
 from astra_assets.pipelines.white_dwarf.grid import LOG_STEP, DAGrid, FloatArray
-from astra_assets.pipelines.white_dwarf.lines import Line
 from astra_assets.spectra.velocity import pixel_velocity
 
 VELOCITY_LIMIT = 1500.0
@@ -78,7 +78,7 @@ class SmoothedWindow:
     precision exact enough.
     """
 
-    line: Line
+    line: BalmerLine
     start: float
     log_flux: NDArray[np.float32]
 
@@ -95,7 +95,7 @@ class SmoothedWindow:
 
 
 @cache
-def smoothed_window(grid: DAGrid, line: Line) -> SmoothedWindow:
+def smoothed_window(grid: DAGrid, line: BalmerLine) -> SmoothedWindow:
     """The window of a line; once per process (50 ms, 3 MB for a strong line)."""
     reach = doppler(VELOCITY_LIMIT + SCAN_REACH) + MARGIN * STEP
     log_wavelength = np.log10(grid.wavelength)
