@@ -1,10 +1,7 @@
 """What the demo survey is made of: how common each kind of object is, and what is typical of a kind.
 
-Belongs here: numbers and carton names by kind. Does not belong here: spectra of a kind
-(`pipelines.white_dwarf.templates`) and individual objects (`population`).
-
-Shares are not those of the survey: every kind that a pipeline must tell apart is there, and DA white dwarfs,
-which two pipelines are about, are the most common.
+Shares are not those of the survey: every kind that a pipeline must tell apart is there, and DA white dwarfs, which two
+pipelines are about, are the most common. Spectra of a kind are in `synthesis.templates`.
 """
 
 from __future__ import annotations
@@ -125,10 +122,7 @@ _STAR_MAGNITUDE = (9.5, 6.8, 5.0, 3.7, 2.6, 1.5, 0.8, 0.2, 4.4, 4.2)
 
 
 def colour(kind: str, teff: float, rng: np.random.Generator) -> float:
-    """Gaia BP - RP in magnitudes; rounded from cooling tracks (Bedard et al.
-
-    2020, ApJ 901, 93), good to 0.1.
-    """
+    """Gaia BP - RP in magnitudes, good to 0.1: rounded from cooling tracks (Bedard et al. 2020, ApJ 901, 93)."""
     if kind in EXTRAGALACTIC:
         return float(rng.normal(0.6 if kind == "QSO" else 1.3, 0.2))
     if kind in ("CV", "DA_MS"):

@@ -1,10 +1,7 @@
 """What catalogues say about the sources: positions, proper motions, magnitudes, distances, identifiers.
 
-Belongs here: plausible numbers, one array per column of the source table. Does not belong here: the file they
-go to (`catalog`) and what is typical of a kind (`kinds`).
-
-Relations are rough (good to 0.1 or 0.2 mag): they put the sources at the right place of a colour-magnitude
-diagram, no more.
+Relations are rough (good to 0.1 or 0.2 mag): they put the sources at the right place of a colour-magnitude diagram, no
+more.
 """
 
 from __future__ import annotations
@@ -39,9 +36,9 @@ def g_magnitude(snr: Floats) -> Floats:
 
 
 def flux_density(g_mag: float) -> float:
-    """Flux near 5500 Angstrom in 1e-17 erg s-1 cm-2 A-1 (Vega: 3.63e-9 erg s-1 cm-2 A-1; Bessell et al.
+    """Flux near 5500 Angstrom in 1e-17 erg s-1 cm-2 A-1.
 
-    1998).
+    Vega has 3.63e-9 erg s-1 cm-2 A-1 (Bessell et al. 1998, A&A 333, 231).
     """
     return float(3.63e8 * 10.0 ** (-0.4 * g_mag))
 

@@ -1,8 +1,7 @@
-"""The pixels of one visit: what the spectrograph would have recorded of a template.
+"""Pixels of one BOSS visit: what the spectrograph would have recorded of a template.
 
-Belongs here: flux scale, sky lines, fringes, bad pixels, masks. Does not belong here: the object's spectrum,
-its Doppler shift, resolution, photon noise and calibration (`pipelines.white_dwarf.templates`), and the file
-(`specfull`).
+`synthesis.observing` gives Doppler shift, resolution, photon noise and calibration; flux scale, sky lines, fringes, bad
+pixels and masks are added here.
 """
 
 from __future__ import annotations
@@ -109,7 +108,7 @@ def _instrument() -> tuple[Floats, Floats, Floats]:
         near = slice(*np.searchsorted(wavelength, [place - 20.0, place + 20.0]))
         sigma = np.interp(place, wavelength, fwhm) / FWHM_PER_SIGMA
         lines[near] += strength * np.exp(-0.5 * ((wavelength[near] - place) / sigma) ** 2)
-    # Photon noise of the sky grows with the root of its brightness; half of the noise beside the lines is the
+    # Photon noise of the sky grows with the root of its brightness; half of the noise next to the lines is the
     # sky's.
     noise = np.sqrt(1.0 + 0.5 * lines)
     return fwhm, sky + lines, noise
@@ -156,7 +155,7 @@ def _add_noise(
 
 
 def _response(wavelength: Floats, rng: np.random.Generator) -> Floats:
-    """Light lost beside the fibre, and a small smooth step where the cameras meet."""
+    """Light lost outside of the fibre, and a small smooth step where the cameras meet."""
     step = 0.01 * rng.normal() * np.tanh((wavelength - DICHROIC) / 80.0)
     return np.asarray((1.0 + step) * np.exp(0.05 * rng.normal()))
 

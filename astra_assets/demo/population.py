@@ -1,10 +1,7 @@
-"""Who is in the demo survey: sources with their names, places, cartons and velocities, and their visits.
+"""Plan the BOSS part of the demo survey: sources with their positions, cartons and velocities, and their visits.
 
-Belongs here: everything that is decided before a pixel is made, from a seed alone. Does not belong here:
-pixels (`pixels`), magnitudes (`photometry`), files.
-
-Every source draws from a random stream of its own, so what one source is does not depend on how many pixels
-another had.
+Everything that is decided before a pixel is made follows from a seed. Every source draws from a random stream of its
+own, so what one source is does not depend on the others.
 """
 
 from __future__ import annotations

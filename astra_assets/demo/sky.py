@@ -1,8 +1,6 @@
-"""Fields and the nights they are observed in: where, when, under which conditions.
+"""Fields and the nights in which they are observed: where, when, under which conditions.
 
-Belongs here: the two observatories, fields on the sky, exposures in the dark hours with the field above the
-horizon, weather. Does not belong here: what is in a field (`population`) and how a night is written
-(`specfull`, `spall`).
+Exposures are taken in the dark hours, with the field above the horizon, from one of the two observatories.
 """
 
 from __future__ import annotations

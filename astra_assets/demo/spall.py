@@ -1,7 +1,6 @@
-"""Rows of spAll, the summary of the BOSS reduction: one per visit.
+"""Rows of spAll, the summary of the BOSS reduction: one for each visit.
 
-Belongs here: what the reduction would have said of each visit, its redshift class and XCSAO velocity
-included. Does not belong here: the list of columns (`spall_columns`), pixels.
+A row is what the reduction would have said of the visit, its redshift class and XCSAO velocity included.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SMALL_DELTA_CHI2, MANY_OUTLIERS = 1 << 2, 1 << 4
 NAMELESS_FILES = 97
 """Each so many rows have no SPEC_FILE: its name then follows from field, date and catalogid."""
 OFFSET_SHARE = 0.08
-"""Part of the visits with the fibre placed beside a star that is too bright."""
+"""Part of the visits with the fibre placed next to a star that is too bright."""
 
 
 def stack(rows: list[dict[str, Any]]) -> NDArray[Any]:

@@ -1,11 +1,7 @@
-"""specFull files: one coadded spectrum with its metadata, as the BOSS reduction of the SDSS-V writes them.
+"""specFull files: one coadded spectrum with its metadata, as the BOSS reduction of SDSS-V writes them.
 
-Belongs here: headers and HDUs of the file. Does not belong here: pixels (`pixels`) and the row of spAll
-(`spall`).
-
-Layout, keys and their order follow the public data model (sdss/datamodel, specFull of DR20). The file ends
-with ZLINE: the single exposures, which would make it six times larger, are left out, as in the reduction's
-own spec-lite files.
+Layout, keys and their order follow the public data model (sdss/datamodel, specFull of DR20). The file ends with ZLINE:
+the single exposures, which would make it six times larger, are left out, as in the reduction's own spec-lite files.
 """
 
 from __future__ import annotations

@@ -1,11 +1,7 @@
-"""Making the demo survey: all files below one folder, whole or not at all.
+"""Make the demo survey: all files below one folder, whole or not at all.
 
-Belongs here: the order of the work, what happens when it was done before or was interrupted, the manifest.
-Does not belong here: what is in the files.
-
-Everything is written to a folder beside its final place (`STAGING`), renamed when complete; the manifest
-`demo.json` comes last. So a demo that was interrupted never looks complete, and is made anew by the next
-call.
+Everything is written to a folder next to its final place (`STAGING`), which is renamed when complete; the manifest
+`demo.json` comes last. So a demo that was interrupted never looks complete, and the next call makes it again.
 """
 
 from __future__ import annotations

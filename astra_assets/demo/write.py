@@ -1,8 +1,4 @@
-"""Writing a planned survey: every spectrum, then the files that list them.
-
-Belongs here: which file is made of what, in which order. Does not belong here: whether there is anything to
-write (`survey`), what is in the files.
-"""
+"""Write a planned survey: every spectrum, then the files that list them."""
 
 from __future__ import annotations
 

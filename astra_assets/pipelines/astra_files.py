@@ -1,10 +1,8 @@
 """The step of a pipeline that makes the astraStar and astraVisit files of each source: `with_astra_files`.
 
-Here: which sources get files, what is asked of the database, and the way from there to the files. Not here:
-their columns and layout (`spectra.astra_files`), the pixel arrays beside results (`spectra.model_spectra`).
-
-A file is made anew when a result of its source is newer than it, or when a spectrum of the source was skipped
-or failed since; when no result is left, the file goes, too.
+A file is made again when a result of its source is newer than it, or when a spectrum of the source was skipped or
+failed since; when no result is left, the file is removed. Columns and layout are in `spectra.astra_files`, the pixel
+arrays next to results in `spectra.model_spectra`.
 """
 
 from __future__ import annotations

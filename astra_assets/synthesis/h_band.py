@@ -1,12 +1,9 @@
 """Spectra of stars in the H band: a blackbody under lines of atoms, molecules and hydrogen.
 
-Belongs here: the star at rest. Does not belong here: who it is (`population`), what is recorded of it (`pixels`), the list of
-lines (`lines`).
-
-An approximation that has the features a pipeline looks for, each with the right trend: it is not for measuring stars. The
-optical depth of a line of a neutral atom that is mostly ionised follows from Saha's and Boltzmann's laws with the opacity of
-H- (Gray 2005, The Observation and Analysis of Stellar Photospheres, chapter 13): log tau grows with metallicity and with
-(energy - 0.75) * 5040 K / teff, and does not depend on the pressure.
+An approximation that has the features a pipeline looks for, each with the right trend: it is not for measuring stars.
+The optical depth of a line of a neutral atom that is mostly ionised follows from Saha's and Boltzmann's laws with the
+opacity of H- (Gray 2005, The Observation and Analysis of Stellar Photospheres, chapter 13): log tau grows with
+metallicity and with (energy - 0.75) * 5040 K / teff, and does not depend on the pressure.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""Lines of stars and of the night sky between 15,100 and 17,000 Angstrom.
+"""Lines of stars between 15,100 and 17,000 Angstrom, from the literature.
 
-Belongs here: numbers from the literature. Does not belong here: what becomes of them (`synthesis`, `pixels`).
-
-Wavelengths of atoms and OH: Smith et al. 2013 (ApJ 765, 16) and Shetrone et al. 2015 (ApJS 221, 24). Depths were read off a
-public spectrum of DR13 at APOGEE's resolution, 2M00242666+5341178, a star of 4500 K, logg 3 and solar metallicity; blends with
-weaker lines are in them.
+Wavelengths of atoms and OH: Smith et al. 2013 (ApJ 765, 16) and Shetrone et al. 2015 (ApJS 221, 24). Depths were read
+off a public spectrum of DR13 at APOGEE's resolution, 2M00242666+5341178, a star of 4500 K, logg 3 and solar metallicity;
+blends with weaker lines are in them.
 """
 
 from __future__ import annotations

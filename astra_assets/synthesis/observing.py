@@ -1,9 +1,6 @@
-"""How a spectrograph records a template.
+"""How a spectrograph records a template: Doppler shift, resolution, pixels, throughput, noise, flux calibration.
 
-Belongs here: Doppler shift, resolution, pixels, throughput, noise, flux calibration.
-
-Only what every observation has. Masked pixels, sky-line residuals and absolute fluxes are added by whoever
-makes files.
+Only what every observation has: masked pixels, sky-line residuals and absolute fluxes are added by whoever makes files.
 """
 
 from __future__ import annotations

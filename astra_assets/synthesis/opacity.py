@@ -1,12 +1,9 @@
-"""Physics common to all templates.
+"""Physics that all templates share: the wavelength scale, Planck's law, opacity of lines, dust.
 
-Belongs here: the wavelength scale, Planck's law, line opacity, what an atmosphere makes of it, dust.
-
-All lines are formed in one layer: with `eta` the ratio of line to continuous opacity and a source function
-that rises linearly inwards (Milne-Eddington; Mihalas 1978, Stellar Atmospheres, section 10-3) the flux in
-units of the continuum is 1 - depth * eta / (1 + eta). That gives right orders of strength and the right way
-of saturating, not the accuracy of a model atmosphere. What consists of which lines is said in the modules
-of the kinds.
+All lines are formed in one layer: with `eta` the ratio of line to continuous opacity and a source function that rises
+linearly inwards (Milne-Eddington; Mihalas 1978, Stellar Atmospheres, section 10-3) the flux in units of the continuum is
+1 - depth * eta / (1 + eta). That gives right orders of strength and the right way of saturating, not the accuracy of a
+model atmosphere.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Simulated observations that the classifier is trained on and tested with.
 
-Templates become `Spectrum` objects with all the defects that must not matter: noise, velocities, masked
-pixels, missing ends, errors that are wrong, telluric bands, interstellar lines, low resolution. The
-astrophysics is in `templates.py`; training is in `train.py`.
+Templates become `Spectrum` objects with all the defects that must not matter: noise, velocities, masked pixels, missing
+ends, errors that are wrong, telluric bands, interstellar lines, low resolution.
 """
 
 from __future__ import annotations

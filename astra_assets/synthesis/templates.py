@@ -1,10 +1,7 @@
-"""Synthetic spectra of all the kinds that white-dwarf pipelines must tell apart.
+"""Random noiseless spectra of all the kinds that white-dwarf pipelines must tell apart.
 
-They train the classifier and fill the demo survey and tests.
-
-`draw` makes a noiseless spectrum of a random object, `observe` what BOSS records of it. The physics is in
-`synthesis`: DA from the grid, everything else one-layer approximations that say so. Spectra
-of real objects and the classifier do not belong here.
+They train the classifier and fill the demo survey and tests. DA spectra are from the grid, all others are one-layer
+approximations.
 """
 
 from __future__ import annotations

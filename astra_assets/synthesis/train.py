@@ -1,4 +1,4 @@
-"""Train the packaged classifier anew: `python -m astra_assets.synthesis.train [--out FOLDER]`.
+"""Train the packaged classifier again: `python -m astra_assets.synthesis.train [--out FOLDER]`.
 
 Simulated spectra in, `classifier.onnx` and `ORIGIN.md` out, in about four minutes on one core. Needs
 scikit-learn and skl2onnx (the extra `dev`), which nothing else of the package does. No spectrum of a real
@@ -138,7 +138,7 @@ def train(
 
 
 def origin(spectra: int, seed: int, scores: tuple[float, float, float]) -> str:
-    """The text beside the model: what it is made of and how good it is."""
+    """The text next to the model: what it is made of and how good it is."""
     accuracy, precision, recall = scores
     return f"""# classifier.onnx
 

@@ -122,7 +122,7 @@ def draw_do(rng: np.random.Generator) -> Drawn:
     """A hot helium atmosphere of 45,000 to 100,000 K: He II, first of all 4686, with He I in the cooler half.
 
     Not a kind of the demo survey; the classifier must know it, since the Pickering lines of He II lie
-    beside the Balmer lines.
+    next to the Balmer lines.
     """
     teff = float(np.exp(rng.uniform(np.log(45000.0), np.log(100000.0))))
     wavelength = wavelength_scale()

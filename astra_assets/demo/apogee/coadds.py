@@ -1,8 +1,4 @@
-"""The visits of a star that are in one coadd, and what follows from them: mean velocity, fibres, flags.
-
-Belongs here: numbers that both apStar files and allStar have. Does not belong here: pixels (`pixels`), files (`files`,
-`summary`).
-"""
+"""The visits of a star that are in one coadd, and what follows from them: mean velocity, fibres, flags."""
 
 from __future__ import annotations
 

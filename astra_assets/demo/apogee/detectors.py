@@ -1,10 +1,7 @@
-"""The pixels of APOGEE spectra: what the three detectors record in a visit, visits at rest, and coadds.
+"""Pixels of APOGEE spectra: what the three detectors record in a visit, visits at rest, and coadds.
 
-Belongs here: wavelength scale, noise, sky and masks, and how a coadd is made of visits. Does not belong here: the star
-(`synthesis`), the files (`files`).
-
-Visits are put on the common grid by linear interpolation, in place of the reduction's sinc functions: it costs a tenth, and
-with five pixels in a resolution element it makes lines shallower by 2 percent.
+Visits are put on the common grid by linear interpolation, in place of the reduction's sinc functions: it costs a tenth,
+and with five pixels in a resolution element it makes lines shallower by 2 percent.
 """
 
 from __future__ import annotations

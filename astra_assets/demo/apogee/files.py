@@ -1,11 +1,8 @@
 """apVisit and apStar files, as the APOGEE reductions of SDSS-IV and SDSS-V write them.
 
-Belongs here: headers and HDUs of the two kinds of file. Does not belong here: pixels (`pixels`), the tables that list the files
-(`summary`).
-
 HDUs, their order and shapes, and the header keys follow public files of DR12 and DR13 and the public data model
-(sdss/datamodel, apVisit and apStar of DR17). The images of the sky and of the atmosphere's absorption, with their errors, have
-headers and no data: they would double the size of the files.
+(sdss/datamodel, apVisit and apStar of DR17). The images of the sky and of the atmosphere's absorption, with their
+errors, have headers and no data: they would double the size of the files.
 """
 
 from __future__ import annotations

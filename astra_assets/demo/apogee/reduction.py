@@ -1,7 +1,4 @@
-"""Writing the APOGEE part of a planned survey: spectra of visits and stars, then the files that list them.
-
-Belongs here: which file is made of what, in which order. Does not belong here: what is in the files.
-"""
+"""Write the APOGEE part of a planned survey: spectra of visits and stars, then the files that list them."""
 
 from __future__ import annotations
 

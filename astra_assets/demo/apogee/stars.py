@@ -1,10 +1,7 @@
-"""Who has APOGEE spectra: giants, dwarfs and hot stars, some of which BOSS observes too.
+"""Plan the stars that have APOGEE spectra: giants, dwarfs and hot stars, some of which BOSS observes too.
 
-Belongs here: what the stars are, and how many there are. Does not belong here: their visits (`visits`), pixels (`pixels`), files
-(`files`, `summary`), the sources that BOSS alone observes (`demo.population`).
-
-Shares are not those of the survey: there is some of everything that a reduction has. All draws are from random streams of
-their own, so that the BOSS sources of a seed are the same with and without these stars.
+Shares are not those of the survey: there is some of everything that a reduction has. All draws are from random streams
+of their own, so that the BOSS sources of a seed are the same with and without these stars.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
 """allVisit and allStar, the summary files of an APOGEE reduction.
 
-Belongs here: columns and rows of the two files, for SDSS-V (one pair for each telescope) and for SDSS-IV's last release (one
-pair for all). Does not belong here: the files of spectra (`files`).
-
-Columns are those of the real files that say something of a spectrum; names follow the reductions, and so differ between the
-releases.
+SDSS-V has a pair for each telescope, the last release of SDSS-IV one pair for all. Columns are those of the real files
+that say something of a spectrum; their names follow the reductions, and so differ between the releases.
 """
 
 from __future__ import annotations

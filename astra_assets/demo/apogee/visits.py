@@ -1,7 +1,4 @@
-"""One APOGEE star and its visits: where, when, through which fibre, and what goes wrong.
-
-Belongs here: what names a visit in the reduction's files. Does not belong here: who the stars are (`population`), pixels.
-"""
+"""One APOGEE star and its visits: where, when, through which fibre, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -120,7 +117,7 @@ class StarVisit:
         }
 
     def happens(self, period: tuple[int, int]) -> bool:
-        """Whether something that befalls each so many visits befalls this one."""
+        """Whether this visit is one of each so many, beginning with a certain one."""
         return self.number % period[0] == period[1]
 
     @property

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.base import Unusable
 from astra_assets.spectra.base import Spectrum
+from astra_assets.spectra.good_pixels import good_pixels
 
 FloatArray = NDArray[np.float64]
 
@@ -136,7 +137,7 @@ def extract(spectrum: Spectrum) -> NDArray[np.float32]:
     Raises:
         Unusable: `no_flux` (no pixel with information, or only zeros), `too_little_coverage`.
     """
-    good = (spectrum.ivar > 0) & np.isfinite(spectrum.flux) & (spectrum.wavelength > 3000)
+    good = good_pixels(spectrum.flux, spectrum.ivar) & (spectrum.wavelength > 3000)
     if not good.any() or not spectrum.flux[good].any():
         raise Unusable("no_flux", "no pixel has both ivar > 0 and a flux other than zero")
     wavelength, flux, ivar = spectrum.wavelength[good], spectrum.flux[good], spectrum.ivar[good]

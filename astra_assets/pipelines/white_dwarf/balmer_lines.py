@@ -1,8 +1,4 @@
-"""The hydrogen lines that white-dwarf spectra are fitted in: rest wavelengths and windows.
-
-Numbers only. How a window is fitted is in `balmer.py`; lines of other elements, which the classifier
-measures, are not here.
-"""
+"""The hydrogen lines that white-dwarf spectra are fitted in: rest wavelengths and windows."""
 
 from __future__ import annotations
 

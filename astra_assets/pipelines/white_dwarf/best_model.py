@@ -18,6 +18,7 @@ from astra_assets.pipelines.white_dwarf.instrument import (
     measured_widths,
 )
 from astra_assets.spectra.base import Spectrum
+from astra_assets.spectra.good_pixels import good_pixels
 from astra_assets.spectra.grid import BOSS_GRID
 from astra_assets.spectra.velocity import pixel_velocity
 
@@ -36,7 +37,7 @@ def best_model(spectrum: Spectrum, grid: DAGrid, teff: float, logg: float, v_rad
     It has the flux unit of the spectrum and the resolution of the spectrograph; teff in K, v_rad in km/s. NaN
     outside of the wavelengths that good pixels span.
     """
-    good = (spectrum.ivar > 0) & np.isfinite(spectrum.flux)
+    good = good_pixels(spectrum.flux, spectrum.ivar)
     seen = spectrum.wavelength[good]
     flux = grid.flux(teff, logg)
     smooth = np.array(

@@ -27,6 +27,7 @@ from astra_assets.pipelines.white_dwarf.instrument import (
     smoothed_window,
 )
 from astra_assets.spectra.base import Spectrum
+from astra_assets.spectra.good_pixels import good_pixels
 from astra_assets.spectra.velocity import pixel_velocity
 
 MIN_PIXELS = 15
@@ -142,7 +143,7 @@ class Comparison:
 def compare(spectrum: Spectrum, grid: DAGrid, lines: Sequence[BalmerLine]) -> Comparison:
     """Choose the pixels of a spectrum around the lines; raises NoUsableLinesError."""
     wavelength, flux, ivar, wresl = spectrum.wavelength, spectrum.flux, spectrum.ivar, spectrum.wresl
-    good = (ivar > 0) & np.isfinite(ivar) & np.isfinite(flux)
+    good = good_pixels(flux, ivar)
     used, pixels, models, positions, widths = [], [], [], [], []
     offset = 0
     for line in lines:
@@ -190,7 +191,7 @@ def compare(spectrum: Spectrum, grid: DAGrid, lines: Sequence[BalmerLine]) -> Co
 
 
 def _covered(wavelength: FloatArray, flux: FloatArray, inside: FloatArray, line: BalmerLine) -> bool:
-    """Whether the good pixels of a window show its line: enough, in the core and beside it, not negative."""
+    """Whether the good pixels of a window show its line: enough, in the core and next to it, not negative."""
     core = np.abs(wavelength - line.centre) <= CENTRE
     core_pixels = int(np.sum(np.abs(inside - line.centre) <= CENTRE))
     sides = min(np.sum(wavelength < line.centre - CENTRE), np.sum(wavelength > line.centre + CENTRE))
