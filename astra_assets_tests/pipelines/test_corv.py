@@ -12,6 +12,7 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 from sqlalchemy import insert
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.compute.lookups import Lookup, LookupQuery
 from astra_assets.models.base import bit, layout, own_columns, table_of, utcnow
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
@@ -32,7 +33,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 def visit(teff=14_000, logg=8.0, v_rad=60.0, snr=30.0):
     grid = load_grid()
     smooth = gaussian_filter1d(grid.flux(teff, logg), 1 / (2000 * 2.3548 * np.log(10) * LOG_STEP))
-    flux = np.interp(WAVELENGTH / (1 + v_rad / 299_792.458), grid.wavelength, smooth)
+    flux = np.interp(WAVELENGTH / (1 + v_rad / SPEED_OF_LIGHT), grid.wavelength, smooth)
     flux /= np.median(flux)
     error = np.sqrt(flux) / snr
     noise = np.random.default_rng(1).standard_normal(len(flux))

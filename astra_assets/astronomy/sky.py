@@ -1,6 +1,6 @@
-"""Positions on the sky as other coordinates: HEALPix pixels and Galactic longitude and latitude.
+"""Other coordinates of positions on the sky: HEALPix pixels, and Galactic longitude and latitude.
 
-Arrays in, arrays out; where a position is not finite there is no answer (-1 or NaN).
+Arrays in, arrays out. A position that is not finite has none (-1 or NaN).
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astra_assets.demo.apogee.lines import LINES
-from astra_assets.demo.apogee.synthesis import GRID, LEVEL_RANGE, Atmosphere, brackett_wavelength, star
 from astra_assets.spectra.airvac import air_to_vacuum
+from astra_assets.synthesis.h_band import GRID, LEVEL_RANGE, Atmosphere, brackett_wavelength, star
+from astra_assets.synthesis.h_band_lines import LINES
 
 REFERENCE = Atmosphere(4500.0, 3.0, 0.0)
 IRON, MAGNESIUM, ALUMINIUM, HYDROXYL = 15207.526, 15748.886, 16718.957, 16904.28

@@ -1,10 +1,8 @@
-"""Lines of stars and of the night sky between 15,100 and 17,000 Angstrom.
+"""Lines of stars between 15,100 and 17,000 Angstrom, from the literature.
 
-Belongs here: numbers from the literature. Does not belong here: what becomes of them (`synthesis`, `pixels`).
-
-Wavelengths of atoms and OH: Smith et al. 2013 (ApJ 765, 16) and Shetrone et al. 2015 (ApJS 221, 24). Depths were read off a
-public spectrum of DR13 at APOGEE's resolution, 2M00242666+5341178, a star of 4500 K, logg 3 and solar metallicity; blends with
-weaker lines are in them.
+Wavelengths of atoms and OH: Smith et al. 2013 (ApJ 765, 16) and Shetrone et al. 2015 (ApJS 221, 24). Depths were read
+off a public spectrum of DR13 at APOGEE's resolution, 2M00242666+5341178, a star of 4500 K, logg 3 and solar metallicity;
+blends with weaker lines are in them.
 """
 
 from __future__ import annotations
@@ -87,17 +85,3 @@ CO_ROTATION = (1.93128, 0.01750)
 """Constants of CO in its ground state, cm-1: omega_e and omega_e x_e, B_e and alpha_e (Huber & Herzberg 1979)."""
 CO_LOWER = range(6)
 """Lower levels v of the bands v to v + 3 of CO that are in the band."""
-
-SKY_LINES = (
-    (15187.1, 319), (15241.0, 995), (15287.8, 401), (15332.4, 686), (15395.3, 319), (15432.2, 398), (15501.0, 61),
-    (15509.8, 137), (15517.9, 45), (15539.7, 191), (15546.1, 179), (15570.2, 116), (15597.6, 398), (15631.4, 247),
-    (15655.4, 552), (15702.5, 188), (15869.3, 91), (15972.6, 312), (16030.8, 963), (16079.8, 444), (16128.6, 719),
-    (16194.6, 357), (16235.4, 449), (16317.2, 172), (16341.9, 68), (16350.7, 246), (16360.4, 50), (16388.5, 195),
-    (16414.7, 129), (16475.6, 89), (16479.1, 204), (16502.4, 528), (16553.8, 202), (16689.2, 93), (16692.4, 1387),
-    (16708.9, 293), (16732.5, 97), (16840.5, 230), (16903.7, 866),
-)  # fmt: skip
-"""OH lines of the night sky in vacuum (Rousselot et al. 2000, A&A 354, 1134), with their strength in units of the sky between
-them in a public spectrum of DR13 (plate 9518, MJD 57729, fibre 104)."""
-
-TELLURIC = ((15705.0, 15811.0), (16005.0, 16145.0))
-"""Angstrom; bands of carbon dioxide, whose lines stand 3 to 5 Angstrom apart (Rothman et al. 2013, JQSRT 130, 4)."""

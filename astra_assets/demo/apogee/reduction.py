@@ -1,7 +1,4 @@
-"""Writing the APOGEE part of a planned survey: spectra of visits and stars, then the files that list them.
-
-Belongs here: which file is made of what, in which order. Does not belong here: what is in the files.
-"""
+"""Write the APOGEE part of a planned survey: spectra of visits and stars, then the files that list them."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from astra_assets.demo.apogee import files, pixels, summary, synthesis
-from astra_assets.demo.apogee.coadds import Coadd, group
-from astra_assets.demo.apogee.population import ApogeeSurvey, stream
+from astra_assets.demo.apogee import detectors, files, summary
+from astra_assets.demo.apogee.coadds import ApogeeCoadd, group
+from astra_assets.demo.apogee.stars import ApogeeSurvey, apogee_stream
 from astra_assets.demo.apogee.visits import APRED, StarVisit
 from astra_assets.demo.photometry import Columns
 from astra_assets.demo.tables import write_fits
@@ -24,6 +21,7 @@ from astra_assets.files.paths import (
     apogee_summary_paths,
     inside,
 )
+from astra_assets.synthesis import h_band
 
 SAY_EVERY = 100
 
@@ -33,7 +31,7 @@ Listed = list[tuple[str, str, summary.Row]]
 
 
 @dataclass
-class Written:
+class SummaryRows:
     """What was written: rows of allVisit, in the order of the plan, and of allStar."""
 
     visits: Listed = field(default_factory=list)
@@ -47,12 +45,12 @@ class Written:
 
 def write_apogee(
     staging: Path, survey: ApogeeSurvey, columns: Columns, say: Callable[[str], None]
-) -> Written:
+) -> SummaryRows:
     """Write all APOGEE files of a survey below a folder; `say` gets a line of text now and then.
 
     `columns` describe all targets of the survey.
     """
-    written = Written()
+    written = SummaryRows()
     for _, visits in groupby(survey.visits, lambda visit: visit.star):
         before = len(written.visits)
         _write_star(staging, survey.seed, list(visits), columns, written)
@@ -64,16 +62,16 @@ def write_apogee(
 
 
 def _write_star(
-    staging: Path, seed: int, visits: Sequence[StarVisit], columns: Columns, written: Written
+    staging: Path, seed: int, visits: Sequence[StarVisit], columns: Columns, written: SummaryRows
 ) -> None:
     """Write the apVisit and apStar files of the star that the visits are of."""
     star = visits[0].star
-    rest = synthesis.star(star.atmosphere)
-    level = pixels.VEGA_H * 10.0 ** (-0.4 * star.h_mag)
-    recorded: dict[int, pixels.VisitPixels] = {}
+    rest = h_band.star(star.atmosphere)
+    level = detectors.VEGA_H * 10.0 ** (-0.4 * star.h_mag)
+    recorded: dict[int, detectors.VisitPixels] = {}
     for visit in visits:
-        rng = stream(seed, "pixels", visit.number)
-        seen = recorded[visit.number] = pixels.observe(visit, rest, level, rng)
+        rng = apogee_stream(seed, "pixels", visit.number)
+        seen = recorded[visit.number] = detectors.observe(visit, rest, level, rng)
         if visit.has_file:
             write_fits(inside(staging, ap_visit_path(visit.row)), files.ap_visit(visit, seen, columns))
         written.visits.append((visit.release, visit.telescope, summary.visit_row(visit, seen, rng)))
@@ -82,7 +80,7 @@ def _write_star(
         if not good:
             continue
         chosen = [recorded[visit.number] for visit in good]
-        coadd = Coadd(
+        coadd = ApogeeCoadd(
             star=star,
             release=good[0].release,
             telescope=good[0].telescope,
@@ -92,15 +90,15 @@ def _write_star(
             n_visits=len(together),
             healpix=int(columns["healpix"][star.target.number]),
         )
-        combined = pixels.combine(good, chosen)
+        combined = detectors.combine(good, chosen)
         write_fits(inside(staging, ap_star_path(coadd.row)), files.ap_star(coadd, combined, columns))
         row = summary.star_row(
-            coadd, combined, stream(seed, "coadds", good[0].number), key=len(written.stars) + 1
+            coadd, combined, apogee_stream(seed, "coadds", good[0].number), key=len(written.stars) + 1
         )
         written.stars.append((coadd.release, coadd.telescope, row))
 
 
-def _write_summaries(staging: Path, release: str, written: Written) -> None:
+def _write_summaries(staging: Path, release: str, written: SummaryRows) -> None:
     """Write allVisit and allStar of a release: of each telescope in SDSS-V, of all in SDSS-IV."""
     listed: tuple[tuple[Literal["allVisit", "allStar"], Listed, Mapping[str, str]], ...] = (
         ("allVisit", written.visits, summary.VISIT_COLUMNS[release]),

@@ -1,10 +1,7 @@
-"""The pixels of APOGEE spectra: what the three detectors record in a visit, visits at rest, and coadds.
+"""Pixels of APOGEE spectra: what the three detectors record in a visit, visits at rest, and coadds.
 
-Belongs here: wavelength scale, noise, sky and masks, and how a coadd is made of visits. Does not belong here: the star
-(`synthesis`), the files (`files`).
-
-Visits are put on the common grid by linear interpolation, in place of the reduction's sinc functions: it costs a tenth, and
-with five pixels in a resolution element it makes lines shallower by 2 percent.
+Visits are put on the common grid by linear interpolation, in place of the reduction's sinc functions: it costs a tenth,
+and with five pixels in a resolution element it makes lines shallower by 2 percent.
 """
 
 from __future__ import annotations
@@ -17,12 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astra_assets.demo.apogee.lines import SKY_LINES, TELLURIC
-from astra_assets.demo.apogee.synthesis import GRID
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
+from astra_assets.astronomy.ephemeris import Floats
 from astra_assets.demo.apogee.visits import StarVisit, flag
-from astra_assets.demo.ephemeris import Floats
 from astra_assets.spectra.grid import APOGEE_GRID
-from astra_assets.spectra.velocity import SPEED_OF_LIGHT
+from astra_assets.synthesis.h_band import GRID
 
 PIXELS = 4096
 """Pixels of a chip where exposures were dithered; half as many where not."""
@@ -53,6 +49,20 @@ TELLURIC_PERIOD = 3.6
 """Angstrom; spacing of the lines of carbon dioxide."""
 LOW_SNR = 5.0
 """S/N below which the reduction sets its flag."""
+
+SKY_LINES = (
+    (15187.1, 319), (15241.0, 995), (15287.8, 401), (15332.4, 686), (15395.3, 319), (15432.2, 398), (15501.0, 61),
+    (15509.8, 137), (15517.9, 45), (15539.7, 191), (15546.1, 179), (15570.2, 116), (15597.6, 398), (15631.4, 247),
+    (15655.4, 552), (15702.5, 188), (15869.3, 91), (15972.6, 312), (16030.8, 963), (16079.8, 444), (16128.6, 719),
+    (16194.6, 357), (16235.4, 449), (16317.2, 172), (16341.9, 68), (16350.7, 246), (16360.4, 50), (16388.5, 195),
+    (16414.7, 129), (16475.6, 89), (16479.1, 204), (16502.4, 528), (16553.8, 202), (16689.2, 93), (16692.4, 1387),
+    (16708.9, 293), (16732.5, 97), (16840.5, 230), (16903.7, 866),
+)  # fmt: skip
+"""OH lines of the night sky in vacuum (Rousselot et al. 2000, A&A 354, 1134), with their strength in units of the sky between
+them in a public spectrum of DR13 (plate 9518, MJD 57729, fibre 104)."""
+
+TELLURIC = ((15705.0, 15811.0), (16005.0, 16145.0))
+"""Angstrom; bands of carbon dioxide, whose lines stand 3 to 5 Angstrom apart (Rothman et al. 2013, JQSRT 130, 4)."""
 
 Images = NDArray[np.float32]
 Masks = NDArray[np.int16]

@@ -1,10 +1,7 @@
-"""Who has APOGEE spectra: giants, dwarfs and hot stars, some of which BOSS observes too.
+"""Plan the stars that have APOGEE spectra: giants, dwarfs and hot stars, some of which BOSS observes too.
 
-Belongs here: what the stars are, and how many there are. Does not belong here: their visits (`visits`), pixels (`pixels`), files
-(`files`, `summary`), the sources that BOSS alone observes (`demo.population`).
-
-Shares are not those of the survey: there is some of everything that a reduction has. All draws are from random streams of
-their own, so that the BOSS sources of a seed are the same with and without these stars.
+Shares are not those of the survey: there is some of everything that a reduction has. All draws are from random streams
+of their own, so that the BOSS sources of a seed are the same with and without these stars.
 """
 
 from __future__ import annotations
@@ -13,13 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from astra_assets.demo.apogee.synthesis import Atmosphere
 from astra_assets.demo.apogee.visits import Star, StarVisit, can_be_one_metre, sdss4_patch, star_visits
 from astra_assets.demo.kinds import apportion, part_of, star_colour
 from astra_assets.demo.photometry import twomass_name
 from astra_assets.demo.population import (
     SDSS_IDS,
-    STREAMS,
     PlannedSurvey,
     Target,
     boss_visits,
@@ -27,14 +22,14 @@ from astra_assets.demo.population import (
     draw_catalogids,
 )
 from astra_assets.demo.sky import Patch
+from astra_assets.demo.streams import stream
 from astra_assets.synthesis import stars
+from astra_assets.synthesis.h_band import Atmosphere
 from astra_assets.synthesis.opacity import normalised, wavelength_scale
 from astra_assets.synthesis.templates import Template
 
-STREAM = len(STREAMS) + 4
-"""First word after the seed of all random streams of this folder; after that of `demo.write`."""
 PURPOSES = {"survey": 0, "star": 1, "visit": 2, "pixels": 3, "numbers": 4, "coadds": 5}
-"""Second word."""
+"""What follows the name of the random streams of this folder."""
 
 STARS_PER_SOURCE = 0.46
 """Stars with APOGEE spectra for each source with BOSS spectra."""
@@ -83,9 +78,9 @@ class ApogeeSurvey:
     visits: tuple[StarVisit, ...]
 
 
-def stream(seed: int, purpose: str, number: int = 0) -> np.random.Generator:
+def apogee_stream(seed: int, purpose: str, number: int = 0) -> np.random.Generator:
     """The random stream of one thing of this part of the survey."""
-    return np.random.default_rng([seed, STREAM, PURPOSES[purpose], number])
+    return stream(seed, "apogee", PURPOSES[purpose], number)
 
 
 def add_stars(survey: PlannedSurvey) -> tuple[PlannedSurvey, ApogeeSurvey]:
@@ -97,8 +92,8 @@ def add_stars(survey: PlannedSurvey) -> tuple[PlannedSurvey, ApogeeSurvey]:
     planned = _plan_stars(survey)
     visits: list[StarVisit] = []
     for star, number in zip(planned, _visit_numbers(seed, len(planned)), strict=True):
-        visits += star_visits(star, number, stream(seed, "visit", star.rank), first=len(visits))
-    rng = stream(seed, "numbers", 1)
+        visits += star_visits(star, number, apogee_stream(seed, "visit", star.rank), first=len(visits))
+    rng = apogee_stream(seed, "numbers", 1)
     both = [star.target for star in planned if star.target.in_catalog and part_of(star.rank, BOTH_SHARE)]
     drawn = rng.choice(list(BOSS_VISIT_NUMBERS), size=len(both), p=list(BOSS_VISIT_NUMBERS.values()))
     numbers = {target.number: int(number) for target, number in zip(both, drawn, strict=True)}
@@ -113,11 +108,11 @@ def _visit_numbers(seed: int, size: int) -> list[int]:
     """How often each star is visited."""
     counts = apportion(np.array(list(VISIT_NUMBERS.values())), size)
     values = np.repeat(list(VISIT_NUMBERS), counts)
-    return [int(number) for number in stream(seed, "numbers").permutation(values)]
+    return [int(number) for number in apogee_stream(seed, "numbers").permutation(values)]
 
 
 def _plan_stars(survey: PlannedSurvey) -> list[Star]:
-    rng = stream(survey.seed, "survey")
+    rng = apogee_stream(survey.seed, "survey")
     listed = round(STARS_PER_SOURCE * len(survey.catalogued))
     size = listed + max(1, round(UNLINKED_SHARE * listed))
     types = rng.permutation(np.repeat(list(TYPES), apportion(np.array(list(TYPES.values())), size)))
@@ -126,7 +121,7 @@ def _plan_stars(survey: PlannedSurvey) -> list[Star]:
     patches = list({(target.patch.ra, target.patch.dec): target.patch for target in survey.targets}.values())
     found = []
     for rank in range(size):
-        own, kind = stream(survey.seed, "star", rank), str(types[rank])
+        own, kind = apogee_stream(survey.seed, "star", rank), str(types[rank])
         atmosphere = _atmosphere(kind, own)
         target = _target(
             len(survey.targets) + rank,

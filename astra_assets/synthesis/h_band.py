@@ -1,12 +1,9 @@
 """Spectra of stars in the H band: a blackbody under lines of atoms, molecules and hydrogen.
 
-Belongs here: the star at rest. Does not belong here: who it is (`population`), what is recorded of it (`pixels`), the list of
-lines (`lines`).
-
-An approximation that has the features a pipeline looks for, each with the right trend: it is not for measuring stars. The
-optical depth of a line of a neutral atom that is mostly ionised follows from Saha's and Boltzmann's laws with the opacity of
-H- (Gray 2005, The Observation and Analysis of Stellar Photospheres, chapter 13): log tau grows with metallicity and with
-(energy - 0.75) * 5040 K / teff, and does not depend on the pressure.
+An approximation that has the features a pipeline looks for, each with the right trend: it is not for measuring stars.
+The optical depth of a line of a neutral atom that is mostly ionised follows from Saha's and Boltzmann's laws with the
+opacity of H- (Gray 2005, The Observation and Analysis of Stellar Photospheres, chapter 13): log tau grows with
+metallicity and with (energy - 0.75) * 5040 K / teff, and does not depend on the pressure.
 """
 
 from __future__ import annotations
@@ -17,7 +14,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from astra_assets.demo.apogee.lines import (
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
+from astra_assets.spectra.airvac import air_to_vacuum
+from astra_assets.spectra.grid import LogLinearGrid
+from astra_assets.synthesis.h_band_lines import (
     BRACKETT,
     CO_LOWER,
     CO_ROTATION,
@@ -26,11 +26,7 @@ from astra_assets.demo.apogee.lines import (
     RYDBERG,
     SPECIES,
 )
-from astra_assets.demo.ephemeris import Floats
-from astra_assets.spectra.airvac import air_to_vacuum
-from astra_assets.spectra.grid import LogLinearGrid
-from astra_assets.spectra.velocity import SPEED_OF_LIGHT
-from astra_assets.synthesis.opacity import planck
+from astra_assets.synthesis.opacity import FloatArray, planck
 
 GRID = LogLinearGrid(crval=4.1755, cdelt=3e-6, n_pixels=19_500)
 """14,980 to 17,140 Angstrom; one pixel is 2.07 km/s."""
@@ -69,11 +65,11 @@ class Atmosphere:
 class _Lines:
     """Lines as arrays: pixel of the grid, optical depth in the reference star, and how it changes."""
 
-    pixel: Floats
-    tau: Floats
-    slope: Floats
-    gravity: Floats
-    coolest: Floats
+    pixel: FloatArray
+    tau: FloatArray
+    slope: FloatArray
+    gravity: FloatArray
+    coolest: FloatArray
 
 
 @cache
@@ -119,7 +115,7 @@ def star(atmosphere: Atmosphere) -> NDArray[np.float32]:
     return np.asarray(flux / np.median(flux[near]), dtype=np.float32)
 
 
-def _metals(atmosphere: Atmosphere) -> Floats:
+def _metals(atmosphere: Atmosphere) -> FloatArray:
     """Optical depth of atoms and molecules on the grid."""
     lines = _lines()
     theta = 5040.0 / np.maximum(atmosphere.teff, lines.coolest)
@@ -145,7 +141,7 @@ def brackett_wavelength(upper: int) -> float:
     return 1e8 / (RYDBERG * (1.0 / 16.0 - 1.0 / upper**2))
 
 
-def _hydrogen(atmosphere: Atmosphere) -> Floats:
+def _hydrogen(atmosphere: Atmosphere) -> FloatArray:
     """Depth of the Brackett lines: deepest in A stars, and wide where the gravity is high.
 
     Trends follow the atlas of Meyer et al. (1998, ApJ 508, 397).

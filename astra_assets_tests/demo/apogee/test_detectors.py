@@ -7,17 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from astra_assets.demo.apogee import pixels, synthesis
-from astra_assets.demo.apogee.pixels import BITS, NO_ERROR, combine, observe
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
+from astra_assets.demo.apogee.detectors import BITS, NO_ERROR, combine, observe
 from astra_assets.demo.apogee.visits import flag
 from astra_assets.spectra.grid import APOGEE_GRID
+from astra_assets.synthesis import h_band
 
 LEVEL = 200.0
 
 
 def recorded(visit, **changes):
     visit = replace(visit, **changes)
-    rest = synthesis.star(visit.star.atmosphere)
+    rest = h_band.star(visit.star.atmosphere)
     return visit, observe(visit, rest, LEVEL, np.random.default_rng(visit.number))
 
 
@@ -39,9 +40,9 @@ def test_a_visit_has_three_chips_from_red_to_blue(several):
 
 def test_errors_describe_the_scatter_around_the_star_at_its_velocity(several):
     for visit, seen in several:
-        rest = synthesis.star(visit.star.atmosphere)
-        at_rest = seen.wavelength / (1 + visit.relative / 299_792.458)
-        expected = LEVEL * np.interp(at_rest, synthesis.GRID.wavelength, rest)
+        rest = h_band.star(visit.star.atmosphere)
+        at_rest = seen.wavelength / (1 + visit.relative / SPEED_OF_LIGHT)
+        expected = LEVEL * np.interp(at_rest, h_band.GRID.wavelength, rest)
         good = seen.mask == 0
         pulls = (seen.flux[good] - expected[good]) / seen.error[good]
         assert np.std(pulls) == pytest.approx(1.0, abs=0.05)
@@ -99,7 +100,7 @@ def test_a_coadd_is_the_star_at_rest(several):
     visits, seen = zip(*several, strict=True)
     together = combine(visits, seen)
     rest = LEVEL * np.interp(
-        APOGEE_GRID.wavelength, synthesis.GRID.wavelength, synthesis.star(visits[0].star.atmosphere)
+        APOGEE_GRID.wavelength, h_band.GRID.wavelength, h_band.star(visits[0].star.atmosphere)
     )
     good = (together.mask[0] == 0) & (together.error[0] < 0.1 * LEVEL)
     assert good.mean() > 0.6
@@ -128,4 +129,4 @@ def test_a_pixel_that_is_bad_in_every_visit_says_nothing_in_the_coadd(several):
     assert np.sum(together.error[0] == np.float32(NO_ERROR)) > np.sum(
         combine(visits, seen).error[0] == np.float32(NO_ERROR)
     )
-    assert pixels.combine(visits, spoiled).snr > 0
+    assert combine(visits, spoiled).snr > 0
