@@ -17,7 +17,7 @@ from astra_assets.operations.operations import OperationError, find_pipeline
 
 if TYPE_CHECKING:
     from astra_assets.pipelines.base import Pipeline, Step
-    from astra_assets.pipelines.options import Resources
+    from astra_assets.pipelines.options import ResourceRequest
 
 Command = Callable[..., Any]
 
@@ -74,7 +74,7 @@ def _with(command: Command, *decorators: Callable[[Command], Command]) -> Comman
     return command
 
 
-def asked(options: Mapping[str, Any]) -> Resources:
+def asked(options: Mapping[str, Any]) -> ResourceRequest:
     """What the options of a command line ask for.
 
     Raises:

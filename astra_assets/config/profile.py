@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from astra_assets.compute.slurm.spec import megabytes_of, problems
 from astra_assets.pipelines.base import Pipeline, Step
-from astra_assets.pipelines.options import Resources, SlurmOptions
+from astra_assets.pipelines.options import ResourceRequest, SlurmOptions
 
 
 def as_text(value: object) -> object:
@@ -26,7 +26,7 @@ Text = Annotated[str | None, BeforeValidator(as_text)]
 
 
 class Asked(BaseModel):
-    """Options of a step that somebody asks for; what is None is not asked for. The names are those of `Resources`."""
+    """Options of a step that somebody asks for; what is None is not asked for. The names are those of `ResourceRequest`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,7 +49,7 @@ class Asked(BaseModel):
         default=None, description="Line of shell that runs before the worker, e.g. module load cuda."
     )
 
-    @field_validator(*(each.name for each in fields(Resources)), mode="after")
+    @field_validator(*(each.name for each in fields(ResourceRequest)), mode="after")
     @classmethod
     def possible(cls, value: Any, info: ValidationInfo) -> Any:
         """What is asked for is something that can be asked for."""
@@ -62,13 +62,13 @@ class Asked(BaseModel):
         return value
 
     @property
-    def resources(self) -> Resources:
+    def resources(self) -> ResourceRequest:
         """The same as the engine knows it."""
         asked: dict[str, Any] = {}
-        for each in fields(Resources):
+        for each in fields(ResourceRequest):
             value = getattr(self, each.name)
             asked[each.name] = tuple(value) if isinstance(value, list) else value
-        return Resources(**asked)
+        return ResourceRequest(**asked)
 
 
 class SlurmProfile(Asked):
@@ -114,7 +114,7 @@ class SlurmProfile(Asked):
         self,
         pipeline: Pipeline,
         step: Step,
-        resources: Resources,
+        resources: ResourceRequest,
         is_partition: Callable[[str], bool] = lambda _: False,
     ) -> SlurmOptions:
         """What a step gets: its declaration, under what the site asks for, under `resources`.

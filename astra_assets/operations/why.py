@@ -18,11 +18,11 @@ from sqlalchemy import desc, func, or_, select
 
 from astra_assets.compute.batch import BrokenBatchError, read_batch
 from astra_assets.compute.parts import FAILURES, part_files
+from astra_assets.compute.progress import Phase, TaskStatus, read_status
 from astra_assets.compute.slurm.client import QueuedTask, SlurmClient, SlurmError, TaskDetail
-from astra_assets.compute.slurm.endings import Ending, Verdict
+from astra_assets.compute.slurm.endings import Consequence, Ending
 from astra_assets.compute.slurm.reasons import meaning
 from astra_assets.compute.slurm.submissions import Submission, Submissions, newest
-from astra_assets.compute.states import Phase, TaskStatus, read_status
 from astra_assets.compute.usage import usage_of
 from astra_assets.models.compute import ComputeBatch, ComputeOutcome
 from astra_assets.models.source import Source
@@ -43,10 +43,11 @@ USED = ("exit_code", "signal", "node", "memory_asked_mb", "memory_used_mb")
 """What is shown of how a task ran on the cluster."""
 
 ADVICE = {
-    Verdict.MEMORY: "it gets more memory by itself, up to memory_cap; to begin with more: --mem, or mem in [slurm] of astra.toml",
-    Verdict.TIME: "ask for more --nodes or --time (or nodes and time in [slurm] of astra.toml), then run the step again",
-    Verdict.SETUP: "mend setup in [slurm] of astra.toml, then run the step again",
-    Verdict.OVER: "mend what the message says, then run the step again: it goes on after what is there",
+    Consequence.MEMORY: "it gets more memory by itself, up to memory_cap; "
+    "to begin with more: --mem, or mem in [slurm] of astra.toml",
+    Consequence.TIME: "ask for more --nodes or --time (or nodes and time in [slurm] of astra.toml), then run the step again",
+    Consequence.SETUP: "mend setup in [slurm] of astra.toml, then run the step again",
+    Consequence.OVER: "mend what the message says, then run the step again: it goes on after what is there",
 }
 """What to change after a task ended like this on the cluster."""
 
@@ -220,7 +221,7 @@ def task_facts(
         known = ending or cluster.detail(submission.job_id, task)
         if isinstance(known, Ending):
             facts |= {"slurm state": known.state, "slurm message": known.message}
-            advice = ADVICE.get(known.verdict, "")
+            advice = ADVICE.get(known.consequence, "")
         elif known is not None:
             facts |= {"slurm state": known.state.name, "slurm reason": known.reason and meaning(known.reason)}
         facts |= {f"slurm {name}": used for name in USED if (used := getattr(known, name, None)) is not None}

@@ -26,15 +26,15 @@ from astra_assets.compute import (
     Sparingly,
 )
 from astra_assets.compute.batch import BrokenBatchError, read_batch
-from astra_assets.compute.inputs import Selection
 from astra_assets.compute.program.call import Site, call_of
-from astra_assets.compute.slurm.backend import SlurmBackend
+from astra_assets.compute.progress import Meter, Phase, read_status
 from astra_assets.compute.slurm.client import SlurmError
 from astra_assets.compute.slurm.command_line import CommandLineClient
 from astra_assets.compute.slurm.diagnose import examine as diagnose
+from astra_assets.compute.slurm.patience import Rules
 from astra_assets.compute.slurm.queue import SharedQueue
-from astra_assets.compute.slurm.rules import Rules
-from astra_assets.compute.states import Meter, Phase, read_status
+from astra_assets.compute.slurm.slurm_backend import SlurmBackend
+from astra_assets.compute.step_inputs import Selection
 from astra_assets.compute.usage import Usage, usage_of
 from astra_assets.config.programs import unknown_programs, why_absent
 from astra_assets.config.settings import SettingsError
@@ -43,7 +43,7 @@ from astra_assets.models.base import table_of
 from astra_assets.models.compute import ComputeBatch
 from astra_assets.operations.standing import LastBatch, Preview, Standing
 from astra_assets.pipelines.base import Pipeline, Step
-from astra_assets.pipelines.options import AS_DECLARED, Resources
+from astra_assets.pipelines.options import AS_DECLARED, ResourceRequest
 from astra_assets.registry.version import major_minor
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class Work:
         return why_absent(pipeline, step, self.programs, prepared=prepared, database=self.settings.database)
 
     def submit(
-        self, pipeline: Pipeline, step: Step, restriction: Restriction, resources: Resources, say: Say
+        self, pipeline: Pipeline, step: Step, restriction: Restriction, resources: ResourceRequest, say: Say
     ) -> Batch | NothingToDo | NotAvailable:
         """Plan a batch and start it, or attach to the active one; does not wait. A step that is not available is left out."""
         reason = self.unavailable(pipeline, step)
@@ -350,7 +350,11 @@ class Work:
         return Standing(account, batch, meter.read(statuses, running), usage_of(batch).job_ids, unavailable)
 
     def preview(
-        self, pipeline: Pipeline, step: Step, resources: Resources, restriction: Restriction = EVERYTHING
+        self,
+        pipeline: Pipeline,
+        step: Step,
+        resources: ResourceRequest,
+        restriction: Restriction = EVERYTHING,
     ) -> Preview:
         """What running a step would do."""
         account = self.engine.account(pipeline, step)

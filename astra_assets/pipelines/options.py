@@ -55,7 +55,7 @@ class SlurmOptions:
 
 
 @dataclass(frozen=True)
-class Resources:
+class ResourceRequest:
     """What is asked for beyond a declaration: by a site, in the launchpad, on the command line; None where nothing is.
 
     The attributes are those of `SlurmOptions`.
@@ -82,5 +82,5 @@ class Resources:
         return replace(options, **{name: value for name, value in asked.items() if value is not None})
 
 
-AS_DECLARED = Resources()
+AS_DECLARED = ResourceRequest()
 """Nothing is asked for beyond the declaration."""

@@ -10,7 +10,7 @@ from astra_assets.cli import main_group
 from astra_assets.cli.steps import asked, chosen, resources
 from astra_assets.config.profile import Asked
 from astra_assets.operations.operations import OperationError
-from astra_assets.pipelines.options import Resources
+from astra_assets.pipelines.options import ResourceRequest
 
 
 def names(name: str, *words: str, step: str | None = None) -> list[str]:
@@ -66,7 +66,7 @@ SEED = (
 
 @pytest.mark.parametrize("line", SEED)
 def test_the_options_of_the_survey_s_scripts_are_understood(line):
-    found: list[Resources] = []
+    found: list[ResourceRequest] = []
 
     @click.command()
     @resources()
@@ -84,7 +84,7 @@ def test_the_options_of_the_survey_s_scripts_are_understood(line):
 def test_every_option_of_a_step_can_be_asked_for():
     line = ["--exclusive", "--throttle", "3", "--nice", "100", "--constraint", "skl", "--extra=--reservation=night",
             "--setup", "module load cuda", "--setup", "ulimit -n 4096"]  # fmt: skip
-    found: list[Resources] = []
+    found: list[ResourceRequest] = []
 
     @click.command()
     @resources()
@@ -93,7 +93,7 @@ def test_every_option_of_a_step_can_be_asked_for():
 
     assert CliRunner().invoke(verb, line, catch_exceptions=False).exit_code == 0
     assert found == [
-        Resources(
+        ResourceRequest(
             exclusive=True,
             throttle=3,
             nice=100,

@@ -12,7 +12,7 @@ from astra_assets.config.profile import Asked, SlurmProfile
 from astra_assets.config.settings import SettingsError, load_settings
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.pipelines.base import Pipeline, Requirement, Step
-from astra_assets.pipelines.options import AS_DECLARED, Resources, SlurmOptions
+from astra_assets.pipelines.options import AS_DECLARED, ResourceRequest, SlurmOptions
 from astra_assets.pipelines.snow_white.table import SnowWhite
 
 ANY = (Requirement("any", "Any.", ("snr",), lambda columns: columns["snr"] > 0),)
@@ -39,7 +39,7 @@ def profile_of(tmp_path, text: str) -> SlurmProfile:
 
 
 def test_the_names_are_those_of_the_options():
-    names = {each.name for each in fields(Resources)}
+    names = {each.name for each in fields(ResourceRequest)}
     assert set(Asked.model_fields) == names == {each.name for each in fields(SlurmOptions)}
     assert all(field.description for field in Asked.model_fields.values())
 
@@ -61,7 +61,7 @@ procs = 1
 gres = "gpu:v100:1"
 """,
     )
-    star = profile.options(NET, STAR, Resources(time="48:00:00"))
+    star = profile.options(NET, STAR, ResourceRequest(time="48:00:00"))
     assert (star.nodes, star.mem, star.qos) == (2, "8000", "site")
     assert (star.time, star.procs, star.gres) == ("48:00:00", 1, "gpu:v100:1")
     visit = profile.options(NET, VISIT, AS_DECLARED)
@@ -104,10 +104,10 @@ def test_the_options_of_the_production_runs_can_be_written_as_they_are(tmp_path,
 
 def test_a_partition_of_the_account_s_name_is_taken_where_there_is_one(tmp_path):
     profile = profile_of(tmp_path, '[slurm]\naccount = "sdss-np"\npartition = "sdss-np"\n')
-    gpu = Resources(account="notchpeak-gpu")
+    gpu = ResourceRequest(account="notchpeak-gpu")
     assert profile.options(NET, STAR, gpu).partition == "sdss-np"
     assert profile.options(NET, STAR, gpu, {"notchpeak-gpu"}.__contains__).partition == "notchpeak-gpu"
-    named = Resources(account="notchpeak-gpu", partition="other")
+    named = ResourceRequest(account="notchpeak-gpu", partition="other")
     assert profile.options(NET, STAR, named, {"notchpeak-gpu"}.__contains__).partition == "other"
     never = profile_of(tmp_path, "[slurm]\npartition_like_account = false\n")
     assert never.options(NET, STAR, gpu, {"notchpeak-gpu"}.__contains__).partition is None

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, insert, select
 
-from astra_assets.compute.states import TaskStatus
+from astra_assets.compute.progress import TaskStatus
 from astra_assets.config.releases import DR20
 from astra_assets.config.settings import SettingsError, load_settings
 from astra_assets.errors import ExpectedError
@@ -18,7 +18,7 @@ from astra_assets.models.source import Source
 from astra_assets.operations.work import NotAvailable, Restriction, Work
 from astra_assets.pipelines import pipeline
 from astra_assets.pipelines.base import ExternalProgram, Pipeline, Step
-from astra_assets.pipelines.options import AS_DECLARED, Resources, SlurmOptions
+from astra_assets.pipelines.options import AS_DECLARED, ResourceRequest, SlurmOptions
 from astra_assets.spectra.base import Roots
 from astra_assets_tests.compute import samples
 
@@ -66,14 +66,14 @@ def test_before_the_first_result_the_time_is_unknown(make):
 def test_node_hours_follow_from_results_so_far(make, monkeypatch):
     work = make("slurm")
     monkeypatch.setattr("astra_assets.operations.work.mean_seconds", lambda *_: 1800.0)
-    preview = work.preview(FLUX, VISIT, Resources(procs=2))
+    preview = work.preview(FLUX, VISIT, ResourceRequest(procs=2))
     assert preview.seconds == 4 * 1800 / 2
     assert preview.node_hours == 2 * 3600 / 3600
     assert preview.notes == [
         "tasks would take longer than their wall time of 00:10:00: ask for more --nodes, --procs or --time"
     ]
-    assert work.preview(FLUX, VISIT, Resources(time="02:00:00")).notes == []
-    limited = work.preview(FLUX, VISIT, Resources(nodes=8), Restriction(limit=3))
+    assert work.preview(FLUX, VISIT, ResourceRequest(time="02:00:00")).notes == []
+    limited = work.preview(FLUX, VISIT, ResourceRequest(nodes=8), Restriction(limit=3))
     assert (limited.inputs, limited.tasks, limited.inputs_per_task) == (3, 3, 1)
 
 
@@ -99,7 +99,7 @@ def test_a_preview_is_of_the_inputs_that_a_run_would_look_at(make):
 def test_what_no_node_can_meet_is_told_before_anything_is_submitted(make, monkeypatch):
     found = [("ok", "the controller answers"), ("error", "procs: 99 is more than a node has (16)")]
     monkeypatch.setattr("astra_assets.operations.work.diagnose", lambda _client, _options: found)
-    preview = make("slurm").preview(FLUX, VISIT, Resources(procs=99))
+    preview = make("slurm").preview(FLUX, VISIT, ResourceRequest(procs=99))
     assert make("slurm").doubts(preview) == (found[1][1],)
     here = make("local")
     assert here.doubts(here.preview(FLUX, VISIT, AS_DECLARED)) == ()

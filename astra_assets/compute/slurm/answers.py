@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from astra_assets.compute.slurm.client import QueuedTask, TaskDetail
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
 
 _SEPARATOR = "\x1f"
 

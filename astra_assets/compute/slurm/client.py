@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
 from astra_assets.errors import ExpectedError
 
 

@@ -1,7 +1,7 @@
 """Slurm through its own programs: `sbatch`, `squeue`, `scontrol`, `scancel`, and `sacct` where the cluster keeps accounts.
 
 Programs get lists of arguments, never a shell; what they print is asked for as text with separators that no name has. What
-the answers mean is said elsewhere (`states`, `reasons`).
+the answers mean is said elsewhere (`job_states`, `reasons`).
 """
 
 from __future__ import annotations

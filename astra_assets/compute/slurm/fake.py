@@ -18,8 +18,8 @@ from astra_assets.compute.slurm.client import (
     SubmissionUnclearError,
     TaskDetail,
 )
+from astra_assets.compute.slurm.job_states import SlurmState
 from astra_assets.compute.slurm.spec import megabytes_of
-from astra_assets.compute.slurm.states import SlurmState
 
 
 @dataclass

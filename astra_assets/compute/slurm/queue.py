@@ -23,7 +23,7 @@ from typing import Any
 
 from astra_assets.compute.files import read_json, write_json
 from astra_assets.compute.slurm.client import QueuedTask, SlurmClient, SlurmUnavailableError
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
 
 LONGEST_PAUSE = 300.0
 """Seconds between two questions at most, while the controller does not answer."""

@@ -1,6 +1,6 @@
 """Submitting tasks of a batch: written down first, then Slurm is asked, then its answer is written down.
 
-Which tasks may be submitted is decided by `backend`, under the lock of `submissions`; the text of a job is made in `script`.
+Which tasks may be submitted is decided by `slurm_backend`, under the lock of `submissions`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from astra_assets.compute.slurm.client import (
     SubmissionRefusedError,
     SubmissionUnclearError,
 )
-from astra_assets.compute.slurm.endings import Verdict
-from astra_assets.compute.slurm.memory import Memory, memory_for, size_of
+from astra_assets.compute.slurm.endings import Consequence
+from astra_assets.compute.slurm.memory_request import Memory, memory_for, size_of
 from astra_assets.compute.slurm.script import script
 from astra_assets.compute.slurm.spec import JobSpec, output_in
 from astra_assets.compute.slurm.submissions import Submission, Submissions, newest
@@ -104,7 +104,7 @@ class Submitter:
         before = {task: last.endings.get(task) for task in tasks if (last := newest(known, task)) is not None}
         endings = {task: ending for task, ending in before.items() if ending is not None}
         whys = dict.fromkeys(ending.message for ending in endings.values())
-        short = (task for task, ending in endings.items() if ending.verdict is Verdict.MEMORY)
+        short = (task for task, ending in endings.items() if ending.consequence is Consequence.MEMORY)
         return Submission(
             number=number,
             name=f"astra-{batch.directory.parent.name}-{batch.batch_id}-{number}",

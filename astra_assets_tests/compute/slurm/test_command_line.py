@@ -16,7 +16,7 @@ from astra_assets.compute.slurm.client import (
     SubmissionUnclearError,
 )
 from astra_assets.compute.slurm.command_line import CommandLineClient, environment
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
 
 SCRIPT = "#!/bin/bash\n#SBATCH --job-name=astra-x\n#SBATCH --partition=nope\n#SBATCH --cpus-per-task=64\n"
 CONNECT = "Unable to contact slurm controller (connect failure)"

@@ -15,31 +15,30 @@ from dataclasses import dataclass, field, replace
 
 from astra_assets.compute import claims
 from astra_assets.compute.batch import Batch, BatchError
+from astra_assets.compute.progress import Phase, TaskState, read_status
 from astra_assets.compute.slurm.client import QueuedTask, SlurmClient, SlurmError, SlurmMissingError
-from astra_assets.compute.slurm.endings import Ending, Verdict
+from astra_assets.compute.slurm.endings import Consequence, Ending
+from astra_assets.compute.slurm.job_states import Fate, SlurmState
 from astra_assets.compute.slurm.look import NOT_SUBMITTED, Look
-from astra_assets.compute.slurm.patience import Patience
+from astra_assets.compute.slurm.patience import Patience, Rules
 from astra_assets.compute.slurm.queue import SharedQueue, Snapshot
 from astra_assets.compute.slurm.reasons import asked, impossible
-from astra_assets.compute.slurm.rules import Rules
 from astra_assets.compute.slurm.spec import SlurmSpecError, problems
-from astra_assets.compute.slurm.states import Fate, SlurmState
 from astra_assets.compute.slurm.submissions import GIVEN_UP, Submission, Submissions, job_ids, newest
 from astra_assets.compute.slurm.submit import Submitter
-from astra_assets.compute.states import Phase, TaskState, read_status
 from astra_assets.pipelines.base import Pipeline, Step
-from astra_assets.pipelines.options import Resources, SlurmOptions
+from astra_assets.pipelines.options import ResourceRequest, SlurmOptions
 
 HELD = re.compile(r"launch.failed.requeued.held|JobHoldMaxRequeue", re.IGNORECASE)
 """Reasons of tasks that Slurm put back into the queue and does not start again by itself."""
 
-OptionsOf = Callable[[Pipeline, Step, Resources], SlurmOptions]
+OptionsOf = Callable[[Pipeline, Step, ResourceRequest], SlurmOptions]
 """What a step asks of the cluster, after everything that anybody asked for."""
 
 log = logging.getLogger(__name__)
 
 
-def as_declared(_pipeline: Pipeline, step: Step, resources: Resources) -> SlurmOptions:
+def as_declared(_pipeline: Pipeline, step: Step, resources: ResourceRequest) -> SlurmOptions:
     """What a step declares, under what is asked for."""
     return resources.over(step.slurm)
 
@@ -73,7 +72,7 @@ class SlurmBackend:
         """How long to wait at most between two looks at a running batch."""
         return self.rules.poll_seconds
 
-    def options(self, pipeline: Pipeline, step: Step, resources: Resources) -> SlurmOptions:
+    def options(self, pipeline: Pipeline, step: Step, resources: ResourceRequest) -> SlurmOptions:
         """What a batch of this step asks for.
 
         Raises:
@@ -203,7 +202,7 @@ class SlurmBackend:
         rest = {
             task for task, status in statuses.items() if status is None or status.phase != Phase.DONE.value
         }
-        stopped = Ending(Verdict.OVER, why, SlurmState.CANCELLED.name)
+        stopped = Ending(Consequence.OVER, why, SlurmState.CANCELLED.name)
         with book.locked() as known:
             for submission in known:
                 mine = [task for task in rest if newest(known, task) is submission]
@@ -310,7 +309,9 @@ class SlurmBackend:
                     each.task: (
                         submission.number,
                         Ending(
-                            Verdict.AGAIN, said.format(each.job_id, each.task, each.reason), each.state.name
+                            Consequence.AGAIN,
+                            said.format(each.job_id, each.task, each.reason),
+                            each.state.name,
                         ),
                     )
                     for each in held
