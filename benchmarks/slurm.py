@@ -25,9 +25,8 @@ from astra_assets.compute import Batch, Engine, EnginePaths
 from astra_assets.compute.local import environment
 from astra_assets.compute.slurm.command_line import CommandLineClient
 from astra_assets.compute.slurm.queue import SharedQueue
-from astra_assets.compute.slurm.script import script
 from astra_assets.compute.slurm.slurm_backend import SlurmBackend
-from astra_assets.compute.slurm.spec import JobSpec, output_in
+from astra_assets.compute.slurm.spec import JobSpec, output_in, script
 from astra_assets.database.database import Database
 from astra_assets.pipelines.options import ResourceRequest
 from astra_assets.spectra.base import Roots

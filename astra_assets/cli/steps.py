@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from astra_assets.config.profile import Asked
 from astra_assets.operations.operations import OperationError, find_pipeline
+from astra_assets.pipelines.options import OPTIONS
 
 if TYPE_CHECKING:
     from astra_assets.pipelines.base import Pipeline, Step
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 
-HERE = ("nodes", "procs")
+HERE = tuple(name for name, option in OPTIONS.items() if option.here)
 """What can be asked of this machine; the rest is for a cluster."""
 
 

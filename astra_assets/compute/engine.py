@@ -237,14 +237,16 @@ class Engine:
             "" if batch.backend == self.backend.name else f", on {batch.backend}, for which it was planned"
         )
         log.info("%s%s", label, where)
-        fixed = replace(AS_DECLARED, nodes=resources.nodes, procs=resources.procs).over(batch.slurm)
-        if fixed != batch.slurm:
-            log.warning("%s: how it is cut is fixed, %s is not heeded", label, fixed.beside(batch.slurm))
-        asked = replace(resources, nodes=None, procs=None).over(batch.slurm)
+        fixed, changeable = resources.split()
+        kept = fixed.over(batch.slurm)
+        if kept != batch.slurm:
+            refused = kept.differences(batch.slurm)
+            log.warning("%s: %s is not heeded: it is fixed when a batch is planned", label, refused)
+        asked = changeable.over(batch.slurm)
         settings = batch.settings | dict(program)
         if asked == batch.slurm and settings == batch.settings:
             return batch
-        new = [asked.beside(batch.slurm)] if asked != batch.slurm else []
+        new = [asked.differences(batch.slurm)] if asked != batch.slurm else []
         new += [f"program {text}" for name, text in program.items() if batch.settings.get(name) != text]
         log.info("%s: %s for tasks that are started from now on", label, ", ".join(new))
         changed = replace(batch, slurm=asked, settings=settings)

@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from astra_assets.compute.program.call import Site, SiteProgram, call_of, names_of
-from astra_assets.compute.slurm.spec import seconds_of
 from astra_assets.pipelines.base import Pipeline, Step
+from astra_assets.pipelines.options import seconds_of
 
 
 class ProgramSettings(BaseModel):

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astra_assets.compute import Account, Batch, Progress
-from astra_assets.compute.slurm.spec import seconds_of
-from astra_assets.pipelines.options import SlurmOptions
+from astra_assets.pipelines.options import SlurmOptions, seconds_of
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,9 @@ def task_findings(directory: Path, client: SlurmClient | None = None) -> list[Fi
     submissions = Submissions(directory).read()
     folders = sorted((directory / "tasks").glob("*"), key=lambda path: path.name.zfill(9))
     tasks = {int(path.name) for path in folders} | {task for each in submissions for task in each.tasks}
-    found, cluster, counted = [], Cluster(client), Counter[str]()
+    where_to_ask = submissions[-1].options.cluster if submissions else None
+    cluster = Cluster(client.on(where_to_ask) if client is not None else None)
+    found, counted = [], Counter[str]()
     for task in sorted(tasks):
         status = read_status(directory / "tasks" / str(task))
         submission = newest(submissions, task)

@@ -115,10 +115,10 @@ def mean_seconds(database: Database, pipeline: Pipeline, step: Step) -> float | 
     return None if mean is None else float(mean)
 
 
-def has_partition(client: CommandLineClient, name: str) -> bool:
+def has_partition(client: CommandLineClient, cluster: str | None, name: str) -> bool:
     """True if the cluster has a partition of this name; False where that cannot be told."""
     try:
-        return name in client.show(["sinfo", "--noheader", "--format=%R"]).split()
+        return name in client.on(cluster).show(["sinfo", "--noheader", "--format=%R"]).split()
     except SlurmError:
         return False
 
@@ -173,7 +173,8 @@ class Work:
     @cached_property
     def slurm_client(self) -> CommandLineClient:
         """How the cluster is asked."""
-        return CommandLineClient()
+        # Each batch says which cluster it is on.
+        return CommandLineClient(cluster=None)
 
     @cached_property
     def _slurm(self) -> SlurmBackend:

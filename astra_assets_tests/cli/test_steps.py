@@ -77,8 +77,7 @@ def test_the_options_of_the_survey_s_scripts_are_understood(line):
     assert done.exit_code == 0, done.output
     words = line.replace("=", " ").split()
     expected = {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
-    for name, value in expected.items():
-        assert str(getattr(found[0], name)) == value
+    assert {name: str(value) for name, value in found[0].asked.items()} == expected
 
 
 def test_every_option_of_a_step_can_be_asked_for():

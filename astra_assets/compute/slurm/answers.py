@@ -22,6 +22,15 @@ QUEUE_FORMAT = _SEPARATOR.join(("%F", "%K", "%T", "%r", "%N", "%M", "%j", "%k"))
 ACCOUNT_FIELDS = "JobID,State,ExitCode,MaxRSS,ReqMem,NodeList,ElapsedRaw"
 """What `sacct` is asked for."""
 
+ASSOCIATION_FIELDS = "Account,MaxSubmitJobs,GrpSubmitJobs,QOS,DefaultQOS"
+QOS_FIELDS = "Name,MaxSubmitJobsPU,MaxSubmitJobsPA,GrpSubmitJobs"
+"""What `sacctmgr` is asked for: limits on the number of jobs, of users in accounts and of qualities of service."""
+
+
+def table(text: str) -> list[list[str]]:
+    """The rows of what `sacctmgr --parsable2` prints."""
+    return [line.split("|") for line in text.splitlines() if line]
+
 
 def queue(text: str) -> list[QueuedTask]:
     """The tasks that `squeue` lists in QUEUE_FORMAT; waiting ones of an array share a line."""

@@ -26,6 +26,10 @@ class SlurmUnavailableError(SlurmError):
     """The controller does not answer now. It says nothing about jobs: wait and ask again."""
 
 
+class SubmissionDeferredError(SlurmError):
+    """Slurm does not take the job now, for a cause that passes: nothing was submitted; the message names the cause."""
+
+
 class SubmissionUnclearError(SlurmError):
     """The answer to a submission was lost: the job may have been accepted, or be accepted in a moment.
 
@@ -104,11 +108,15 @@ class SlurmClient(Protocol):
     not installed.
     """
 
+    def on(self, cluster: str | None) -> SlurmClient:
+        """The same for a cluster of this name; None is the cluster that the programs take by themselves."""
+
     def submit(self, script: str) -> str:
         """Submit the text of a job; returns its id.
 
         Raises:
             SubmissionRefusedError: Slurm says no; nothing was submitted.
+            SubmissionDeferredError: Slurm says not now; nothing was submitted.
             SubmissionUnclearError: no answer came; the job may have been accepted.
             SlurmUnavailableError: the controller was not reached; nothing was submitted.
         """

@@ -15,7 +15,7 @@ from astra_assets.compute.progress import Phase, TaskStatus
 from astra_assets.compute.slurm.client import TaskDetail
 from astra_assets.compute.slurm.job_states import Fate, SlurmState
 from astra_assets.compute.slurm.reasons import impossible
-from astra_assets.compute.slurm.script import EXIT_SETUP
+from astra_assets.compute.slurm.spec import EXIT_SETUP
 from astra_assets.compute.worker import EXIT_BROKEN, EXIT_MEMORY, EXIT_STOPPED, EXIT_TIME
 
 KILLED = 9

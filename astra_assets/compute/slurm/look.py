@@ -67,7 +67,7 @@ class Look:
         if submission is None:
             return NOT_SUBMITTED
         if submission.job_id is None:
-            return TaskState(Phase.UNKNOWN, f"it is not known yet whether Slurm has taken {submission.name}")
+            return _without_job(submission)
         queued = self.snapshot.tasks.get((submission.job_id, task))
         if queued is not None and self._lives(submission, task, queued):
             return _active(queued.state.occupies_a_node, queued.reason, queued.node)
@@ -191,6 +191,12 @@ class Look:
         status = self.statuses[task]
         done = f"{status.finished} of {status.inputs} inputs are done" if status else "nothing is done"
         return f"{done} and kept; ask for more time than {submission.options.time} (--time, or time in [slurm] of astra.toml)"
+
+
+def _without_job(submission: Submission) -> TaskState:
+    if submission.deferred:
+        return TaskState(Phase.WAITING, submission.deferred)
+    return TaskState(Phase.UNKNOWN, f"it is not known yet whether Slurm has taken {submission.name}")
 
 
 def _active(runs: bool, reason: str, node: str) -> TaskState:

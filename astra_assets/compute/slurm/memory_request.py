@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from astra_assets.compute.slurm.endings import Consequence, Ending
-from astra_assets.compute.slurm.spec import megabytes_of
 from astra_assets.compute.slurm.submissions import Submission, newest
+from astra_assets.pipelines.options import megabytes_of
 
 FACTOR = 2.0
 """How much more a task gets that was short of memory."""

@@ -18,6 +18,7 @@ class Rules:
         poll_seconds: time between two looks at the files of a batch.
         grace_seconds: how long a task may show no life before it counts as gone, where Slurm does not know it any more, or
             says that it ended well and its files are not to be seen yet (shared file systems can be late).
+        defer_seconds: how long to wait before the first further try to submit while Slurm takes no job; it doubles with each.
         settle_seconds: how long a submission whose answer was lost is looked for before it counts as never made.
         cancel_seconds: how long to wait for tasks that were cancelled.
         patience: factor on the time that an impossible reason for waiting must last.
@@ -28,6 +29,7 @@ class Rules:
 
     poll_seconds: float = 5.0
     grace_seconds: float = 120.0
+    defer_seconds: float = 30.0
     settle_seconds: float = 60.0
     cancel_seconds: float = 60.0
     patience: float = 1.0

@@ -53,6 +53,7 @@ class Submission:
         log_sizes: size of the log of each task when it was submitted.
         job_id: None while Slurm's answer is not known.
         unsent: the controller was not reached, so that Slurm cannot have taken it unless it is found.
+        deferred: why Slurm takes no job now, in its words; it is submitted anew later. Empty if that was not its answer.
         dropped: why it counts no more: it never reached Slurm, or Slurm did not accept it; empty if it counts.
         refused: Slurm does not run it as it is asked for.
         cancelled: why we cancelled it; empty if we did not.
@@ -74,6 +75,7 @@ class Submission:
     log_sizes: Mapping[int, int] = field(default_factory=dict)
     job_id: str | None = None
     unsent: bool = False
+    deferred: str = ""
     dropped: str = ""
     refused: bool = False
     cancelled: str = ""

@@ -17,13 +17,13 @@ from astra_assets.compute.slurm.client import (
     SlurmClient,
     SlurmMissingError,
     SlurmUnavailableError,
+    SubmissionDeferredError,
     SubmissionRefusedError,
     SubmissionUnclearError,
 )
 from astra_assets.compute.slurm.endings import Consequence
 from astra_assets.compute.slurm.memory_request import Memory, memory_for, size_of
-from astra_assets.compute.slurm.script import script
-from astra_assets.compute.slurm.spec import JobSpec, output_in
+from astra_assets.compute.slurm.spec import JobSpec, output_in, script
 from astra_assets.compute.slurm.submissions import Submission, Submissions, newest
 from astra_assets.compute.worker import THREADS
 from astra_assets.models.base import utcnow
@@ -46,8 +46,8 @@ class Submitter:
     def submit(self, known: list[Submission], tasks: Sequence[int]) -> None:
         """Submit tasks, in one array for those that need the same memory.
 
-        `known` is what was submitted before. While the controller does not answer, what was to be submitted stays written
-        down without an id.
+        `known` is what was submitted before. While the controller does not answer or takes no job, what was to be submitted
+        stays written down without an id.
 
         Raises:
             SubmissionRefusedError: Slurm does not accept it as it is asked for.
@@ -89,6 +89,9 @@ class Submitter:
         except SlurmUnavailableError as error:
             log.warning("batch %s: it is submitted as soon as Slurm answers: %s", batch_id, error)
             self.book.save(replace(submission, unsent=True))
+        except SubmissionDeferredError as error:
+            log.warning("batch %s: %s. It is tried again", batch_id, error)
+            self.book.save(replace(submission, deferred=str(error)))
         except SubmissionUnclearError as error:
             log.warning("batch %s: %s. It is looked for", batch_id, error)
         else:

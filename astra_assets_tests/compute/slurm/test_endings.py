@@ -9,7 +9,7 @@ from astra_assets.compute.slurm.client import TaskDetail
 from astra_assets.compute.slurm.endings import Consequence, Ending, ending_of, gone
 from astra_assets.compute.slurm.job_states import Fate, SlurmState
 from astra_assets.compute.slurm.memory_request import memory_for
-from astra_assets.compute.slurm.script import EXIT_SETUP
+from astra_assets.compute.slurm.spec import EXIT_SETUP
 from astra_assets.compute.slurm.submissions import Submission
 from astra_assets.compute.worker import EXIT_BROKEN, EXIT_MEMORY, EXIT_STOPPED, EXIT_TIME
 from astra_assets.pipelines.options import SlurmOptions

@@ -13,6 +13,7 @@ from astra_assets.compute.backend import Backend
 from astra_assets.compute.batch import read_batch
 from astra_assets.compute.progress import TaskStatus
 from astra_assets.compute.slurm.client import SlurmMissingError
+from astra_assets.compute.slurm.fake import FakeSlurm
 from astra_assets.compute.slurm.job_states import SlurmState
 from astra_assets.compute.slurm.spec import SlurmSpecError
 from astra_assets.compute.slurm.submissions import Submissions
@@ -81,7 +82,7 @@ def test_a_run_that_attaches_says_what_it_changes_and_what_it_cannot(scene, capl
     with caplog.at_level("INFO"):
         again = scene.engine.plan(FLUX, VISIT, resources=ResourceRequest(nodes=5, time="48:00:00"))
     assert (again.slurm.time, again.slurm.nodes, len(again.tasks)) == ("48:00:00", 2, 2)
-    assert "how it is cut is fixed, nodes = 5 is not heeded" in caplog.text
+    assert "nodes = 5 is not heeded: it is fixed when a batch is planned" in caplog.text
     assert "time = 48:00:00 for tasks that are started from now on" in caplog.text
 
 
@@ -419,6 +420,67 @@ def test_a_refused_job_ends_the_step_and_the_next_run_may_ask_for_something_else
     batch = scene.engine.plan(FLUX, VISIT, resources=ResourceRequest(partition="some"))
     scene.engine.start(batch)
     assert scene.job.options["partition"] == "some"
+
+
+def test_a_job_that_slurm_does_not_take_now_waits_and_is_submitted_when_it_does(scene):
+    scene.slurm.defer = "as many jobs are queued as the account allows"
+    scene.begin()
+    assert scene.look(after=10) == ["waiting", "waiting"]
+    assert scene.message() == "as many jobs are queued as the account allows"
+    assert scene.look(after=10) == ["waiting", "waiting"]
+    assert scene.slurm.calls["submit"] == 1
+    assert scene.look(after=30) == ["stopped", "stopped"]
+    scene.again()
+    assert scene.slurm.calls["submit"] == 2
+    assert scene.look(after=40) == ["waiting", "waiting"], "the pause is longer after the second time"
+    assert scene.look(after=40) == ["waiting", "waiting"]
+    assert scene.look(after=30) == ["stopped", "stopped"]
+    scene.slurm.defer = ""
+    scene.again()
+    assert scene.bench.rows(ComputeBatch, "state") == [("active",)]
+    scene.finish(0, 1)
+    assert scene.collected().results == 6
+
+
+def test_a_new_run_tries_at_once_what_slurm_did_not_take(scene):
+    scene.slurm.defer = "the partition is drained"
+    scene.begin()
+    scene.slurm.defer = ""
+    again = scene.bench.make(scene.another())
+    batch = again.plan(FLUX, VISIT, resources=ResourceRequest(partition="other"))
+    again.start(batch)
+    assert [job.options["partition"] for job in scene.slurm.submitted] == ["other"]
+
+
+def test_a_batch_stays_on_the_cluster_that_it_was_planned_for(bench, monkeypatch, caplog):
+    asked = []
+    monkeypatch.setattr(FakeSlurm, "on", lambda self, cluster: asked.append(cluster) or self)
+    scene = Scene(bench, cluster="notchpeak")
+    scene.begin()
+    assert scene.job.options["clusters"] == "notchpeak"
+    assert scene.bench.rows(ComputeBatch, "job") == [(f"{scene.job.job_id};notchpeak",)]
+    again = scene.engine.plan(FLUX, VISIT, resources=ResourceRequest(cluster="kingspeak"))
+    assert again.slurm.cluster == "notchpeak"
+    assert "cluster = kingspeak is not heeded" in caplog.text
+    scene.look()
+    assert set(asked) == {"notchpeak"}
+    shutil.rmtree(scene.batch.directory)
+    assert scene.engine.active(FLUX, VISIT) is None
+    assert {task.state for task in scene.job.tasks.values()} == {SlurmState.CANCELLED}
+
+
+def test_a_variable_of_sbatch_that_would_be_dropped_is_refused_before_anything_is_planned(
+    scene, monkeypatch, caplog
+):
+    monkeypatch.setenv("SBATCH_RESERVATION", "night")
+    with pytest.raises(
+        SlurmSpecError, match=r'SBATCH_RESERVATION=night is not passed on .*extra = \["--reservation=night"\]'
+    ):
+        scene.begin()
+    monkeypatch.delenv("SBATCH_RESERVATION")
+    monkeypatch.setenv("SBATCH_EXPORT", "NONE")
+    scene.begin()
+    assert "SBATCH_EXPORT=NONE has no effect" in caplog.text
 
 
 def test_a_machine_without_slurm_leaves_no_batch_behind(scene, monkeypatch):
