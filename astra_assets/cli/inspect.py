@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def status(release: str | None, as_json: bool) -> None:
     """Account for every step: inputs = results + failed + skipped + backlog, and how far its batch is.
 
-    The exit code is 0 when every account is complete, 1 when there is a backlog or a batch that is not collected yet, 2 when that
-    cannot be told (no tables yet, the database does not answer) and 3 when an account does not balance. A step whose program is
-    not here does not count.
+    The exit code is 0 when every account is complete, 1 when there is a backlog or a batch that is not collected yet, or a
+    program that [programs] names cannot run, 2 when that cannot be told (no tables yet, the database does not answer) and 3 when
+    an account does not balance. A step whose program is not here and was never named does not count.
     """
     survey = operations()
     work = survey.work(survey.release(release))
@@ -79,6 +79,7 @@ def standing_as_dict(standing: Standing) -> dict[str, object]:
         "progress": asdict(progress) if progress else None,
         "jobs": list(standing.jobs),
         "unavailable": standing.unavailable or None,
+        "wanted": standing.wanted,
     }
 
 

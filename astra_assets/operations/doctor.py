@@ -194,30 +194,31 @@ def examine_dagster() -> Iterator[Examined]:
 
 
 def examine_programs(settings: Settings) -> Iterator[Examined]:
-    """Are the programs of other people on this machine? One that is not is no problem: its steps are left out."""
-    from astra_assets.config.programs import unknown_programs, why_absent
+    """Are the external programs on this machine? One that is named must be; the steps of others are left out."""
+    from astra_assets.config.programs import Absence, absence_of, unknown_programs
     from astra_assets.pipelines import PIPELINES
 
     site = {name: each.said for name, each in settings.programs.items()}
     for text in unknown_programs(site, PIPELINES):
         yield Examined(2, text)
-    told: dict[str, list[str]] = {}
+    told: dict[Absence, list[str]] = {}
     here: list[str] = []
     for pipeline in PIPELINES:
         for step in pipeline.steps:
-            reason = why_absent(pipeline, step, site, database=settings.database)
+            absence = absence_of(pipeline, step, site, database=settings.database)
             name = f"{pipeline.key}/{step.name}"
-            if reason is not None:
-                told.setdefault(reason, []).append(name)
+            if absence is not None:
+                told.setdefault(absence, []).append(name)
             elif step.program is not None:
                 here.append(name)
     if here:
         yield Examined(0, f"programs of other people: here for {', '.join(here)}")
-    for reason, names in told.items():
-        elsewhere = (
-            "; on this machine, nodes of the cluster may have it" if settings.compute == "slurm" else ""
-        )
-        yield Examined(1, f"left out, {', '.join(names)}: {reason}{elsewhere}")
+    on_cluster = settings.compute == "slurm"
+    for absence, names in told.items():
+        elsewhere = "; on this machine, nodes of the cluster may have it" if on_cluster else ""
+        wanted = absence.named and not on_cluster
+        what = "cannot run" if absence.named else "left out"
+        yield Examined(2 if wanted else 1, f"{what}, {', '.join(names)}: {absence.reason}{elsewhere}")
 
 
 def examine_cluster(settings: Settings) -> Iterator[Examined]:

@@ -280,6 +280,9 @@ class Operations:
         """Why a product is not written: the programs that make its rows are not here, and there are none; else None.
 
         Rows that there are, as in the tables of another Astra, are written, whoever can make more.
+
+        Raises:
+            OperationError: there are no rows, and a program that `[programs]` names to make them cannot run.
         """
         from astra_assets.operations.work import Work
         from astra_assets.products.write.rows import has_any_row
@@ -288,10 +291,15 @@ class Operations:
         if declared.pipeline is None or not steps or not survey.has(Source):
             return None
         work = Work(self.settings, self.database, self.roots, release)
-        reasons = [work.unavailable(pipeline, step) for pipeline, step in steps]
-        if None in reasons or has_any_row(self.database, declared.product, survey, v_astra=release.v_astra):
+        absences = [absence for pair in steps if (absence := work.absence(*pair)) is not None]
+        if len(absences) < len(steps) or has_any_row(
+            self.database, declared.product, survey, v_astra=release.v_astra
+        ):
             return None
-        return f"{declared.name} is left out, since it would have no rows: {reasons[0]}"
+        wanted = next((absence.reason for absence in absences if absence.named), None)
+        if wanted is not None:
+            raise OperationError(f"{declared.name} would have no rows: {wanted}")
+        return f"{declared.name} is left out, since it would have no rows: {absences[0].reason}"
 
     def need_complete(self, release: Release) -> None:
         """Raise OperationError where inputs of a step have no result and no reason yet, or are lost."""

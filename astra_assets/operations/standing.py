@@ -40,6 +40,7 @@ class Standing:
         progress: how far that is, as its workers have written down.
         jobs: what the cluster calls its jobs.
         unavailable: why the step cannot run here; empty where it can.
+        wanted: it cannot run, and the site names its program: an error, not a step that is left out.
     """
 
     account: Account
@@ -47,11 +48,12 @@ class Standing:
     progress: Progress | None = None
     jobs: tuple[str, ...] = ()
     unavailable: str = ""
+    wanted: bool = False
 
     @property
     def unfinished(self) -> bool:
-        """True if running the step would do something: there is a backlog, or a batch that is not collected."""
-        return (self.account.backlog > 0 or self.batch is not None) and not self.unavailable
+        """True if something is to be done: a backlog, a batch that is not collected, a named program that cannot run."""
+        return self.wanted or ((self.account.backlog > 0 or self.batch is not None) and not self.unavailable)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import desc, func, select
 
@@ -36,7 +36,7 @@ from astra_assets.compute.slurm.queue import SharedQueue
 from astra_assets.compute.slurm.slurm_backend import SlurmBackend
 from astra_assets.compute.step_inputs import Selection
 from astra_assets.compute.usage import Usage, usage_of
-from astra_assets.config.programs import unknown_programs, why_absent
+from astra_assets.config.programs import Absence, absence_of, unknown_programs
 from astra_assets.config.settings import SettingsError
 from astra_assets.errors import ExpectedError
 from astra_assets.models.base import table_of
@@ -195,7 +195,17 @@ class Work:
             yield from ((pipeline, step) for step in pipeline.steps)
 
     def unavailable(self, pipeline: Pipeline, step: Step) -> str | None:
-        """Why a step cannot run here, as a sentence; None where it can.
+        """Why a step cannot run here, as a sentence; None where it can."""
+        absence = self.absence(pipeline, step)
+        return None if absence is None else absence.reason
+
+    def left_out(self, pipeline: Pipeline, step: Step) -> str | None:
+        """Why a step is left out: its program is not here, and nobody has named one; None for every other step."""
+        absence = self.absence(pipeline, step)
+        return None if absence is None or absence.named else absence.reason
+
+    def absence(self, pipeline: Pipeline, step: Step) -> Absence | None:
+        """Whether the program of a step is missing here, and whether that is an error.
 
         What set-up lines put on the search path of a node, and what is only there, cannot be seen from here: on a cluster
         a program is taken for installed where the site names it or has such lines for the step.
@@ -205,15 +215,23 @@ class Work:
             call = call_of(pipeline, step, self.programs)
             options = self.settings.slurm.options(pipeline, step, AS_DECLARED)
             prepared = bool(options.setup) or (call is not None and call.named)
-        return why_absent(pipeline, step, self.programs, prepared=prepared, database=self.settings.database)
+        return absence_of(pipeline, step, self.programs, prepared=prepared, database=self.settings.database)
 
     def submit(
         self, pipeline: Pipeline, step: Step, restriction: Restriction, resources: ResourceRequest, say: Say
     ) -> Batch | NothingToDo | NotAvailable:
-        """Plan a batch and start it, or attach to the active one; does not wait. A step that is not available is left out."""
-        reason = self.unavailable(pipeline, step)
-        if reason is not None:
-            left_out = NotAvailable(pipeline.name, step.name, reason)
+        """Plan a batch and start it, or attach to the active one; does not wait.
+
+        A step whose program nobody has named and that is not here is left out.
+
+        Raises:
+            ExpectedError: the program that `[programs]` names cannot run here.
+        """
+        absence = self.absence(pipeline, step)
+        if absence is not None and absence.named:
+            raise ExpectedError(f"{pipeline.name} {step.name} cannot run: {absence.reason}")
+        if absence is not None:
+            left_out = NotAvailable(pipeline.name, step.name, absence.reason)
             say(str(left_out))
             return left_out
         planned = self.engine.plan(
@@ -341,14 +359,18 @@ class Work:
     def standing(self, pipeline: Pipeline, step: Step) -> Standing:
         """How a step stands now; asks neither workers nor the cluster, only the database and the folder of the batch."""
         account = self.engine.account(pipeline, step)
-        unavailable = self.unavailable(pipeline, step) or ""
+        absence = self.absence(pipeline, step)
+        missing: dict[str, Any] = {
+            "unavailable": "" if absence is None else absence.reason,
+            "wanted": absence is not None and absence.named,
+        }
         batch = self.engine.active(pipeline, step)
         if batch is None:
-            return Standing(account, unavailable=unavailable)
+            return Standing(account, **missing)
         statuses = [read_status(batch.task_folder(task)) for task in range(len(batch.tasks))]
         running = sum(status is not None and status.phase == Phase.RUNNING.value for status in statuses)
         meter = Meter(f"{batch.pipeline} {batch.step}", batch.n_inputs, len(batch.tasks))
-        return Standing(account, batch, meter.read(statuses, running), usage_of(batch).job_ids, unavailable)
+        return Standing(account, batch, meter.read(statuses, running), usage_of(batch).job_ids, **missing)
 
     def preview(
         self,

@@ -170,6 +170,21 @@ def test_a_step_of_a_program_is_left_out_with_the_reason(make):
     assert standing.unavailable == left_out.reason
 
 
+def test_a_program_that_the_site_names_and_that_is_not_there_is_an_error(make, monkeypatch):
+    monkeypatch.setattr("astra_assets.pipelines.PIPELINES", (PROGRAM,), raising=False)
+    work, said = make("local", '[programs]\nferre = "/nowhere/ferre"\n'), []
+    step = PROGRAM.steps[0]
+    with pytest.raises(
+        ExpectedError, match=r"SampleFlux visit cannot run: .*/nowhere/ferre is not there .* Correct its name"
+    ):
+        work.submit(PROGRAM, step, Restriction(), AS_DECLARED, said.append)
+    standing = work.standing(PROGRAM, step)
+    assert standing.wanted
+    assert standing.unfinished
+    assert replace(standing, account=replace(standing.account, results=8, backlog=0)).unfinished
+    assert work.left_out(PROGRAM, step) is None
+
+
 def test_a_table_of_no_step_stops_work_on_the_cluster_and_not_here(make):
     toml = "[slurm.steps.snow_wite]\nnodes = 2\n"
     with pytest.raises(SettingsError, match=r"belongs to no step; there are: .*snow_white"):

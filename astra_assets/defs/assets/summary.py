@@ -126,5 +126,5 @@ def _account(
     work: "Work", declared: "DeclaredProduct", run_config: Mapping[str, Any], key: dg.AssetKey
 ) -> dg.AssetCheckResult:
     accounts = [work.engine.account(pipeline, step) for pipeline, step in declared.steps()]
-    missing = [work.unavailable(pipeline, step) for pipeline, step in declared.steps()]
+    missing = [work.left_out(pipeline, step) for pipeline, step in declared.steps()]
     return account_check(accounts, run_config, key, [reason for reason in missing if reason is not None])
