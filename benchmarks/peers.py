@@ -155,7 +155,7 @@ def scan_inputs(url: str, folder: str) -> dict[str, float]:
 
 
 def _inputs_query(planner: Engine) -> Select[Any]:
-    from astra_assets.compute.inputs import Selection
+    from astra_assets.compute.step_inputs import Selection
 
     return planner.inputs(CORV, STEP).unprocessed(Selection())
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def status(release: str | None, as_json: bool) -> None:
     """Account for every step: inputs = results + failed + skipped + backlog, and how far its batch is.
 
-    The exit code is 0 when every account is complete, 1 when there is a backlog or a batch that is not collected yet, 2 when that
-    cannot be told (no tables yet, the database does not answer) and 3 when an account does not balance. A step whose program is
-    not here does not count.
+    The exit code is 0 when every account is complete, 1 when there is a backlog or a batch that is not collected yet, or a
+    program that [programs] names cannot run, 2 when that cannot be told (no tables yet, the database does not answer) and 3 when
+    an account does not balance. A step whose program is not here and was never named does not count.
     """
     from astra_assets.operations.status import status
     from astra_assets.operations.step_runner import StepRunner
@@ -75,4 +75,5 @@ def as_dict(step: StepStatus) -> dict[str, object]:
         "progress": asdict(progress) if progress else None,
         "jobs": list(step.jobs),
         "unavailable": step.unavailable or None,
+        "wanted": step.wanted,
     }

@@ -10,15 +10,16 @@ from pydantic import ValidationError
 
 from astra_assets.config.profile import Asked
 from astra_assets.operations.deployment import OperationError, find_pipeline
+from astra_assets.pipelines.options import OPTIONS
 
 if TYPE_CHECKING:
-    from astra_assets.compute.inputs import Selection
+    from astra_assets.compute.step_inputs import Selection
     from astra_assets.pipelines.base import Pipeline, Step
-    from astra_assets.pipelines.options import Resources
+    from astra_assets.pipelines.options import ResourceRequest
 
 Command = Callable[..., Any]
 
-HERE = ("nodes", "procs")
+HERE = tuple(name for name, option in OPTIONS.items() if option.here)
 """What can be asked of this machine; the rest is for a cluster."""
 
 
@@ -81,16 +82,16 @@ def parsed(
     retry_failed: bool,
     force: bool,
     **asked_for: Any,
-) -> tuple[Pipeline, list[Step], Selection, Resources]:
+) -> tuple[Pipeline, list[Step], Selection, ResourceRequest]:
     """Return what the arguments and options mean: pipeline, steps, inputs, and what is asked of the place."""
-    from astra_assets.compute.inputs import Selection
+    from astra_assets.compute.step_inputs import Selection
 
     found, steps, objects = chosen(pipeline, words, step_name)
     selection = Selection((*objects, *sdss_ids) or None, limit, retry_failed, force)
     return found, steps, selection, asked(asked_for)
 
 
-def asked(options: Mapping[str, Any]) -> Resources:
+def asked(options: Mapping[str, Any]) -> ResourceRequest:
     """What the options of a command line ask for.
 
     Raises:

@@ -1,6 +1,6 @@
 """The engine: one object with the verbs plan, start, collect, run, account, active and cancel.
 
-It puts the parts together: how inputs are found is in `inputs` and `plan`, folders and rows of batches in
+It puts the parts together: how inputs are found is in `step_inputs` and `plan`, folders and rows of batches in
 `folders` and `ledger`, how a batch runs in the backends and `watch`, how it is collected in `collect`.
 """
 
@@ -21,23 +21,23 @@ from astra_assets.compute.backend import Backend
 from astra_assets.compute.batch import (
     Batch,
     BatchError,
+    BatchLimits,
     BrokenBatchError,
     EnginePaths,
-    Limits,
     cut,
     new_batch_id,
 )
-from astra_assets.compute.inputs import UNPROCESSED, Selection, StepInputs
 from astra_assets.compute.ledger import Ledger
 from astra_assets.compute.plan import NothingToDo, Planner
 from astra_assets.compute.program.call import SETTING, Site, call_of
 from astra_assets.compute.program.written import collector_of
-from astra_assets.compute.states import Progress, Sparingly
+from astra_assets.compute.progress import Progress, Sparingly
+from astra_assets.compute.step_inputs import UNPROCESSED, Selection, StepInputs
 from astra_assets.compute.watch import Watch
 from astra_assets.database.database import Database
 from astra_assets.models.base import utcnow
 from astra_assets.pipelines.base import Pipeline, Step, reference_of
-from astra_assets.pipelines.options import AS_DECLARED, Resources, SlurmOptions
+from astra_assets.pipelines.options import AS_DECLARED, ResourceRequest, SlurmOptions
 from astra_assets.registry.version import major_minor
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Engine:
     settings: Mapping[str, str]
     backend: Backend
     max_attempts: int = 2
-    limits: Limits = field(default_factory=Limits)
+    limits: BatchLimits = field(default_factory=BatchLimits)
     pipelines: tuple[Pipeline, ...] = ()
     others: tuple[Backend, ...] = ()
     programs: Site = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Engine:
         pipeline: Pipeline,
         step: Step,
         selection: Selection = UNPROCESSED,
-        resources: Resources = AS_DECLARED,
+        resources: ResourceRequest = AS_DECLARED,
         *,
         progress: Callable[[Progress], object] | None = None,
     ) -> Account:
@@ -92,7 +92,7 @@ class Engine:
         pipeline: Pipeline,
         step: Step,
         selection: Selection = UNPROCESSED,
-        resources: Resources = AS_DECLARED,
+        resources: ResourceRequest = AS_DECLARED,
     ) -> Batch | NothingToDo:
         """A batch of what is unprocessed; the active one, with `attached` set, where there is one already.
 
@@ -223,21 +223,23 @@ class Engine:
         after = tuple(self._pipeline(name).table for name in pipeline.after)
         return StepInputs(pipeline, step, major_minor(self.v_astra), self.max_attempts, after)
 
-    def _attached(self, batch: Batch, program: Mapping[str, str], resources: Resources) -> Batch:
+    def _attached(self, batch: Batch, program: Mapping[str, str], resources: ResourceRequest) -> Batch:
         """The active batch. What is asked of a cluster, and how a program is called, holds for tasks that are started now."""
         label = f"{batch.pipeline} {batch.step}: going on with batch {batch.batch_id}"
         where = (
             "" if batch.backend == self.backend.name else f", on {batch.backend}, for which it was planned"
         )
         log.info("%s%s", label, where)
-        fixed = replace(AS_DECLARED, nodes=resources.nodes, procs=resources.procs).over(batch.slurm)
-        if fixed != batch.slurm:
-            log.warning("%s: how it is cut is fixed, %s is not heeded", label, fixed.beside(batch.slurm))
-        asked = replace(resources, nodes=None, procs=None).over(batch.slurm)
+        fixed, changeable = resources.split()
+        kept = fixed.over(batch.slurm)
+        if kept != batch.slurm:
+            refused = kept.differences(batch.slurm)
+            log.warning("%s: %s is not heeded: it is fixed when a batch is planned", label, refused)
+        asked = changeable.over(batch.slurm)
         settings = batch.settings | dict(program)
         if asked == batch.slurm and settings == batch.settings:
             return batch
-        new = [asked.beside(batch.slurm)] if asked != batch.slurm else []
+        new = [asked.differences(batch.slurm)] if asked != batch.slurm else []
         new += [f"program {text}" for name, text in program.items() if batch.settings.get(name) != text]
         log.info("%s: %s for tasks that are started from now on", label, ", ".join(new))
         changed = replace(batch, slurm=asked, settings=settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from astra_assets.config.declared import products_of
 from astra_assets.models.base import table_of
 from astra_assets.models.source import Source
-from astra_assets.operations.deployment import Deployment, Say, git_revision
+from astra_assets.operations.deployment import Deployment, OperationError, Say, git_revision
 from astra_assets.operations.release_products import declared_product, other_products
 
 if TYPE_CHECKING:
@@ -95,16 +95,22 @@ def left_out(deployment: Deployment, declared: DeclaredProduct, release: Release
     """Return why a product is not written: the programs that make its rows are not here, and there are none; else None.
 
     Rows that there are, as in the tables of another Astra, are written, whoever can make more.
+
+    Raises:
+        OperationError: there are no rows, and a program that `[programs]` names to make them cannot run.
     """
-    from astra_assets.operations.step_runner import why_unavailable
+    from astra_assets.operations.step_runner import absent_program
     from astra_assets.products.rows import has_any_row
 
     inventory, steps = deployment.database.look(), declared.steps()
     if declared.pipeline is None or not steps or not inventory.has(Source):
         return None
-    reasons = [why_unavailable(deployment, pipeline, step) for pipeline, step in steps]
-    if None in reasons or has_any_row(
+    absences = [found for pair in steps if (found := absent_program(deployment, *pair)) is not None]
+    if len(absences) < len(steps) or has_any_row(
         deployment.database, declared.product, inventory, v_astra=release.v_astra
     ):
         return None
-    return f"{declared.name} is left out, since it would have no rows: {reasons[0]}"
+    wanted = next((absence.reason for absence in absences if absence.named), None)
+    if wanted is not None:
+        raise OperationError(f"{declared.name} would have no rows: {wanted}")
+    return f"{declared.name} is left out, since it would have no rows: {absences[0].reason}"

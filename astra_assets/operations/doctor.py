@@ -196,30 +196,31 @@ def check_dagster() -> Iterator[DoctorCheck]:
 
 
 def check_programs(deployment: Deployment) -> Iterator[DoctorCheck]:
-    """Are external programs on this machine? One that is missing is no problem: its steps are left out."""
-    from astra_assets.config.programs import unknown_programs, why_absent
+    """Are the external programs on this machine? One that is named must be; the steps of others are left out."""
+    from astra_assets.config.programs import Absence, absence_of, unknown_programs
     from astra_assets.pipelines import PIPELINES
 
     settings, programs = deployment.settings, deployment.programs
     for text in unknown_programs(programs, PIPELINES):
         yield DoctorCheck(2, text)
-    told: dict[str, list[str]] = {}
+    told: dict[Absence, list[str]] = {}
     here: list[str] = []
     for pipeline in PIPELINES:
         for step in pipeline.steps:
-            reason = why_absent(pipeline, step, programs, database=settings.database)
+            absence = absence_of(pipeline, step, programs, database=settings.database)
             name = f"{pipeline.key}/{step.name}"
-            if reason is not None:
-                told.setdefault(reason, []).append(name)
+            if absence is not None:
+                told.setdefault(absence, []).append(name)
             elif step.program is not None:
                 here.append(name)
     if here:
         yield DoctorCheck(0, f"programs of other people: here for {', '.join(here)}")
-    for reason, names in told.items():
-        elsewhere = (
-            "; on this machine, nodes of the cluster may have it" if settings.compute == "slurm" else ""
-        )
-        yield DoctorCheck(1, f"left out, {', '.join(names)}: {reason}{elsewhere}")
+    on_cluster = settings.compute == "slurm"
+    for absence, names in told.items():
+        elsewhere = "; on this machine, nodes of the cluster may have it" if on_cluster else ""
+        wanted = absence.named and not on_cluster
+        what = "cannot run" if absence.named else "left out"
+        yield DoctorCheck(2 if wanted else 1, f"{what}, {', '.join(names)}: {absence.reason}{elsewhere}")
 
 
 def check_cluster(settings: Settings) -> Iterator[DoctorCheck]:

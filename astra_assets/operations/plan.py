@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from astra_assets.compute import Account
-from astra_assets.compute.inputs import UNPROCESSED, Selection
 from astra_assets.compute.slurm.diagnose import examine as diagnose
-from astra_assets.compute.slurm.spec import seconds_of
+from astra_assets.compute.step_inputs import UNPROCESSED, Selection
 from astra_assets.models.base import table_of
-from astra_assets.pipelines.options import AS_DECLARED, Resources, SlurmOptions
+from astra_assets.pipelines.options import AS_DECLARED, ResourceRequest, SlurmOptions, seconds_of
 
 if TYPE_CHECKING:
     from astra_assets.database.database import Database
@@ -93,14 +92,14 @@ def plan(
     pipeline: Pipeline,
     steps: Sequence[Step],
     selection: Selection = UNPROCESSED,
-    resources: Resources = AS_DECLARED,
+    resources: ResourceRequest = AS_DECLARED,
 ) -> list[StepPlan]:
     """Return what `run` would do with the same arguments, step by step."""
     return [_step_plan(runner, pipeline, step, selection, resources) for step in steps]
 
 
 def _step_plan(
-    runner: StepRunner, pipeline: Pipeline, step: Step, selection: Selection, resources: Resources
+    runner: StepRunner, pipeline: Pipeline, step: Step, selection: Selection, resources: ResourceRequest
 ) -> StepPlan:
     engine = runner.engine
     account, active = engine.account(pipeline, step), engine.active(pipeline, step)

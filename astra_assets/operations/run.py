@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from astra_assets.compute import Account, Batch, Progress
-from astra_assets.compute.inputs import UNPROCESSED, Selection
+from astra_assets.compute.step_inputs import UNPROCESSED, Selection
 from astra_assets.operations.deployment import OperationError
-from astra_assets.pipelines.options import AS_DECLARED, Resources
+from astra_assets.pipelines.options import AS_DECLARED, ResourceRequest
 
 if TYPE_CHECKING:
     from astra_assets.operations.deployment import Say
@@ -25,7 +25,7 @@ def run(
     pipeline: Pipeline,
     steps: Sequence[Step],
     selection: Selection = UNPROCESSED,
-    resources: Resources = AS_DECLARED,
+    resources: ResourceRequest = AS_DECLARED,
     *,
     say: Say,
     collected: Callable[[Account], object],

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from astra_assets.compute import Account, Batch, Progress
-from astra_assets.compute.states import Meter, Phase, read_status
+from astra_assets.compute.progress import Meter, Phase, read_status
 from astra_assets.compute.usage import usage_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class StepStatus:
         progress: how far that is, as its workers have written down.
         jobs: what the cluster calls its jobs.
         unavailable: why the step cannot run here; empty where it can.
+        wanted: it cannot run, and the site names its program: an error, not a step that is left out.
     """
 
     account: Account
@@ -31,11 +32,12 @@ class StepStatus:
     progress: Progress | None = None
     jobs: tuple[str, ...] = ()
     unavailable: str = ""
+    wanted: bool = False
 
     @property
     def unfinished(self) -> bool:
-        """True if running the step would do something: there is a backlog, or a batch that is not collected."""
-        return (self.account.backlog > 0 or self.batch is not None) and not self.unavailable
+        """True if something is to be done: a backlog, a batch that is not collected, a named program that cannot run."""
+        return self.wanted or ((self.account.backlog > 0 or self.batch is not None) and not self.unavailable)
 
 
 def status(runner: StepRunner) -> list[StepStatus]:
@@ -49,11 +51,15 @@ def status(runner: StepRunner) -> list[StepStatus]:
 def step_status(runner: StepRunner, pipeline: Pipeline, step: Step) -> StepStatus:
     """Return how one step stands."""
     account = runner.engine.account(pipeline, step)
-    unavailable = runner.unavailable(pipeline, step) or ""
+    absence = runner.absence(pipeline, step)
+    missing: dict[str, Any] = {
+        "unavailable": "" if absence is None else absence.reason,
+        "wanted": absence is not None and absence.named,
+    }
     batch = runner.engine.active(pipeline, step)
     if batch is None:
-        return StepStatus(account, unavailable=unavailable)
+        return StepStatus(account, **missing)
     tasks = [read_status(batch.task_folder(task)) for task in range(len(batch.tasks))]
     running = sum(task is not None and task.phase == Phase.RUNNING.value for task in tasks)
     meter = Meter(f"{batch.pipeline} {batch.step}", batch.n_inputs, len(batch.tasks))
-    return StepStatus(account, batch, meter.read(tasks, running), usage_of(batch).job_ids, unavailable)
+    return StepStatus(account, batch, meter.read(tasks, running), usage_of(batch).job_ids, **missing)

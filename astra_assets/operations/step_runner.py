@@ -23,24 +23,24 @@ from astra_assets.compute import (
 )
 from astra_assets.compute.batch import BrokenBatchError, read_batch
 from astra_assets.compute.program.call import call_of
-from astra_assets.compute.slurm.backend import SlurmBackend
 from astra_assets.compute.slurm.client import SlurmError
 from astra_assets.compute.slurm.command_line import CommandLineClient
+from astra_assets.compute.slurm.patience import Rules
 from astra_assets.compute.slurm.queue import SharedQueue
-from astra_assets.compute.slurm.rules import Rules
+from astra_assets.compute.slurm.slurm_backend import SlurmBackend
 from astra_assets.compute.usage import Usage, usage_of
-from astra_assets.config.programs import unknown_programs, why_absent
+from astra_assets.config.programs import Absence, absence_of, unknown_programs
 from astra_assets.config.settings import SettingsError
 from astra_assets.errors import ExpectedError
 from astra_assets.models.compute import ComputeBatch, ComputeOutcome
 from astra_assets.models.source import Source
 from astra_assets.operations.source_files import need_unfrozen
 from astra_assets.pipelines.base import Pipeline, Step
-from astra_assets.pipelines.options import AS_DECLARED, Resources
+from astra_assets.pipelines.options import AS_DECLARED, ResourceRequest
 from astra_assets.registry.version import major_minor
 
 if TYPE_CHECKING:
-    from astra_assets.compute.inputs import Selection
+    from astra_assets.compute.step_inputs import Selection
     from astra_assets.config.releases import Release
     from astra_assets.config.settings import Compute
     from astra_assets.operations.deployment import Deployment, Say
@@ -124,7 +124,8 @@ class StepRunner:
     @cached_property
     def slurm_client(self) -> CommandLineClient:
         """How the cluster is asked."""
-        return CommandLineClient()
+        # Each batch says which cluster it is on.
+        return CommandLineClient(cluster=None)
 
     @cached_property
     def _slurm(self) -> SlurmBackend:
@@ -147,15 +148,33 @@ class StepRunner:
 
     def unavailable(self, pipeline: Pipeline, step: Step) -> str | None:
         """Why a step cannot run here, as a sentence; None where it can."""
-        return why_unavailable(self.deployment, pipeline, step, self.compute)
+        absence = self.absence(pipeline, step)
+        return None if absence is None else absence.reason
+
+    def left_out(self, pipeline: Pipeline, step: Step) -> str | None:
+        """Why a step is left out: its program is not here, and nobody has named one; None for every other step."""
+        absence = self.absence(pipeline, step)
+        return None if absence is None or absence.named else absence.reason
+
+    def absence(self, pipeline: Pipeline, step: Step) -> Absence | None:
+        """Whether the program of a step is missing here, and whether that is an error."""
+        return absent_program(self.deployment, pipeline, step, self.compute)
 
     def submit(
-        self, pipeline: Pipeline, step: Step, selection: Selection, resources: Resources, say: Say
+        self, pipeline: Pipeline, step: Step, selection: Selection, resources: ResourceRequest, say: Say
     ) -> Batch | NothingToDo | NotAvailable:
-        """Plan a batch and start it, or attach to the active one; does not wait. A step that is not available is left out."""
-        reason = self.unavailable(pipeline, step)
-        if reason is not None:
-            left_out = NotAvailable(pipeline.name, step.name, reason)
+        """Plan a batch and start it, or attach to the active one; does not wait.
+
+        A step whose program nobody has named and that is not here is left out.
+
+        Raises:
+            ExpectedError: the program that `[programs]` names cannot run here.
+        """
+        absence = self.absence(pipeline, step)
+        if absence is not None and absence.named:
+            raise ExpectedError(f"{pipeline.name} {step.name} cannot run: {absence.reason}")
+        if absence is not None:
+            left_out = NotAvailable(pipeline.name, step.name, absence.reason)
             say(str(left_out))
             return left_out
         planned = self.engine.plan(pipeline, step, selection, resources)
@@ -239,10 +258,10 @@ class StepRunner:
         return LastBatch(row.batch_id, row.state, row.backend, Path(row.directory), row.n_inputs)
 
 
-def why_unavailable(
+def absent_program(
     deployment: Deployment, pipeline: Pipeline, step: Step, compute: Compute | None = None
-) -> str | None:
-    """Return why a step cannot run here, as a sentence; None where it can.
+) -> Absence | None:
+    """Return whether the program of a step is missing here, and whether that is an error; None where it can run.
 
     What set-up lines put on the search path of a node, and what is only there, cannot be seen from here: on a cluster
     a program is taken for installed where the site names it or has such lines for the step.
@@ -253,7 +272,7 @@ def why_unavailable(
         call = call_of(pipeline, step, programs)
         options = settings.slurm.options(pipeline, step, AS_DECLARED)
         prepared = bool(options.setup) or (call is not None and call.named)
-    return why_absent(pipeline, step, programs, prepared=prepared, database=settings.database)
+    return absence_of(pipeline, step, programs, prepared=prepared, database=settings.database)
 
 
 def batch_usage(directory: Path) -> Usage | None:
@@ -270,9 +289,9 @@ def _local_backend(procs: int | None) -> LocalBackend:
     return LocalBackend(procs)
 
 
-def _has_partition(client: CommandLineClient, name: str) -> bool:
+def _has_partition(client: CommandLineClient, cluster: str | None, name: str) -> bool:
     """Return whether the cluster has a partition of this name; False where that cannot be told."""
     try:
-        return name in client.show(["sinfo", "--noheader", "--format=%R"]).split()
+        return name in client.on(cluster).show(["sinfo", "--noheader", "--format=%R"]).split()
     except SlurmError:
         return False

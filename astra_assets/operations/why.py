@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 from sqlalchemy import desc, func, or_, select
 
 from astra_assets.compute.parts import FAILURES, part_files
+from astra_assets.compute.progress import Phase, TaskStatus, read_status
 from astra_assets.compute.slurm.client import QueuedTask, SlurmClient, SlurmError, TaskDetail
 from astra_assets.compute.slurm.command_line import CommandLineClient
-from astra_assets.compute.slurm.endings import Ending, Verdict
+from astra_assets.compute.slurm.endings import Consequence, Ending
 from astra_assets.compute.slurm.reasons import meaning
 from astra_assets.compute.slurm.submissions import Submission, Submissions, newest
-from astra_assets.compute.states import Phase, TaskStatus, read_status
 from astra_assets.models.compute import ComputeBatch, ComputeOutcome
 from astra_assets.models.source import Source
 from astra_assets.operations.deployment import OperationError
@@ -43,10 +43,11 @@ USED = ("exit_code", "signal", "node", "memory_asked_mb", "memory_used_mb")
 """What is shown of how a task ran on the cluster."""
 
 ADVICE = {
-    Verdict.MEMORY: "it gets more memory by itself, up to memory_cap; to begin with more: --mem, or mem in [slurm] of astra.toml",
-    Verdict.TIME: "ask for more --nodes or --time (or nodes and time in [slurm] of astra.toml), then run the step again",
-    Verdict.SETUP: "mend setup in [slurm] of astra.toml, then run the step again",
-    Verdict.OVER: "mend what the message says, then run the step again: it goes on after what is there",
+    Consequence.MEMORY: "it gets more memory by itself, up to memory_cap; "
+    "to begin with more: --mem, or mem in [slurm] of astra.toml",
+    Consequence.TIME: "ask for more --nodes or --time (or nodes and time in [slurm] of astra.toml), then run the step again",
+    Consequence.SETUP: "mend setup in [slurm] of astra.toml, then run the step again",
+    Consequence.OVER: "mend what the message says, then run the step again: it goes on after what is there",
 }
 """What to change after a task ended like this on the cluster."""
 
@@ -194,7 +195,9 @@ def task_answers(directory: Path, client: SlurmClient | None = None) -> list[Why
     submissions = Submissions(directory).read()
     folders = sorted((directory / "tasks").glob("*"), key=lambda path: path.name.zfill(9))
     tasks = {int(path.name) for path in folders} | {task for each in submissions for task in each.tasks}
-    found, cluster, counted = [], Cluster(client), Counter[str]()
+    where_to_ask = submissions[-1].options.cluster if submissions else None
+    cluster = Cluster(client.on(where_to_ask) if client is not None else None)
+    found, counted = [], Counter[str]()
     for task in sorted(tasks):
         status = read_status(directory / "tasks" / str(task))
         submission = newest(submissions, task)
@@ -245,7 +248,7 @@ def task_facts(
         known = ending or cluster.detail(submission.job_id, task)
         if isinstance(known, Ending):
             facts |= {"slurm state": known.state, "slurm message": known.message}
-            advice = ADVICE.get(known.verdict, "")
+            advice = ADVICE.get(known.consequence, "")
         elif known is not None:
             facts |= {"slurm state": known.state.name, "slurm reason": known.reason and meaning(known.reason)}
         facts |= {f"slurm {name}": used for name in USED if (used := getattr(known, name, None)) is not None}

@@ -8,10 +8,10 @@ from click.testing import CliRunner
 
 from astra_assets.cli import main_group
 from astra_assets.cli.steps import asked, chosen, parsed, resources
-from astra_assets.compute.inputs import UNPROCESSED, Selection
+from astra_assets.compute.step_inputs import UNPROCESSED, Selection
 from astra_assets.config.profile import Asked
 from astra_assets.operations.deployment import OperationError
-from astra_assets.pipelines.options import Resources
+from astra_assets.pipelines.options import ResourceRequest
 
 
 def names(name: str, *words: str, step: str | None = None) -> list[str]:
@@ -79,7 +79,7 @@ SEED = (
 
 @pytest.mark.parametrize("line", SEED)
 def test_the_options_of_the_survey_s_scripts_are_understood(line):
-    found: list[Resources] = []
+    found: list[ResourceRequest] = []
 
     @click.command()
     @resources()
@@ -90,14 +90,13 @@ def test_the_options_of_the_survey_s_scripts_are_understood(line):
     assert done.exit_code == 0, done.output
     words = line.replace("=", " ").split()
     expected = {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
-    for name, value in expected.items():
-        assert str(getattr(found[0], name)) == value
+    assert {name: str(value) for name, value in found[0].asked.items()} == expected
 
 
 def test_every_option_of_a_step_can_be_asked_for():
     line = ["--exclusive", "--throttle", "3", "--nice", "100", "--constraint", "skl", "--extra=--reservation=night",
             "--setup", "module load cuda", "--setup", "ulimit -n 4096"]  # fmt: skip
-    found: list[Resources] = []
+    found: list[ResourceRequest] = []
 
     @click.command()
     @resources()
@@ -106,7 +105,7 @@ def test_every_option_of_a_step_can_be_asked_for():
 
     assert CliRunner().invoke(verb, line, catch_exceptions=False).exit_code == 0
     assert found == [
-        Resources(
+        ResourceRequest(
             exclusive=True,
             throttle=3,
             nice=100,

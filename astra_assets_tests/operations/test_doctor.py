@@ -34,3 +34,11 @@ def test_programs_that_are_not_here_are_worth_knowing_and_no_problem(found_in):
 def test_an_entry_of_no_program_is_a_problem(found_in):
     (problem,) = [each for each in found_in('[programs]\nbosnet = "x"\n') if each.weight == 2]
     assert problem.text.startswith("bosnet in [programs] of astra.toml belongs to no program")
+
+
+def test_a_program_that_is_named_and_not_there_is_a_problem(examined):
+    (problem,) = [each for each in examined('[programs]\nbossnet = "/nonexistent/run"\n') if each.weight == 2]
+    assert problem.text.startswith(
+        "cannot run, bossnet/star, bossnet/visit: BossNet is done by a program of other people"
+    )
+    assert "/nonexistent/run is not there or cannot be executed. Correct its name" in problem.text

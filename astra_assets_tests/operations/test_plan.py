@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from sqlalchemy import func, insert, select
 
-from astra_assets.compute.inputs import UNPROCESSED, Selection
+from astra_assets.compute.step_inputs import UNPROCESSED, Selection
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.operations.plan import StepPlan, doubts, plan
 from astra_assets.operations.step_runner import StepRunner
 from astra_assets.pipelines.base import Step
-from astra_assets.pipelines.options import AS_DECLARED, Resources, SlurmOptions
+from astra_assets.pipelines.options import AS_DECLARED, ResourceRequest, SlurmOptions
 from astra_assets_tests.compute import samples
 
 DECLARED = SlurmOptions(nodes=2, procs=4, time="00:10:00")
@@ -24,7 +24,7 @@ FLUX = replace(samples.FLUX, steps=(samples.FLUX.steps[0], VISIT), reference="")
 def plan_of(
     runner: StepRunner,
     selection: Selection = UNPROCESSED,
-    resources: Resources = AS_DECLARED,
+    resources: ResourceRequest = AS_DECLARED,
     step: Step = VISIT,
 ) -> StepPlan:
     (planned,) = plan(runner, FLUX, [step], selection, resources)
@@ -42,14 +42,14 @@ def test_before_the_first_result_the_time_is_unknown(make):
 def test_node_hours_follow_from_results_so_far(make, monkeypatch):
     runner = make("slurm")
     monkeypatch.setattr("astra_assets.operations.plan.mean_seconds", lambda *_: 1800.0)
-    planned = plan_of(runner, resources=Resources(procs=2))
+    planned = plan_of(runner, resources=ResourceRequest(procs=2))
     assert planned.seconds == 4 * 1800 / 2
     assert planned.node_hours == 2 * 3600 / 3600
     assert planned.notes == [
         "tasks would take longer than their wall time of 00:10:00: ask for more --nodes, --procs or --time"
     ]
-    assert plan_of(runner, resources=Resources(time="02:00:00")).notes == []
-    limited = plan_of(runner, Selection(limit=3), Resources(nodes=8))
+    assert plan_of(runner, resources=ResourceRequest(time="02:00:00")).notes == []
+    limited = plan_of(runner, Selection(limit=3), ResourceRequest(nodes=8))
     assert (limited.inputs, limited.tasks, limited.inputs_per_task) == (3, 3, 1)
 
 
@@ -76,7 +76,7 @@ def test_what_no_node_can_meet_is_told_before_anything_is_submitted(make, monkey
     found = [("ok", "the controller answers"), ("error", "procs: 99 is more than a node has (16)")]
     monkeypatch.setattr("astra_assets.operations.plan.diagnose", lambda _client, _options: found)
     runner = make("slurm")
-    planned = plan_of(runner, resources=Resources(procs=99))
+    planned = plan_of(runner, resources=ResourceRequest(procs=99))
     assert doubts(runner, planned) == (found[1][1],)
     here = make("local")
     assert doubts(here, plan_of(here)) == ()

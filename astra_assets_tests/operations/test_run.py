@@ -8,7 +8,7 @@ import pytest
 
 from astra_assets.compute import Batch, NothingToDo
 from astra_assets.compute.account import Account
-from astra_assets.compute.inputs import UNPROCESSED
+from astra_assets.compute.step_inputs import UNPROCESSED
 from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.operations.deployment import OperationError
 from astra_assets.operations.run import run

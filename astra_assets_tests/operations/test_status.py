@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from astra_assets.compute.states import TaskStatus
+from astra_assets.compute.progress import TaskStatus
 from astra_assets.operations.cancel import need_active
 from astra_assets.operations.plan import plan
 from astra_assets.operations.status import status, step_status

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 
-from astra_assets.compute.inputs import UNPROCESSED
+from astra_assets.compute.step_inputs import UNPROCESSED
 from astra_assets.config.settings import SettingsError
+from astra_assets.errors import ExpectedError
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.operations.status import step_status
-from astra_assets.operations.step_runner import NotAvailable, why_unavailable
+from astra_assets.operations.step_runner import NotAvailable, absent_program
 from astra_assets.pipelines import pipeline
 from astra_assets.pipelines.base import ExternalProgram, Pipeline, Step
 from astra_assets.pipelines.options import AS_DECLARED
@@ -46,6 +48,21 @@ def test_a_step_of_a_program_is_left_out_with_the_reason(make):
     assert found.unavailable == left_out.reason
 
 
+def test_a_program_that_the_site_names_and_that_is_not_there_is_an_error(make, monkeypatch):
+    monkeypatch.setattr("astra_assets.pipelines.PIPELINES", (PROGRAM,), raising=False)
+    runner, said = make("local", '[programs]\nferre = "/nowhere/ferre"\n'), []
+    step = PROGRAM.steps[0]
+    with pytest.raises(
+        ExpectedError, match=r"SampleFlux visit cannot run: .*/nowhere/ferre is not there .* Correct its name"
+    ):
+        runner.submit(PROGRAM, step, UNPROCESSED, AS_DECLARED, said.append)
+    found = step_status(runner, PROGRAM, step)
+    assert found.wanted
+    assert found.unfinished
+    assert replace(found, account=replace(found.account, results=8, backlog=0)).unfinished
+    assert runner.left_out(PROGRAM, step) is None
+
+
 def test_a_table_of_no_step_stops_work_on_the_cluster_and_not_here(make):
     toml = "[slurm.steps.snow_wite]\nnodes = 2\n"
     with pytest.raises(SettingsError, match=r"belongs to no step; there are: .*snow_white"):
@@ -77,7 +94,7 @@ def test_a_program_counts_as_installed_where_it_is_found_or_cannot_be_seen_from_
 ):
     monkeypatch.setenv("PATH", "/nowhere")
     net = pipeline("bossnet")
-    assert (why_unavailable(deploy(toml), net, net.steps[0], compute) is None) is available
+    assert (absent_program(deploy(toml), net, net.steps[0], compute) is None) is available
 
 
 def test_a_program_that_nobody_declares_is_an_error_of_the_settings(make):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
 from astra_assets.database.database import Database
 from astra_assets.operations.why import FEW_TASKS, batch_answers, task_answers
 from astra_assets_tests.compute.conftest import Bench

@@ -17,7 +17,7 @@ from astra_assets.defs.resources import DeploymentResource, plainly
 from astra_assets.defs.termination import COLLECT, SUBMIT, while_run_lives
 
 if TYPE_CHECKING:
-    from astra_assets.compute.inputs import Selection
+    from astra_assets.compute.step_inputs import Selection
     from astra_assets.operations.deployment import Deployment
     from astra_assets.pipelines.base import Pipeline, Step
 
@@ -35,7 +35,7 @@ class StepOptions(Asked, dg.Config):
     @property
     def selection(self) -> "Selection":
         """On which inputs the step works."""
-        from astra_assets.compute.inputs import Selection
+        from astra_assets.compute.step_inputs import Selection
 
         return Selection(tuple(self.sdss_ids) or None, self.limit, self.retry_failed, self.force)
 

@@ -136,5 +136,5 @@ def _account(
     runner: "StepRunner", declared: "DeclaredProduct", run_config: Mapping[str, Any], key: dg.AssetKey
 ) -> dg.AssetCheckResult:
     accounts = [runner.engine.account(pipeline, step) for pipeline, step in declared.steps()]
-    missing = [runner.unavailable(pipeline, step) for pipeline, step in declared.steps()]
+    missing = [runner.left_out(pipeline, step) for pipeline, step in declared.steps()]
     return account_check(accounts, run_config, key, [reason for reason in missing if reason is not None])

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from astra_assets.compute.slurm.endings import Ending, Verdict
-from astra_assets.compute.slurm.spec import megabytes_of
+from astra_assets.compute.slurm.endings import Consequence, Ending
 from astra_assets.compute.slurm.submissions import Submission, newest
+from astra_assets.pipelines.options import megabytes_of
 
 FACTOR = 2.0
 """How much more a task gets that was short of memory."""
@@ -54,7 +54,7 @@ def memory_for(task: int, declared: str | None, submissions: list[Submission], c
 
 
 def _short(ending: Ending | None) -> bool:
-    return ending is not None and ending.verdict is Verdict.MEMORY
+    return ending is not None and ending.consequence is Consequence.MEMORY
 
 
 def size_of(mem: str | None) -> float | None:

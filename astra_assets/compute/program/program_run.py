@@ -1,6 +1,6 @@
 """One start of a program: begun in a folder of its own, listened to while the task's heart beats, ended when it must.
 
-What both kinds of program have in common. What they are given and give back is said in `task` (files) and `astra`.
+What both kinds of program have in common. What they are given and give back is said in `files_run` and `astra_run`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ import psutil
 import astra_assets
 from astra_assets.compute import claims
 from astra_assets.compute.batch import Batch
-from astra_assets.compute.conditions import Conditions
 from astra_assets.compute.program.call import Call
 from astra_assets.compute.program.output import Output
 from astra_assets.compute.program.process import End, Running, quiet_seconds
 from astra_assets.compute.rows import ResultShape
-from astra_assets.compute.task import WAIT, BrokenTaskError, ShortOfMemoryError, TaskRun
+from astra_assets.compute.task_run import WAIT, BrokenTaskError, ShortOfMemoryError, TaskConditions, TaskRun
 from astra_assets.pipelines.base import ExternalProgram
 from astra_assets.text import duration_text
 
@@ -37,7 +36,7 @@ class ProgramRun(TaskRun):
     """One run of a task that a program does."""
 
     def __init__(
-        self, batch: Batch, task: int, claim: claims.Claim, conditions: Conditions, call: Call
+        self, batch: Batch, task: int, claim: claims.Claim, conditions: TaskConditions, call: Call
     ) -> None:
         super().__init__(batch, task, claim, conditions)
         self.call = call

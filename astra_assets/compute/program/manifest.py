@@ -1,6 +1,6 @@
 """The table of inputs that a program is given: where each spectrum is, and the columns that the step asks for.
 
-Not here: the manifest of a batch (`compute.plan`), running the program (`task`).
+Not here: the manifest of a batch (`compute.plan`), running the program (`files_run`).
 """
 
 from __future__ import annotations

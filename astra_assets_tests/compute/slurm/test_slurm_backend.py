@@ -11,15 +11,16 @@ import pytest
 from astra_assets.compute import BatchError, claims
 from astra_assets.compute.backend import Backend
 from astra_assets.compute.batch import read_batch
+from astra_assets.compute.progress import TaskStatus
 from astra_assets.compute.slurm.client import SlurmMissingError
+from astra_assets.compute.slurm.fake import FakeSlurm
+from astra_assets.compute.slurm.job_states import SlurmState
 from astra_assets.compute.slurm.spec import SlurmSpecError
-from astra_assets.compute.slurm.states import SlurmState
 from astra_assets.compute.slurm.submissions import Submissions
-from astra_assets.compute.states import TaskStatus
 from astra_assets.compute.usage import usage_of
 from astra_assets.database.database import Database
 from astra_assets.models.compute import ComputeBatch
-from astra_assets.pipelines.options import Resources
+from astra_assets.pipelines.options import ResourceRequest
 from astra_assets_tests.compute.conftest import Bench, Directly
 from astra_assets_tests.compute.samples import FLUX, SampleFlux
 from astra_assets_tests.compute.slurm.scene import VISIT, Scene, do
@@ -79,9 +80,9 @@ def test_a_new_run_attaches_to_the_same_array(scene):
 def test_a_run_that_attaches_says_what_it_changes_and_what_it_cannot(scene, caplog):
     scene.begin()
     with caplog.at_level("INFO"):
-        again = scene.engine.plan(FLUX, VISIT, resources=Resources(nodes=5, time="48:00:00"))
+        again = scene.engine.plan(FLUX, VISIT, resources=ResourceRequest(nodes=5, time="48:00:00"))
     assert (again.slurm.time, again.slurm.nodes, len(again.tasks)) == ("48:00:00", 2, 2)
-    assert "how it is cut is fixed, nodes = 5 is not heeded" in caplog.text
+    assert "nodes = 5 is not heeded: it is fixed when a batch is planned" in caplog.text
     assert "time = 48:00:00 for tasks that are started from now on" in caplog.text
 
 
@@ -242,7 +243,7 @@ def test_a_task_that_ended_early_is_submitted_again_alone(scene, state):
 
 
 def test_lack_of_memory_asks_for_twice_as_much_for_the_rest(scene):
-    scene.resources = Resources(nodes=2, mem="1000")
+    scene.resources = ResourceRequest(nodes=2, mem="1000")
     scene.begin()
     do(scene.batch, 0)
     do(scene.batch, 1, phase="running", only=1)
@@ -266,7 +267,7 @@ def test_lack_of_memory_asks_for_twice_as_much_for_the_rest(scene):
 def test_memory_grows_up_to_the_cap_and_then_the_inputs_count_as_the_cause(scene):
     scene.backend = scene.another(memory_cap_mb=3000)
     scene.engine = scene.bench.make(scene.backend)
-    scene.resources = Resources(nodes=1, mem="1000")
+    scene.resources = ResourceRequest(nodes=1, mem="1000")
     scene.begin()
     asked = []
     for _ in range(4):
@@ -280,7 +281,7 @@ def test_memory_grows_up_to_the_cap_and_then_the_inputs_count_as_the_cause(scene
 
 
 def test_a_cluster_without_more_memory_goes_on_with_what_there_is(scene):
-    scene.resources = Resources(nodes=1, mem="1000")
+    scene.resources = ResourceRequest(nodes=1, mem="1000")
     scene.begin()
     scene.set(0, SlurmState.OUT_OF_MEMORY)
     scene.look()
@@ -311,7 +312,7 @@ def test_the_end_of_the_wall_time_is_survived_once_and_reported_the_second_time(
     assert "came to the end of its wall time again; 1 of 3 inputs are done and kept" in said
     assert "ask for more time than 24:00:00 (--time" in said
     assert scene.look()[0] == "broken", "another run that watches the same batch sees it, too"
-    batch = scene.engine.plan(FLUX, VISIT, resources=Resources(time="48:00:00"))
+    batch = scene.engine.plan(FLUX, VISIT, resources=ResourceRequest(time="48:00:00"))
     scene.engine.start(batch)
     assert (scene.job.options["array"], scene.job.options["time"]) == ("0", "48:00:00")
     assert read_batch(batch.directory).slurm.time == "48:00:00"
@@ -394,7 +395,7 @@ def test_what_would_wait_for_ever_is_cancelled_with_what_to_change(scene):
 def test_a_reason_that_may_pass_is_waited_for(scene):
     scene.begin()
     for task in (0, 1):
-        scene.set(task, SlurmState.PENDING, reason="Resources")
+        scene.set(task, SlurmState.PENDING, reason="ResourceRequest")
     for _ in range(100):
         assert scene.look(600) == ["waiting", "waiting"]
     assert scene.slurm.cancelled == []
@@ -416,9 +417,70 @@ def test_a_refused_job_ends_the_step_and_the_next_run_may_ask_for_something_else
         scene.begin()
     assert scene.bench.rows(ComputeBatch, "state") == [("cancelled",)]
     scene.slurm.refuse = ""
-    batch = scene.engine.plan(FLUX, VISIT, resources=Resources(partition="some"))
+    batch = scene.engine.plan(FLUX, VISIT, resources=ResourceRequest(partition="some"))
     scene.engine.start(batch)
     assert scene.job.options["partition"] == "some"
+
+
+def test_a_job_that_slurm_does_not_take_now_waits_and_is_submitted_when_it_does(scene):
+    scene.slurm.defer = "as many jobs are queued as the account allows"
+    scene.begin()
+    assert scene.look(after=10) == ["waiting", "waiting"]
+    assert scene.message() == "as many jobs are queued as the account allows"
+    assert scene.look(after=10) == ["waiting", "waiting"]
+    assert scene.slurm.calls["submit"] == 1
+    assert scene.look(after=30) == ["stopped", "stopped"]
+    scene.again()
+    assert scene.slurm.calls["submit"] == 2
+    assert scene.look(after=40) == ["waiting", "waiting"], "the pause is longer after the second time"
+    assert scene.look(after=40) == ["waiting", "waiting"]
+    assert scene.look(after=30) == ["stopped", "stopped"]
+    scene.slurm.defer = ""
+    scene.again()
+    assert scene.bench.rows(ComputeBatch, "state") == [("active",)]
+    scene.finish(0, 1)
+    assert scene.collected().results == 6
+
+
+def test_a_new_run_tries_at_once_what_slurm_did_not_take(scene):
+    scene.slurm.defer = "the partition is drained"
+    scene.begin()
+    scene.slurm.defer = ""
+    again = scene.bench.make(scene.another())
+    batch = again.plan(FLUX, VISIT, resources=ResourceRequest(partition="other"))
+    again.start(batch)
+    assert [job.options["partition"] for job in scene.slurm.submitted] == ["other"]
+
+
+def test_a_batch_stays_on_the_cluster_that_it_was_planned_for(bench, monkeypatch, caplog):
+    asked = []
+    monkeypatch.setattr(FakeSlurm, "on", lambda self, cluster: asked.append(cluster) or self)
+    scene = Scene(bench, cluster="notchpeak")
+    scene.begin()
+    assert scene.job.options["clusters"] == "notchpeak"
+    assert scene.bench.rows(ComputeBatch, "job") == [(f"{scene.job.job_id};notchpeak",)]
+    again = scene.engine.plan(FLUX, VISIT, resources=ResourceRequest(cluster="kingspeak"))
+    assert again.slurm.cluster == "notchpeak"
+    assert "cluster = kingspeak is not heeded" in caplog.text
+    scene.look()
+    assert set(asked) == {"notchpeak"}
+    shutil.rmtree(scene.batch.directory)
+    assert scene.engine.active(FLUX, VISIT) is None
+    assert {task.state for task in scene.job.tasks.values()} == {SlurmState.CANCELLED}
+
+
+def test_a_variable_of_sbatch_that_would_be_dropped_is_refused_before_anything_is_planned(
+    scene, monkeypatch, caplog
+):
+    monkeypatch.setenv("SBATCH_RESERVATION", "night")
+    with pytest.raises(
+        SlurmSpecError, match=r'SBATCH_RESERVATION=night is not passed on .*extra = \["--reservation=night"\]'
+    ):
+        scene.begin()
+    monkeypatch.delenv("SBATCH_RESERVATION")
+    monkeypatch.setenv("SBATCH_EXPORT", "NONE")
+    scene.begin()
+    assert "SBATCH_EXPORT=NONE has no effect" in caplog.text
 
 
 def test_a_machine_without_slurm_leaves_no_batch_behind(scene, monkeypatch):
@@ -451,7 +513,7 @@ def test_a_machine_without_slurm_does_no_harm_to_a_batch_that_runs(scene, monkey
 def test_options_that_cannot_be_right_are_told_before_anything_is_planned(scene):
     scene.bench.visits([0])
     with pytest.raises(SlurmSpecError, match="sample_flux visit cannot be submitted"):
-        scene.engine.plan(FLUX, VISIT, resources=Resources(time="soon"))
+        scene.engine.plan(FLUX, VISIT, resources=ResourceRequest(time="soon"))
     assert scene.bench.rows(ComputeBatch) == []
 
 
@@ -528,7 +590,7 @@ def test_clocks_of_other_machines_do_not_matter(scene, monkeypatch):
     folder = scene.batch.task_folder(0)
     folder.mkdir(parents=True)
     for beat in (5e9, 1.0, 3e9):
-        monkeypatch.setattr("astra_assets.compute.states.time.time", lambda beat=beat: beat)
+        monkeypatch.setattr("astra_assets.compute.progress.time.time", lambda beat=beat: beat)
         TaskStatus("running", 3, token="mine").write(folder)
         assert scene.look(100)[0] in ("running", "unknown")
 
@@ -570,7 +632,7 @@ def test_cancel_ends_all_jobs_and_nobody_can_write_any_more(scene):
 
 
 def test_more_memory_that_would_wait_for_ever_is_given_up_for_what_there_was(scene):
-    scene.resources = Resources(nodes=1, mem="1000")
+    scene.resources = ResourceRequest(nodes=1, mem="1000")
     scene.begin()
     scene.set(0, SlurmState.OUT_OF_MEMORY)
     scene.look()
@@ -633,7 +695,7 @@ def test_detaching_leaves_the_jobs_alone(scene):
 
 
 def test_whatever_is_written_about_submissions_reads_back(scene):
-    scene.resources = Resources(nodes=2, mem="1000", setup=("module load x",))
+    scene.resources = ResourceRequest(nodes=2, mem="1000", setup=("module load x",))
     scene.begin()
     scene.set(0, SlurmState.OUT_OF_MEMORY, node="np001", run_seconds=5)
     scene.look()

@@ -13,17 +13,18 @@ import signal
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 from astra_assets.compute import claims
-from astra_assets.compute.batch import Batch
+from astra_assets.compute.batch import Batch, submission_file
 from astra_assets.compute.child import peak_memory
-from astra_assets.compute.conditions import Conditions
-from astra_assets.compute.memory import LOOK_SECONDS, MemoryWatch
+from astra_assets.compute.files import read_json
+from astra_assets.compute.memory_watch import LOOK_SECONDS, MemoryWatch
 from astra_assets.compute.parts import TaskParts, described
-from astra_assets.compute.states import Cause, Phase, TaskStatus, read_status
+from astra_assets.compute.progress import Cause, Phase, TaskStatus, read_status
 
 WAIT = 0.25
 """Longest time in seconds between two looks at signals, clock and parent."""
@@ -44,6 +45,29 @@ class ShortOfMemoryError(Exception):
 
 
 @dataclass(frozen=True)
+class TaskConditions:
+    """What a task must know of how it was started.
+
+    Attributes:
+        parent: process whose end ends this one, too; None for none.
+        rank: which copy of the task this is; None on this machine, where one copy at most is started.
+        job: what the cluster calls the task, such as `123_4`, on which `node`.
+        memory_mb: what the task may use, None where that is not known or not limited.
+        spare: what was in hand when the copy before died is not blamed for that.
+        more_memory: the task is started again with more memory when it was short of it. Otherwise a worker process that
+            dies of that counts like any other.
+    """
+
+    parent: int | None = None
+    rank: claims.Rank | None = None
+    job: str = ""
+    node: str = ""
+    memory_mb: float | None = None
+    spare: bool = False
+    more_memory: bool = False
+
+
+@dataclass(frozen=True)
 class Ended:
     """How a run of a task ended; `cause` tells why it stopped, where something is to follow from it."""
 
@@ -54,7 +78,7 @@ class Ended:
 class TaskRun(ABC):
     """One run of one task."""
 
-    def __init__(self, batch: Batch, task: int, claim: claims.Claim, conditions: Conditions) -> None:
+    def __init__(self, batch: Batch, task: int, claim: claims.Claim, conditions: TaskConditions) -> None:
         self.batch, self.claim, self.conditions = batch, claim, conditions
         self.first, self.last = batch.tasks[task]
         self.folder = batch.task_folder(task)
@@ -170,3 +194,25 @@ class TaskRun(ABC):
             self.stop_reason, self.cause = self.stop_reason or "the time limit is near", Cause.TIME
         else:
             self.stop_reason = self.stop_reason or f"stopped by {signal.Signals(number).name}"
+
+
+def on_cluster(directory: Path, submission: int, task: int, environment: Mapping[str, str]) -> TaskConditions:
+    """The conditions of one task of a submission, in the environment that Slurm has given it."""
+    content = read_json(submission_file(directory, submission)) or {}
+    array = environment.get("SLURM_ARRAY_JOB_ID") or environment.get("SLURM_JOB_ID", "")
+    return TaskConditions(
+        rank=(submission, int(environment.get("SLURM_RESTART_COUNT") or 0)),
+        job=f"{array}_{task}" if array else "",
+        node=environment.get("SLURMD_NODENAME", ""),
+        memory_mb=_memory(environment),
+        spare=task in content.get("spared", ()),
+        more_memory=bool(content.get("more_memory")),
+    )
+
+
+def _memory(environment: Mapping[str, str]) -> float | None:
+    """Memory of the task in MB; Slurm tells nothing where a task may use all of its node."""
+    whole, each = environment.get("SLURM_MEM_PER_NODE"), environment.get("SLURM_MEM_PER_CPU")
+    if whole:
+        return float(whole)
+    return float(each) * float(environment.get("SLURM_CPUS_ON_NODE") or 1) if each else None

@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from astra_assets.compute import claims, supervisor, task
-from astra_assets.compute.conditions import Conditions, on_cluster
+from astra_assets.compute import claims, supervisor, task_run
 from astra_assets.compute.crew import Died
 from astra_assets.compute.in_hand import InHand
-from astra_assets.compute.memory import MemoryWatch
-from astra_assets.compute.states import Cause, Phase, TaskStatus, read_status
+from astra_assets.compute.memory_watch import MemoryWatch
+from astra_assets.compute.progress import Cause, Phase, TaskStatus, read_status
+from astra_assets.compute.task_run import TaskConditions, on_cluster
 from astra_assets.compute.usage import usage_of
 from astra_assets.compute.worker import EXIT_MEMORY, EXIT_TIME
 from astra_assets_tests.compute.conftest import PROJECT
@@ -30,10 +30,12 @@ def test_the_conditions_of_a_task_come_from_slurm_and_its_submission(tmp_path):
         "SLURM_ARRAY_JOB_ID": "7", "SLURM_RESTART_COUNT": "4", "SLURMD_NODENAME": "np001", "SLURM_MEM_PER_NODE": "900",
     }  # fmt: skip
     found = on_cluster(tmp_path, 2, 3, variables)
-    assert found == Conditions(None, (2, 4), "7_3", "np001", 900.0, spare=True, more_memory=True)
+    assert found == TaskConditions(None, (2, 4), "7_3", "np001", 900.0, spare=True, more_memory=True)
     assert not on_cluster(tmp_path, 2, 4, variables).spare
     by_processor = {"SLURM_MEM_PER_CPU": "500", "SLURM_CPUS_ON_NODE": "4", "SLURM_JOB_ID": "8"}
-    assert on_cluster(tmp_path, 1, 0, by_processor) == Conditions(rank=(1, 0), job="8_0", memory_mb=2000.0)
+    assert on_cluster(tmp_path, 1, 0, by_processor) == TaskConditions(
+        rank=(1, 0), job="8_0", memory_mb=2000.0
+    )
     assert on_cluster(tmp_path, 1, 0, {}).memory_mb is None
 
 
@@ -81,7 +83,7 @@ def test_inputs_that_were_in_hand_when_memory_ran_short_are_put_off_but_not_blam
 def test_lack_of_memory_is_told_by_the_count_of_the_kernel_and_by_what_was_used(tmp_path, monkeypatch):
     events = tmp_path / "memory.events"
     events.write_text("low 0\noom 1\noom_kill 1\n")
-    monkeypatch.setattr("astra_assets.compute.memory._events_file", lambda _: events)
+    monkeypatch.setattr("astra_assets.compute.memory_watch._events_file", lambda _: events)
     watch = MemoryWatch(None)
     assert not watch.killed()
     events.write_text("low 0\noom 2\noom_kill 2\n")
@@ -99,9 +101,9 @@ class Killed:
     """A crew one of whose processes is killed for its memory when it has its third input."""
 
     def __init__(self, _directory, _size):
-        from astra_assets.compute.child import Work
+        from astra_assets.compute.child import PreparedStep
 
-        self.work = Work(_directory)
+        self.work = PreparedStep(_directory)
         self.member = self.Member()
         self.given, self.memory, self.cpu, self.pids = 0, {}, {1: 0.5}, []
 
@@ -138,8 +140,8 @@ def test_a_task_that_is_short_of_memory_stops_if_it_can_have_more(process_bench,
     process_bench.visits([0] * 5)
     batch = process_bench.engine.plan(FLUX, VISIT)
     monkeypatch.setattr(supervisor, "Crew", Killed)
-    monkeypatch.setattr(task.signal, "signal", lambda *_: None)
-    conditions = Conditions(rank=(1, 0), job="7_0", node="np001", memory_mb=1.0, more_memory=more)
+    monkeypatch.setattr(task_run.signal, "signal", lambda *_: None)
+    conditions = TaskConditions(rank=(1, 0), job="7_0", node="np001", memory_mb=1.0, more_memory=more)
     monkeypatch.setattr(MemoryWatch, "killed", lambda _: True)
     if not more:
         # the process that died is not replaced here: the third row is put off and the crew goes on

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 
-from astra_assets.compute.program.inputs import ManifestError, hand_out, write_manifest
+from astra_assets.compute.program.manifest import ManifestError, hand_out, write_manifest
 from astra_assets.files.paths import spec_full_path
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import Pipeline, Step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from astra_assets.compute.slurm.states import Fate, SlurmState
+from astra_assets.compute.slurm.job_states import Fate, SlurmState
 
 # squeue(1) and sacct(1) of versions 20.11 to 24.11, and what the page "Job State Codes" of 25.11 has besides
 DOCUMENTED = """BF BOOT_FAIL, CA CANCELLED, CD COMPLETED, CF CONFIGURING, CG COMPLETING, DL DEADLINE, F FAILED,

@@ -8,7 +8,7 @@ is judged row by row, and goes into the same parts as the results of functions. 
   suspected of having killed it and comes last; what sees several starts die has failed.
 - Nothing came of it: the task is broken, and nothing is recorded for single inputs.
 
-Not here: what every start of a program has in common (`runs`), what its rows mean (`judge`).
+Not here: what every start of a program has in common (`program_run`), what its rows mean (`judge`).
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ import pyarrow.compute as pc
 
 from astra_assets.compute import claims
 from astra_assets.compute.batch import Batch
-from astra_assets.compute.conditions import Conditions
 from astra_assets.compute.in_hand import InHand
 from astra_assets.compute.parts import FAILURES, RESULTS, manifest_rows
 from astra_assets.compute.program.call import Call
-from astra_assets.compute.program.inputs import Handed, ManifestError, hand_out, write_manifest
-from astra_assets.compute.program.judge import NO_RESULT, PROGRAM_FAILED, Judge, Verdict
+from astra_assets.compute.program.judge import NO_RESULT, PROGRAM_FAILED, Judge, JudgedRows
+from astra_assets.compute.program.manifest import Handed, ManifestError, hand_out, write_manifest
 from astra_assets.compute.program.process import End
-from astra_assets.compute.program.runs import ProgramRun
+from astra_assets.compute.program.program_run import ProgramRun
 from astra_assets.compute.program.tables import TableError, read_results
-from astra_assets.compute.states import Phase
-from astra_assets.compute.task import BrokenTaskError
+from astra_assets.compute.progress import Phase
+from astra_assets.compute.task_run import BrokenTaskError, TaskConditions
 
 PART_ROWS = 5_000
 """Rows of a part, at most."""
@@ -50,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Attempt:
+class StartOutcome:
     """What came of one start.
 
     Attributes:
@@ -68,7 +67,7 @@ class FilesRun(ProgramRun):
     """One run of a task by a program that works on files."""
 
     def __init__(
-        self, batch: Batch, task: int, claim: claims.Claim, conditions: Conditions, call: Call
+        self, batch: Batch, task: int, claim: claims.Claim, conditions: TaskConditions, call: Call
     ) -> None:
         super().__init__(batch, task, claim, conditions, call)
         self.judge = Judge(self.shape, as_text=self.program.results == "csv")
@@ -96,7 +95,7 @@ class FilesRun(ProgramRun):
                 order.extend(rest[:1])
         return Phase.STOPPED if self.stop_reason else Phase.DONE
 
-    def _after_death(self, rest: Sequence[int], attempt: Attempt) -> list[int]:
+    def _after_death(self, rest: Sequence[int], attempt: StartOutcome) -> list[int]:
         """Inputs that are to be tried again of those that a start left over, the one that it may have died of first.
 
         Raises:
@@ -113,7 +112,7 @@ class FilesRun(ProgramRun):
         self._write(FAILURES, [self.judge.failure(key, PROGRAM_FAILED, message) for key in given_up])
         return [key for key in rest if key not in self.parts.finished]
 
-    def _attempt(self, rows: pa.Table) -> Attempt:
+    def _attempt(self, rows: pa.Table) -> StartOutcome:
         """One start for these inputs; what it makes is in parts when this returns."""
         folder = self._new_folder()
         manifest = folder / f"inputs.{self.program.manifest}"
@@ -123,7 +122,7 @@ class FilesRun(ProgramRun):
         except ManifestError as error:
             raise BrokenTaskError(str(error)) from error
         self._write(FAILURES, handed.failures)
-        attempt = Attempt(well=True, made=True)
+        attempt = StartOutcome(well=True, made=True)
         if handed.rows:
             began, before = time.monotonic(), len(self.parts.finished)
             results = self._results(folder)
@@ -138,12 +137,12 @@ class FilesRun(ProgramRun):
             shutil.rmtree(folder, ignore_errors=True)
         return attempt
 
-    def _outcome(self, end: End, problem: str, *, made: bool) -> Attempt:
+    def _outcome(self, end: End, problem: str, *, made: bool) -> StartOutcome:
         # A program that is told to end may do so well, and yet has not done all.
         if end.well and not (problem or self.hung or self.stop_reason):
-            return Attempt(well=True, made=True)
+            return StartOutcome(well=True, made=True)
         wrong = f"{problem}; " if problem else ""
-        return Attempt(False, f"{wrong}the program {self.call.program} {self.told(end)}", made)
+        return StartOutcome(False, f"{wrong}the program {self.call.program} {self.told(end)}", made)
 
     def _take(self, results: Path, handed: Handed, seconds_each: float, *, whole: bool) -> str:
         """Put what is in a table of results into parts; returns what is wrong with the table, empty where nothing is."""
@@ -186,7 +185,7 @@ class FilesRun(ProgramRun):
         message = f"the program {self.call.program} ended well and wrote no row for this input"
         self._write(FAILURES, [self.judge.failure(key, NO_RESULT, message) for key in left])
 
-    def _report(self, verdict: Verdict) -> None:
+    def _report(self, verdict: JudgedRows) -> None:
         if verdict.strangers:
             shown = ", ".join(map(str, verdict.strangers[:EXAMPLES]))
             log.warning(
