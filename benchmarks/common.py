@@ -58,7 +58,7 @@ def opened(url: str) -> Database:
 
 def rows_query(database: Database) -> Select[Any]:
     """The joined query whose rows are written."""
-    return select_rows(PRODUCT, TABLE, database.survey, v_astra=V_ASTRA)
+    return select_rows(PRODUCT, TABLE, database.inventory, v_astra=V_ASTRA)
 
 
 def engine(url: str, folder: str) -> Engine:

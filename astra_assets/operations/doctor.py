@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from astra_assets.database.urls import hide_secrets
 from astra_assets.errors import ExpectedError
 from astra_assets.files.paths import apogee_summary_paths, spall_path
 from astra_assets.models.base import Base, table_of
@@ -101,29 +102,29 @@ def examine_pipelines() -> Iterator[Examined]:
 def examine_database(database: Database) -> Iterator[Examined]:
     """Does the database answer, which tables does it have, and how do they differ from ours?"""
     try:
-        survey = database.look()
+        inventory = database.look()
         writable = database.may_create_tables()
     except SQLAlchemyError as error:
-        first = str(error).splitlines()[0]
+        first = hide_secrets(str(error).splitlines()[0])
         yield Examined(2, f"database: {database.location} does not answer: {first}; check ASTRA_DATABASE_URL")
         return
-    if survey.foreign:
-        yield from examine_foreign(database, survey, writable=writable)
+    if inventory.foreign:
+        yield from examine_foreign(database, inventory, writable=writable)
     models = sorted(
         (mapper.class_ for mapper in Base.registry.mappers), key=lambda model: table_of(model).name
     )
-    missing = [table_of(model).name for model in models if not survey.has(model)]
+    missing = [table_of(model).name for model in models if not inventory.has(model)]
     if missing:
         text = f"{len(missing)} tables missing ({', '.join(missing)}); type: astra-assets init"
         yield Examined(1, f"database: {database.location}: {text}")
     else:
-        yield Examined(0, f"database: {database.location}, {len(survey.found or ())} tables")
+        yield Examined(0, f"database: {database.location}, {len(inventory.found or ())} tables")
     for model in models:
-        for text in table_differences(survey.shape(model)):
+        for text in table_differences(inventory.shape(model)):
             yield Examined(1, f"database: table {table_of(model).name}: {text}")
 
 
-def examine_foreign(database: Database, survey: Inventory, *, writable: bool) -> Iterator[Examined]:
+def examine_foreign(database: Database, inventory: Inventory, *, writable: bool) -> Iterator[Examined]:
     """What working with the schema of another Astra means."""
     yield Examined(
         1,
@@ -136,7 +137,7 @@ def examine_foreign(database: Database, survey: Inventory, *, writable: bool) ->
             f"database: this user may not create tables in the schema {database.own_schema}: products can be written, "
             f"pipelines cannot run; ask for: CREATE SCHEMA {database.own_schema} AUTHORIZATION this_user",
         )
-    for name in sorted(survey.hidden):
+    for name in sorted(inventory.hidden):
         text = f"is in both schemas; the one in {database.own_schema} is not used"
         yield Examined(1, f"database: table {name}: {text}")
 

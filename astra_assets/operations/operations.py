@@ -25,6 +25,7 @@ from astra_assets.config.declared import products_of
 from astra_assets.config.releases import Release
 from astra_assets.config.settings import Compute, Settings
 from astra_assets.database.database import Database
+from astra_assets.database.urls import hide_secrets
 from astra_assets.errors import ExpectedError
 from astra_assets.files.paths import apogee_summary_paths, spall_path
 from astra_assets.models.base import Base, table_of, utcnow
@@ -376,12 +377,12 @@ def expected_text(error: Exception) -> str | None:
     if isinstance(error, ExpectedError):
         return str(error)
     if isinstance(error, OperationalError):
-        first = str(error.orig or error).strip().splitlines()[0]
+        first = hide_secrets(str(error.orig or error).strip().splitlines()[0])
         return (
             f"the database does not answer: {first}; check ASTRA_DATABASE_URL, or type: astra-assets doctor"
         )
     if isinstance(error, ProgrammingError):
-        first = str(error.orig or error).strip().splitlines()[0]
+        first = hide_secrets(str(error.orig or error).strip().splitlines()[0])
         return (
             f"the database refuses a statement: {first}; how its tables differ from ours, and what may be done "
             "there, tells: astra-assets doctor"

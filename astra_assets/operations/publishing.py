@@ -134,7 +134,7 @@ class Publishing:
 
         database = self._database()
         for name, declared in self._others_of(release).items():
-            if has_any_row(database, declared.product, database.survey, v_astra=release.v_astra):
+            if has_any_row(database, declared.product, database.inventory, v_astra=release.v_astra):
                 yield name
 
     @staticmethod
@@ -160,7 +160,7 @@ class Publishing:
 
         def has_rows(each: DeclaredProduct) -> bool:
             database = self._database()
-            return has_any_row(database, each.product, database.survey, v_astra=release.v_astra)
+            return has_any_row(database, each.product, database.inventory, v_astra=release.v_astra)
 
         own = {
             name: each

@@ -33,7 +33,7 @@ def sample_columns(
     """
     found: dict[str, list[np.ndarray[Any, Any]]] = {name: [] for name in names}
     for table in product.tables:
-        query = select_rows(product, table, database.survey, v_astra=v_astra, limit=limit)
+        query = select_rows(product, table, database.inventory, v_astra=v_astra, limit=limit)
         columns = [column for column in query.selected_columns if column.key in names]
         if len(columns) < len(names):
             continue

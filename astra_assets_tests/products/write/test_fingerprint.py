@@ -22,7 +22,7 @@ def filled(database):
 
 
 def mark(database, product, **options) -> str:
-    return fingerprint(database, product, database.survey, **({"v_astra": V_ASTRA} | options))
+    return fingerprint(database, product, database.inventory, **({"v_astra": V_ASTRA} | options))
 
 
 def change(database, statement) -> None:

@@ -20,7 +20,7 @@ def names(product, number: int) -> list[str]:
 
 
 def rows(database, product, number: int, limit: int | None = None):
-    query = select_rows(product, product.tables[number], database.survey, v_astra=V_ASTRA, limit=limit)
+    query = select_rows(product, product.tables[number], database.inventory, v_astra=V_ASTRA, limit=limit)
     return database.arrow_table(query)
 
 
@@ -197,17 +197,17 @@ def test_a_limit_gives_the_first_rows(filled):
 @pytest.mark.parametrize("limit", [None, 5])
 def test_widths_are_those_of_the_longest_value(filled, limit):
     table = MWM_ALL_VISIT.tables[0]
-    measured = measure(filled, MWM_ALL_VISIT, table, filled.survey, v_astra=V_ASTRA, limit=limit)
+    measured = measure(filled, MWM_ALL_VISIT, table, filled.inventory, v_astra=V_ASTRA, limit=limit)
     found = rows(filled, MWM_ALL_VISIT, 0, limit=limit)
     assert measured.rows == found.num_rows == (limit or 2 * len(LISTED))
-    for column in fits_columns(MWM_ALL_VISIT, table, filled.survey, measured):
+    for column in fits_columns(MWM_ALL_VISIT, table, filled.inventory, measured):
         if column.name in measured.widths:
             longest = max(len(value or ()) for value in found[column.name].to_pylist())
             assert column.width == max(1, longest), column.name
 
 
 def test_nothing_is_one_wide(database):
-    measured = measure(database, MWM_ALL_VISIT, MWM_ALL_VISIT.tables[0], database.survey, v_astra=V_ASTRA)
+    measured = measure(database, MWM_ALL_VISIT, MWM_ALL_VISIT.tables[0], database.inventory, v_astra=V_ASTRA)
     assert measured.rows == 0
     assert set(measured.widths.values()) == {1}
     assert {"lead", "sdss5_target_flags", "delta_ra"} <= measured.widths.keys()
@@ -236,7 +236,7 @@ def test_every_stored_column_is_shown_or_left_out_on_purpose():
 
 
 def test_the_query_names_its_columns_as_the_file_does(database):
-    query = select_rows(STAR, STAR.tables[0], database.survey, v_astra=V_ASTRA)
+    query = select_rows(STAR, STAR.tables[0], database.inventory, v_astra=V_ASTRA)
     assert database.arrow_schema(query).names == names(STAR, 0)
     assert select(query.subquery().c.source) is not None
 
