@@ -142,8 +142,11 @@ class Database:
     def look(self) -> Inventory:
         """Look up which tables and columns the database has. Reads the catalogue only."""
         with self.connect() as connection:
-            found = found_tables(connection, self.schema)
-            ours = found_tables(connection, self.own_schema) if self.placement.foreign else {}
+            return self._look(connection)
+
+    def _look(self, connection: Connection) -> Inventory:
+        found = found_tables(connection, self.schema)
+        ours = found_tables(connection, self.own_schema) if self.placement.foreign else {}
         made = Inventory(
             self.dialect, {**ours, **found}, self.placement.foreign, frozenset(ours) & frozenset(found)
         )
@@ -249,8 +252,8 @@ class Database:
         return pa.Table.from_batches(list(self.arrow_batches(query)), schema=self.arrow_schema(query))
 
     def insert(self, connection: Connection, table: Table | type[Base], rows: pa.Table) -> int:
-        """Insert rows in bulk; returns how many. See `bulk.insert`."""
-        return bulk.insert(connection, table, rows)
+        """Insert rows in bulk; returns how many. What is done with their columns tells `bulk.Target`."""
+        return self._target(connection, table).insert(rows)
 
     def upsert(
         self,
@@ -262,11 +265,20 @@ class Database:
         *,
         changed_only: bool = False,
     ) -> int:
-        """Insert rows, or update those that exist by `key`; returns how many were written.
+        """Insert rows, or update those that exist by `key`; returns how many were written. See `bulk.Target.upsert`."""
+        return self._target(connection, table).upsert(rows, key, keep, changed_only=changed_only)
 
-        See `bulk.upsert`.
-        """
-        return bulk.upsert(connection, table, rows, key, keep, changed_only=changed_only)
+    def _target(self, connection: Connection, table: Table | type[Base]) -> bulk.Target:
+        target = table if isinstance(table, Table) else table_of(table)
+        if not self.placement.foreign:
+            return bulk.Target(connection, target)
+        inventory: Inventory = self.__dict__.get("_inventory") or self._look(connection)
+        return bulk.Target(connection, target, inventory.further(target), inventory.demanded(target))
+
+    def need_writable(self, *models: type[Base]) -> None:
+        """Check that rows of these tables can be written, before they are made. See `Inventory.need_writable`."""
+        if self.foreign:
+            self.look().need_writable(*models)
 
     @staticmethod
     def reserve_spectrum_pks(connection: Connection, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:

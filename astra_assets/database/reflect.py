@@ -1,6 +1,6 @@
 """The catalogue of a database: which tables and columns it has, and which kinds of value its SQL types hold.
 
-How that differs from what we declare is said in `survey.py`.
+How that differs from what we declare is said in `inventory.py`.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class FoundColumn:
         type_text: its SQL type as text.
         comment: what the database says about it.
         is_domain: its type is a domain, which drivers do not look behind.
+        demanded: it must not be NULL, and the database has no value for it where a row gives none.
     """
 
     name: str
@@ -57,6 +58,7 @@ class FoundColumn:
     type_text: str
     comment: str = ""
     is_domain: bool = False
+    demanded: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,9 @@ def _column(looked: Inspector, column: ReflectedColumn) -> FoundColumn:
     except CompileError:
         text = "a type of its own"
     comment = " ".join((column.get("comment") or "").split())
-    return FoundColumn(column["name"], behind, text, comment, behind is not declared)
+    filled = column.get("default") or column.get("identity") or column.get("computed")
+    demanded = not column["nullable"] and not filled
+    return FoundColumn(column["name"], behind, text, comment, behind is not declared, demanded)
 
 
 def kind_of_type(sql_type: TypeEngine[Any]) -> Kind:
