@@ -39,11 +39,12 @@ from sqlalchemy.schema import CreateIndex, CreateSchema, CreateTable
 
 from astra_assets.database import arrow, bulk, sqlite_reader
 from astra_assets.database.inventory import Inventory
-from astra_assets.database.placement import OWN_SCHEMA, Placement
-from astra_assets.database.reflect import found_tables
+from astra_assets.database.placement import OWN_SCHEMA, Placement, look_around, neighbours
+from astra_assets.database.reflect import found_tables, relation_names
 from astra_assets.database.urls import hide_secrets, parse_url, shown
 from astra_assets.errors import ExpectedError
 from astra_assets.models.base import Base, table_of
+from astra_assets.models.source import Source
 from astra_assets.models.spectrum import SpectrumKey
 
 BUSY_TIMEOUT_S = 600.0
@@ -61,6 +62,10 @@ CREATE_LOCK = 0x61737472
 
 class NotAllowedError(ExpectedError, PermissionError):
     """The user of the database may not do what is needed; the message says whom to ask for what."""
+
+
+class NoSchemaError(ExpectedError, LookupError):
+    """The configured schema is not there, and one with a similar name is."""
 
 
 class DatabaseLocked(ExpectedError, RuntimeError):  # noqa: N818 (says what happened, as sqlite3 does)
@@ -147,9 +152,10 @@ class Database:
     def _look(self, connection: Connection) -> Inventory:
         found = found_tables(connection, self.schema)
         ours = found_tables(connection, self.own_schema) if self.placement.foreign else {}
-        made = Inventory(
-            self.dialect, {**ours, **found}, self.placement.foreign, frozenset(ours) & frozenset(found)
-        )
+        has_survey = table_of(Source).name in found
+        around = None if has_survey else look_around(connection, self.location, self.schema, found)
+        hidden = frozenset(ours) & frozenset(found)
+        made = Inventory(self.dialect, {**ours, **found}, self.placement.foreign, hidden, around)
         self.__dict__["_inventory"] = made
         return made
 
@@ -185,7 +191,8 @@ class Database:
         imported. A missing PostgreSQL schema is created. What the schema of another Astra lacks is created in
         `own_schema`, without foreign keys to Astra's tables, which would hinder changes there.
 
-        Raises NotAllowedError where the database's user may not create them.
+        Raises NotAllowedError where the database's user may not create them, NoSchemaError where a schema that is not
+        there has a name similar to that of another one.
         """
         if tables is None:
             for name in MODEL_MODULES:
@@ -201,10 +208,12 @@ class Database:
                 connection.execute(select(func.pg_advisory_xact_lock(CREATE_LOCK)))
             schema = self.own_schema if self.placement.foreign else self.schema
             looked = inspect(connection)
-            existing = {*looked.get_table_names(schema=schema), *(self.placement.theirs or ())}
+            existing = frozenset[str]().union(*relation_names(looked, schema), self.placement.theirs or ())
             missing = [item for item in wanted if item.name not in existing]
             if missing:
                 new = schema if schema is not None and not looked.has_schema(schema) else None
+                if new is not None and new == self.schema:
+                    _refuse_neighbour(new, looked.get_schema_names(), self.location)
                 _create(connection, missing, self.placement, new)
         self.__dict__.pop("_inventory", None)
         return [item.name for item in missing]
@@ -215,7 +224,9 @@ class Database:
             return True
         with self.connect() as connection:
             configured = self.own_schema if self.placement.foreign else self.schema
-            schema = configured or str(connection.scalar(select(func.current_schema())))
+            schema = configured or connection.scalar(select(func.current_schema()))
+            if schema is None:
+                return False
             if inspect(connection).has_schema(schema):
                 return bool(connection.scalar(select(func.has_schema_privilege(schema, "CREATE"))))
             database = func.current_database()
@@ -313,6 +324,15 @@ def _create(
         if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
             raise
         raise NotAllowedError(_not_allowed(error, placement)) from error
+
+
+def _refuse_neighbour(schema: str, schemas: Sequence[str], location: str) -> None:
+    similar = neighbours(schema, schemas)
+    if similar:
+        raise NoSchemaError(
+            f"there is no schema {schema} in {location}, but {' and '.join(similar)}: set ASTRA_DATABASE_SCHEMA to the one "
+            f"that is meant; nothing was created. Where a new survey is meant, type in psql: CREATE SCHEMA {schema}"
+        )
 
 
 def _not_allowed(error: ProgrammingError, placement: Placement) -> str:

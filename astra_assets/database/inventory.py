@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, MetaData, Table
 
+from astra_assets.database.placement import Surroundings
 from astra_assets.database.reflect import (
     FoundColumn,
     FoundTable,
@@ -96,12 +97,14 @@ class Inventory:
         found: its tables by name; None stands for a database that has what we declare.
         foreign: the configured schema is that of another Astra, not made by us.
         hidden: tables of ours that a foreign schema has, too, and that are not used therefore.
+        surroundings: what there is instead, where there is no survey.
     """
 
     dialect: str
     found: Mapping[str, FoundTable] | None = None
     foreign: bool = False
     hidden: frozenset[str] = frozenset()
+    surroundings: Surroundings | None = None
     _shapes: dict[type[Base], Shape] = field(default_factory=dict, repr=False, compare=False)
 
     def has(self, model: type[Base]) -> bool:
@@ -112,10 +115,19 @@ class Inventory:
         """The shape of a table that must be there. Raises MissingTableError."""
         if not self.has(model):
             raise MissingTableError(
-                f"the database has no table {table_of(model).name}; type: astra-assets init (makes what is "
-                "missing) and astra-assets run, or set ASTRA_DATABASE_SCHEMA to the schema that has it"
+                self.absence(
+                    f"no table {table_of(model).name}",
+                    "astra-assets init (makes what is missing) and astra-assets run, or set ASTRA_DATABASE_SCHEMA to the "
+                    "schema that has it",
+                )
             )
         return self.shape(model)
+
+    def absence(self, what: str, command: str) -> str:
+        """Say that the database lacks something, and what to do: `command`, unless that would make a second survey."""
+        if self.surroundings is None:
+            return f"the database has {what}; type: {command}"
+        return self.surroundings.absence(what, command)
 
     def need_writable(self, *models: type[Base]) -> None:
         """Check that rows of these tables can be written, before they are made.

@@ -104,6 +104,9 @@ def examine_database(database: Database) -> Iterator[Examined]:
     try:
         inventory = database.look()
         writable = database.may_create_tables()
+    except ExpectedError as error:
+        yield Examined(2, f"database: {error}")
+        return
     except SQLAlchemyError as error:
         first = hide_secrets(str(error).splitlines()[0])
         yield Examined(2, f"database: {database.location} does not answer: {first}; check ASTRA_DATABASE_URL")
@@ -114,7 +117,9 @@ def examine_database(database: Database) -> Iterator[Examined]:
         (mapper.class_ for mapper in Base.registry.mappers), key=lambda model: table_of(model).name
     )
     missing = [table_of(model).name for model in models if not inventory.has(model)]
-    if missing:
+    if inventory.surroundings is not None and inventory.surroundings.advice:
+        yield Examined(2, f"database: {inventory.absence('no table source', 'astra-assets init')}")
+    elif missing:
         text = f"{len(missing)} tables missing ({', '.join(missing)}); type: astra-assets init"
         yield Examined(1, f"database: {database.location}: {text}")
     else:

@@ -254,7 +254,7 @@ class Operations:
             table_of(model).name for model in models or (Source, ComputeBatch) if not survey.has(model)
         ]
         if table_of(Source).name in lacking:
-            raise OperationError(f"{self.database.location} has no tables yet; type: astra-assets migrate")
+            raise OperationError(survey.absence("no tables yet", "astra-assets migrate"))
         if lacking:
             raise OperationError(
                 f"{self.database.location} has no table {lacking[0]} yet, which running pipelines needs; type: "
