@@ -27,6 +27,7 @@ __all__ = ["Compute", "Settings", "SettingsError", "load_settings", "usable_sett
 Compute = Literal["local", "slurm"]
 """Where pipelines run: on this machine, or on a cluster."""
 
+
 class Settings(ReleaseSettings):
     """Settings of one deployment.
 
