@@ -65,7 +65,8 @@ def examine(
     except OSError as error:
         yield Examined(2, f"ASTRA_HOME: {settings.home} cannot be made ({error.strerror}); set ASTRA_HOME")
     else:
-        if declared:
+        # The default takes the place of a setting that cannot be used: what is said of it would lead astray.
+        if declared and not any(problem.startswith("ASTRA_DATABASE") for problem in problems):
             yield from examine_database(opened)
     yield from examine_archive(settings)
     yield from examine_dagster()

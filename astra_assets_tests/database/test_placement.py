@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from astra_assets.config.settings import Settings
+from astra_assets.config.settings import Settings, usable_settings
 from astra_assets.database.database import Database, NoSchemaError
 from astra_assets.database.inventory import MissingTableError
 from astra_assets.database.placement import neighbours
 from astra_assets.models.source import Source
 from astra_assets.models.spectrum import SpectrumKey
-from astra_assets.operations.doctor import examine_database
+from astra_assets.operations.doctor import examine, examine_database
 from astra_assets.operations.operations import OperationError, Operations
 
 
@@ -131,6 +131,16 @@ def test_a_view_is_not_made_again_as_a_table(postgresql_url, opened, kind):
     again = opened(postgresql_url)
     assert again.create_tables() == []
     assert not again.look().need(Source).stored
+
+
+def test_doctor_looks_at_no_other_database_than_the_one_that_is_set(monkeypatch, tmp_path):
+    """The default would take its place, and the advice to make tables there would lead astray."""
+    monkeypatch.setenv("ASTRA_HOME", str(tmp_path))
+    monkeypatch.setenv("ASTRA_DATABASE_URL", "mysql://u:secret@host/survey")
+    settings, problems = usable_settings()
+    found = list(examine(settings, lambda: Database(settings.database), problems))
+    assert "mysql is no database that we know" in found[0].text
+    assert not [each for each in found if each.text.startswith("database:") or "secret" in each.text]
 
 
 def test_similar_names():
