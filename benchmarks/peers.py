@@ -92,7 +92,7 @@ def lists(url: str, folder: str) -> dict[str, float]:
 
 
 def _write_lists(database: Database, path: Path) -> None:
-    columns = output_columns(PRODUCT, TABLE, database.survey)
+    columns = output_columns(PRODUCT, TABLE, database.inventory)
     with database.connect() as connection:
         result = connection.execution_options(stream_results=True).execute(rows_query(database))
         data = _collect(columns, (dict(row) for row in result.mappings()))

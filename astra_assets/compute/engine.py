@@ -101,6 +101,7 @@ class Engine:
         active = self.active(pipeline, step)
         if active is not None:
             return self._attached(active, self._program(pipeline, step), resources)
+        self._need_writable(pipeline, step)
         options = self.backend.options(pipeline, step, resources)
         folders.clear_leftovers(self.paths.step_folder(pipeline, step))
         draft = self._draft(pipeline, step, options)
@@ -306,6 +307,12 @@ class Engine:
             draft.batch_id,
             draft.judged,
         )
+
+    def _need_writable(self, pipeline: Pipeline, step: Step) -> None:
+        """Check that the tables of results take our rows; Astra's own command line writes rows of its own."""
+        call = call_of(pipeline, step, self.programs)
+        if not step.is_filter and (call is None or call.protocol != "astra"):
+            self.database.need_writable(step.table or pipeline.table, *step.tables)
 
     def _program(self, pipeline: Pipeline, step: Step) -> dict[str, str]:
         """The setting of a batch that says how its program is called; none for functions."""

@@ -87,7 +87,7 @@ def _others_with_rows(deployment: Deployment, release: Release) -> Iterator[str]
 
     database = deployment.database
     for name, declared in other_products(release).items():
-        if has_any_row(database, declared.product, database.survey, v_astra=release.v_astra):
+        if has_any_row(database, declared.product, database.inventory, v_astra=release.v_astra):
             yield name
 
 

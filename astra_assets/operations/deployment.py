@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from astra_assets.config.releases import Release
 from astra_assets.config.settings import Settings, load_settings
 from astra_assets.database.database import Database
+from astra_assets.database.urls import hide_secrets
 from astra_assets.errors import ExpectedError
 from astra_assets.models.base import Base, table_of
 from astra_assets.models.compute import ComputeBatch
@@ -94,7 +95,7 @@ class Deployment:
             table_of(model).name for model in models or (Source, ComputeBatch) if not inventory.has(model)
         ]
         if table_of(Source).name in lacking:
-            raise OperationError(f"{self.database.location} has no tables yet; type: astra-assets migrate")
+            raise OperationError(inventory.absence("no tables yet", "astra-assets migrate"))
         if lacking:
             raise OperationError(
                 f"{self.database.location} has no table {lacking[0]} yet, which running pipelines needs; type: "
@@ -147,12 +148,12 @@ def expected_text(error: Exception) -> str | None:
     if isinstance(error, ExpectedError):
         return str(error)
     if isinstance(error, OperationalError):
-        first = str(error.orig or error).strip().splitlines()[0]
+        first = hide_secrets(str(error.orig or error).strip().splitlines()[0])
         return (
             f"the database does not answer: {first}; check ASTRA_DATABASE_URL, or type: astra-assets doctor"
         )
     if isinstance(error, ProgrammingError):
-        first = str(error.orig or error).strip().splitlines()[0]
+        first = hide_secrets(str(error.orig or error).strip().splitlines()[0])
         return (
             f"the database refuses a statement: {first}; how its tables differ from ours, and what may be done "
             "there, tells: astra-assets doctor"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from astra_assets.database.urls import hide_secrets
 from astra_assets.errors import ExpectedError
 from astra_assets.files.paths import apogee_summary_paths, spall_path
 from astra_assets.models.base import Base, table_of
@@ -64,7 +65,8 @@ def doctor(deployment: Deployment, problems: Sequence[str] = ()) -> Iterator[Doc
     except OSError as error:
         yield DoctorCheck(2, f"ASTRA_HOME: {settings.home} cannot be made ({error.strerror}); set ASTRA_HOME")
     else:
-        if declared:
+        # The default takes the place of a setting that cannot be used: what is said of it would lead astray.
+        if declared and not any(problem.startswith("ASTRA_DATABASE") for problem in problems):
             yield from check_database(database)
     yield from check_archive(settings)
     yield from check_dagster()
@@ -103,8 +105,11 @@ def check_database(database: Database) -> Iterator[DoctorCheck]:
     try:
         inventory = database.look()
         writable = database.may_create_tables()
+    except ExpectedError as error:
+        yield DoctorCheck(2, f"database: {error}")
+        return
     except SQLAlchemyError as error:
-        first = str(error).splitlines()[0]
+        first = hide_secrets(str(error).splitlines()[0])
         yield DoctorCheck(
             2, f"database: {database.location} does not answer: {first}; check ASTRA_DATABASE_URL"
         )
@@ -115,7 +120,9 @@ def check_database(database: Database) -> Iterator[DoctorCheck]:
         (mapper.class_ for mapper in Base.registry.mappers), key=lambda model: table_of(model).name
     )
     missing = [table_of(model).name for model in models if not inventory.has(model)]
-    if missing:
+    if inventory.surroundings is not None and inventory.surroundings.advice:
+        yield DoctorCheck(2, f"database: {inventory.absence('no table source', 'astra-assets init')}")
+    elif missing:
         text = f"{len(missing)} tables missing ({', '.join(missing)}); type: astra-assets init"
         yield DoctorCheck(1, f"database: {database.location}: {text}")
     else:

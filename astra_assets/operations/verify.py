@@ -56,7 +56,7 @@ def _expected(deployment: Deployment, release: Release) -> dict[str, DeclaredPro
 
     def has_rows(each: DeclaredProduct) -> bool:
         database = deployment.database
-        return has_any_row(database, each.product, database.survey, v_astra=release.v_astra)
+        return has_any_row(database, each.product, database.inventory, v_astra=release.v_astra)
 
     own = {
         name: each

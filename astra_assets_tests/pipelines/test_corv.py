@@ -14,7 +14,7 @@ from sqlalchemy import insert
 
 from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.compute.lookups import Lookup, LookupQuery
-from astra_assets.models.base import bit, layout, own_columns, table_of, utcnow
+from astra_assets.models.base import bit, layout, table_of, utcnow
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.cartons import cartons, pack
 from astra_assets.models.source import Source
@@ -23,6 +23,7 @@ from astra_assets.pipelines.base import VERSION_PARAMETER, Unusable, WorkContext
 from astra_assets.pipelines.corv import CORV, Corv, fit_visit
 from astra_assets.pipelines.snow_white import SnowWhite
 from astra_assets.pipelines.white_dwarf.grid import LOG_STEP, load_grid
+from astra_assets.registry.columns import own_columns
 from astra_assets.spectra.base import Roots, Spectrum
 
 STEP = CORV.step("visit")

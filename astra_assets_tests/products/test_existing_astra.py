@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -63,6 +65,53 @@ def test_every_product_of_the_tables_has_their_rows_and_leaves_them_alone(templa
             report = create(product, database, tmp_path, Provenance(V_ASTRA, "main"))
             assert report.rows == rows, name
     assert catalogue(template) == before
+
+
+def as_views(url):
+    return [f"CREATE VIEW theirs.{name} AS SELECT * FROM public.{name}" for name in TABLES]
+
+
+def as_tables_of_another_server(url):
+    parts = urlsplit(url)
+    where = f"host '127.0.0.1', port '{parts.port}', dbname '{parts.path[1:]}'"
+    return [
+        "CREATE EXTENSION postgres_fdw",
+        f"CREATE SERVER other FOREIGN DATA WRAPPER postgres_fdw OPTIONS ({where})",
+        "CREATE USER MAPPING FOR astra SERVER other OPTIONS (user 'astra')",
+        "IMPORT FOREIGN SCHEMA public FROM SERVER other INTO theirs",
+    ]
+
+
+def as_partitions(url):
+    made = [
+        f"CREATE TABLE theirs.{name} (LIKE public.{name} INCLUDING DEFAULTS) PARTITION BY RANGE ({key})"
+        for name, key in TABLES.items()
+    ]
+    for name in TABLES:
+        made += [
+            f"CREATE TABLE theirs.{name}_1 PARTITION OF theirs.{name} FOR VALUES FROM (MINVALUE) TO (50)",
+            f"CREATE TABLE theirs.{name}_2 PARTITION OF theirs.{name} FOR VALUES FROM (50) TO (MAXVALUE)",
+            f"INSERT INTO theirs.{name} SELECT * FROM public.{name}",
+        ]
+    return made
+
+
+TABLES = {
+    "source": "pk",
+    "spectrum": "pk",
+    "boss_visit_spectrum": "pk",
+    "boss_combined_spectrum": "pk",
+    "boss_net": "task_pk",
+}
+
+
+@pytest.mark.parametrize("made", [as_views, as_tables_of_another_server, as_partitions])
+def test_tables_may_be_views_partitions_or_on_another_server(astra_url, tmp_path, made):
+    change(astra_url, "CREATE SCHEMA theirs", *made(astra_url))
+    for name in ("mwmTargets", "astraAllStarBOSSNet"):
+        report = written(astra_url, name, tmp_path, schema="theirs")
+        assert report.rows[0] == OF_THE_DUMP[name][0]
+        assert not written(astra_url, name, tmp_path, schema="theirs").written
 
 
 def test_a_product_whose_tables_are_as_they_were_is_left_alone(template, tmp_path):

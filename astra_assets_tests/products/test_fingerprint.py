@@ -19,7 +19,7 @@ from astra_assets_tests.products.samples import STAR, V_ASTRA, VISIT, SampleResu
 
 def mark(database, product, **options) -> str:
     settings = {"v_astra": V_ASTRA} | options
-    return fingerprint(database, ProductRows(product, database.survey, **settings))
+    return fingerprint(database, ProductRows(product, database.inventory, **settings))
 
 
 def change(database, statement) -> None:

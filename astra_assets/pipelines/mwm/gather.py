@@ -166,8 +166,7 @@ def _reduction_order(name: str) -> tuple[int, ...]:
 def _reserve(connection: Connection, keys: Keys, wanted: Sequence[Any]) -> None:
     """Give new keys to those that have none."""
     new = [item for item in dict.fromkeys(wanted) if keys.get(item) is None]
-    database = Database(connection.engine.url.render_as_string(hide_password=False))
-    keys.update(zip(new, database.reserve_spectrum_pks(connection, len(new)).tolist(), strict=True))
+    keys.update(zip(new, Database.reserve_spectrum_pks(connection, len(new)).tolist(), strict=True))
 
 
 def _coadd_keys(
