@@ -64,7 +64,10 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def postgresql_server():
-    """Base URL of a PostgreSQL server of our own on the loopback address."""
+    """Base URL of a PostgreSQL server of our own on the loopback address.
+
+    It believes everybody but members of a role `checked`, who need their password.
+    """
     initdb, postgres = server_program("initdb"), server_program("postgres")
     if not initdb or not postgres:
         pytest.skip("no PostgreSQL server programs (initdb, postgres): install Debian's package postgresql")
@@ -84,6 +87,8 @@ def postgresql_server():
         capture_output=True,
         cwd=folder,
     )
+    rules = data / "pg_hba.conf"
+    rules.write_text(f"host all +checked 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
     settings = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off"]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(

@@ -18,8 +18,8 @@ from astra_assets.database.database import Database
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.pipelines.corv import CORV
 from astra_assets.pipelines.snow_white import SnowWhite
+from astra_assets.products.rows import ProductRows, TableRows
 from astra_assets.products.summary import SummaryProduct, SummaryTable
-from astra_assets.products.write.rows import select_rows
 from astra_assets.spectra.base import Roots
 
 if TYPE_CHECKING:
@@ -56,9 +56,14 @@ def opened(url: str) -> Database:
     return database
 
 
+def table_rows(database: Database) -> TableRows:
+    """The joined table that is written."""
+    return ProductRows(PRODUCT, database.look(), V_ASTRA).tables[0]
+
+
 def rows_query(database: Database) -> Select[Any]:
-    """The joined query whose rows are written."""
-    return select_rows(PRODUCT, TABLE, database.survey, v_astra=V_ASTRA)
+    """The query for its rows."""
+    return table_rows(database).query
 
 
 def engine(url: str, folder: str) -> Engine:

@@ -10,7 +10,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from common import PRODUCT, STEP, TABLE, V_ASTRA, engine, opened, rows_query, seconds
+from common import PRODUCT, STEP, V_ASTRA, engine, opened, seconds, table_rows
 
 from astra_assets.database.allocators import keep_little
 from astra_assets.database.database import Database
@@ -18,11 +18,12 @@ from astra_assets.files.atomic import atomic_write
 from astra_assets.fits.writer import FitsWriter
 from astra_assets.pipelines.corv import CORV
 from astra_assets.products.bundle import product_path
+from astra_assets.products.create import create
+from astra_assets.products.headers import Provenance
+from astra_assets.products.rows import measure
 from astra_assets.products.write.copying import RowSink, copy_rows
-from astra_assets.products.write.create import create
+from astra_assets.products.write.one_pass import BATCH_ROWS
 from astra_assets.products.write.parquet import ParquetTwin
-from astra_assets.products.write.rows import fits_columns, measure
-from astra_assets.products.write.write import BATCH_ROWS
 
 
 def stream(url: str, folder: str, suffix: str, twin: bool = False) -> dict[str, float]:
@@ -43,10 +44,9 @@ def stream(url: str, folder: str, suffix: str, twin: bool = False) -> dict[str, 
 
 def _stream(database: Database, path: Path, twin: Path | None = None) -> None:
     database.get_ready()
-    survey = database.look()
-    measured = measure(database, PRODUCT, TABLE, survey, v_astra=V_ASTRA)
-    columns = fits_columns(PRODUCT, TABLE, survey, measured)
-    batches = database.arrow_batches(rows_query(database), batch_rows=BATCH_ROWS[database.dialect])
+    measured = measure(database, table_rows(database))
+    columns = measured.columns
+    batches = database.arrow_batches(measured.query, batch_rows=BATCH_ROWS[database.dialect])
     with contextlib.ExitStack() as stack:
         sinks: list[RowSink] = []
         if twin is not None:
@@ -64,7 +64,7 @@ def whole(url: str, folder: str) -> dict[str, float]:
     """As `astra-assets create` does it: all files of a product, verified, with their checksums."""
     database = opened(url)
     root = Path(folder)
-    took = seconds(lambda: create(PRODUCT, database, v_astra=V_ASTRA, mwm_astra=root, release="main"))
+    took = seconds(lambda: create(PRODUCT, database, root, Provenance(V_ASTRA, "main")))
     shutil.rmtree(product_path(PRODUCT, v_astra=V_ASTRA, mwm_astra=root).parent)
     return {"ours": took}
 

@@ -20,8 +20,8 @@ from sqlalchemy import Select, func, select
 from astra_assets.database import arrow
 from astra_assets.database.database import Database
 from astra_assets.pipelines.corv import CORV
-from astra_assets.products.write.rows import OutputColumn, output_columns
-from astra_assets.products.write.write import BATCH_ROWS
+from astra_assets.products.rows import OutputColumn, output_columns
+from astra_assets.products.write.one_pass import BATCH_ROWS
 from astra_assets.registry.kinds import DATETIME_WIDTH, Kind
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def lists(url: str, folder: str) -> dict[str, float]:
 
 
 def _write_lists(database: Database, path: Path) -> None:
-    columns = output_columns(PRODUCT, TABLE, database.survey)
+    columns = output_columns(PRODUCT, TABLE, database.inventory)
     with database.connect() as connection:
         result = connection.execution_options(stream_results=True).execute(rows_query(database))
         data = _collect(columns, (dict(row) for row in result.mappings()))
@@ -155,7 +155,7 @@ def scan_inputs(url: str, folder: str) -> dict[str, float]:
 
 
 def _inputs_query(planner: Engine) -> Select[Any]:
-    from astra_assets.compute.inputs import Selection
+    from astra_assets.compute.step_inputs import Selection
 
     return planner.inputs(CORV, STEP).unprocessed(Selection())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from astra_assets.cli.data import say
+from astra_assets.cli.show import say
 
 
 @click.command
@@ -31,7 +31,7 @@ def validate(folders: tuple[Path, ...], simulated: int, seed: int, without_gaia:
     from astra_assets.demo.validation_sample import without_gaia as plain
     from astra_assets.operations.validate import folder_sample, outcomes
     from astra_assets.operations.validation_report import write_report
-    from astra_assets.pipelines.snow_white import Resources
+    from astra_assets.pipelines.snow_white import SnowWhiteModels
     from astra_assets.pipelines.snow_white.classifier import load_classifier
     from astra_assets.pipelines.white_dwarf.grid import load_grid
 
@@ -39,10 +39,10 @@ def validate(folders: tuple[Path, ...], simulated: int, seed: int, without_gaia:
         raise click.UsageError(
             "nothing to validate on: name a FOLDER with a truth.csv, or give --simulated 1000"
         )
-    resources = Resources(load_classifier(), load_grid())
+    models = SnowWhiteModels(load_classifier(), load_grid())
     drawn = draw_sample(simulated, seed)
-    made = list(outcomes(map(plain, drawn) if without_gaia else drawn, resources))
-    observed = [one for folder in folders for one in outcomes(folder_sample(folder, seed), resources)]
+    made = list(outcomes(map(plain, drawn) if without_gaia else drawn, models))
+    observed = [one for folder in folders for one in outcomes(folder_sample(folder, seed), models)]
     words = [
         f"--simulated {simulated} --seed {seed}" if simulated else "",
         "--without-gaia" if without_gaia else "",

@@ -1,7 +1,7 @@
 """Planning: unprocessed inputs are read once and become the manifest of a batch.
 
 Inputs that do not fulfil a requirement are recorded as skipped. Memory does not grow with the number of
-inputs. Which inputs are unprocessed is said in `inputs`; the row of the batch in the database, and that
+inputs. Which inputs are unprocessed is said in `step_inputs`; the row of the batch in the database, and that
 there is one active batch at most, is the business of `engine`.
 """
 
@@ -23,13 +23,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from astra_assets.compute import outcomes
-from astra_assets.compute.batch import Limits
-from astra_assets.compute.history import EARLIER, NO_RESULT, RECORDED, with_history
-from astra_assets.compute.inputs import Selection, StepInputs
+from astra_assets.compute.batch import BatchLimits
 from astra_assets.compute.lookups import Lookups, as_numpy, decoded
 from astra_assets.compute.parts import describe
 from astra_assets.compute.reading import READERS, can_leave_out_sources, unprocessed_inputs
 from astra_assets.compute.rows import ResultShape
+from astra_assets.compute.step_inputs import EARLIER, NO_RESULT, RECORDED, Selection, StepInputs, with_history
 from astra_assets.database.allocators import keep_little
 from astra_assets.database.database import Database
 from astra_assets.pipelines.base import PipelineDeclarationError, Requirement, WorkContext
@@ -133,7 +132,7 @@ class Planner:
     database: Database
     inputs: StepInputs
     context: WorkContext
-    limits: Limits
+    limits: BatchLimits
     batch_id: str
     judged: datetime
 

@@ -16,8 +16,8 @@ from astra_assets.database.inventory import DECLARED
 from astra_assets.models.base import PipelineResult
 from astra_assets.pipelines.base import Pipeline, PipelineDeclarationError, Step
 from astra_assets.pipelines.together import home_of
+from astra_assets.products.rows import output_columns
 from astra_assets.products.summary import MWM_PRODUCTS, Level, SummaryProduct, level_of, pipeline_product
-from astra_assets.products.write.rows import output_columns
 from astra_assets.registry.kinds import Definition
 
 LEVELS: tuple[Level, ...] = get_args(Level)

@@ -21,7 +21,7 @@ from astra_assets.errors import ExpectedError
 from astra_assets.models.base import bit
 from astra_assets.pipelines.base import Unusable
 from astra_assets.pipelines.corv import Corv, fit_visit
-from astra_assets.pipelines.snow_white import FITTED, Resources, SnowWhite, classify_star
+from astra_assets.pipelines.snow_white import FITTED, SnowWhite, SnowWhiteModels, classify_star
 from astra_assets.spectra.base import SpectrumError
 from astra_assets.spectra.read import read_file
 from astra_assets.synthesis.faults import FAULTS
@@ -68,16 +68,16 @@ class Outcome:
         return self.called != REFUSED and not self.flags & {"undecided", "none_of_these"}
 
 
-def outcomes(sample: Iterable[Observed], resources: Resources) -> Iterator[Outcome]:
+def outcomes(sample: Iterable[Observed], models: SnowWhiteModels) -> Iterator[Outcome]:
     """Run SnowWhite on each spectrum, and Corv on those that are DA, in truth or by SnowWhite."""
     for observed in sample:
-        yield _outcome(observed, resources)
+        yield _outcome(observed, models)
 
 
-def _outcome(observed: Observed, resources: Resources) -> Outcome:
+def _outcome(observed: Observed, models: SnowWhiteModels) -> Outcome:
     began = time.process_time()
     try:
-        row = classify_star(observed.spectrum, resources)
+        row = classify_star(observed.spectrum, models)
     except Unusable as error:
         log.debug("%s: %s", observed.origin, error)
         row = SnowWhite(classification=REFUSED, result_flags=0)
@@ -85,7 +85,7 @@ def _outcome(observed: Observed, resources: Resources) -> Outcome:
     visit: Corv | None = None
     if observed.kind == "DA" or called in FITTED:
         try:
-            visit = fit_visit(observed.spectrum, resources.grid)
+            visit = fit_visit(observed.spectrum, models.grid)
         except Unusable as error:
             log.debug("%s: %s", observed.origin, error)
     probabilities = [getattr(row, name) or 0.0 for name in vars(row) if name.startswith("p_")]

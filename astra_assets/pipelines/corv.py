@@ -31,17 +31,14 @@ from astra_assets.pipelines.base import (
     WorkContext,
     this_version,
 )
-from astra_assets.pipelines.snow_white import SnowWhite, is_white_dwarf
+from astra_assets.pipelines.requirements import IN_MWM_WD
+from astra_assets.pipelines.snow_white import SnowWhite
 from astra_assets.pipelines.white_dwarf.gaia import GAIA_COLUMNS, Gaia
 from astra_assets.registry.columns import flags, known, virtual
 from astra_assets.spectra.base import Spectrum
 
 if TYPE_CHECKING:
-    from astra_assets.pipelines.white_dwarf.balmer import BalmerFit
     from astra_assets.pipelines.white_dwarf.grid import DAGrid
-
-LOW_SNR = 8.0
-"""S/N per pixel up to which a result is flagged `low_snr`, as in SnowWhite."""
 
 
 class Corv(PipelineResult):
@@ -103,12 +100,16 @@ def fit_visit(spectrum: Spectrum, grid: DAGrid) -> Corv:
     from astra_assets.pipelines.white_dwarf.best_model import best_model
     from astra_assets.pipelines.white_dwarf.comparison import NoUsableLinesError
     from astra_assets.pipelines.white_dwarf.errors import total_logg, total_teff, total_velocity
+    from astra_assets.pipelines.white_dwarf.quality import fit_flags
+    from astra_assets.pipelines.white_dwarf.wavelengths import looks_like_air
 
     spectrum = despiked(spectrum)
     try:
         fit = fit_balmer(spectrum, grid, gaia=Gaia.of(spectrum.row))
     except NoUsableLinesError as error:
         raise Unusable("no_usable_lines", str(error)) from error
+    in_air = looks_like_air(spectrum.wavelength)
+    raised = (*fit_flags(fit, spectrum.snr), *(("air_wavelengths",) if in_air else ()))
     return Corv(
         v_rad=fit.v_rad,
         e_v_rad=total_velocity(fit.e_v_rad),
@@ -120,25 +121,9 @@ def fit_visit(spectrum: Spectrum, grid: DAGrid) -> Corv:
         initial_logg=fit.initial_logg,
         initial_v_rad=fit.initial_v_rad,
         rchi2=fit.rchi2,
-        result_flags=_result_flags(fit, spectrum),
+        result_flags=sum(bit(Corv, "result_flags", name) for name in raised),
         model_flux=best_model(spectrum, grid, fit.teff, fit.logg, fit.v_rad),
     )
-
-
-def _result_flags(fit: BalmerFit, spectrum: Spectrum) -> int:
-    from astra_assets.pipelines.white_dwarf.wavelengths import looks_like_air
-
-    told = {
-        "low_snr": not spectrum.snr > LOW_SNR,
-        "unconverged": not fit.converged,
-        "teff_grid_edge_bad": fit.teff_at_edge,
-        "logg_grid_edge_bad": fit.logg_at_edge,
-        "hot_or_cold": fit.other is not None,
-        "bad_fit": fit.bad,
-        "gaia_chose": fit.by_gaia,
-        "air_wavelengths": looks_like_air(spectrum.wavelength),
-    }
-    return sum(bit(Corv, "result_flags", name) for name, true in told.items() if true)
 
 
 def classifications() -> Select[tuple[int, str, float, int]]:
@@ -182,12 +167,7 @@ CORV = with_astra_files(
                 columns={name: Source.c[name] for name in GAIA_COLUMNS},
                 lookups={"classification": classifications()},
                 requires=(
-                    Requirement(
-                        "not_mwm_wd",
-                        "the source is in no carton of the program mwm_wd",
-                        needs=("sdss5_target_flags",),
-                        test=is_white_dwarf,
-                    ),
+                    IN_MWM_WD,
                     Requirement(
                         "no_wd_classification",
                         "SnowWhite has not classified a coadd of the source",

@@ -1,22 +1,18 @@
-"""The files that one product consists of, and their names.
-
-Belongs here: which files stand beside the FITS file of a product and what they are called. Does not belong here:
-what is in them (`write`, `excerpt`, `page`), whether they are right (`verify`, `audit`).
-"""
+"""The files that one product consists of, and their names."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from astra_assets.files.paths import inside, summary_path
 from astra_assets.fits.tiles import SUFFIX as TILES_SUFFIX
 from astra_assets.products.summary import SummaryProduct
-from astra_assets.products.write.parquet import twin_paths
 
 FITS_SUFFIX = ".fits.gz"
+PARQUET_SUFFIX = ".parquet"
 _VERSIONED = re.compile(r"(?P<product>[A-Za-z_0-9]+)-(?P<version>\d+(?:\.\d+)+)")
 
 
@@ -46,12 +42,12 @@ class Bundle:
 
     @property
     def plain(self) -> Path:
-        """The product without gzip, which is made when asked for."""
+        """The product without gzip."""
         return _beside(self.fits, ".fits")
 
     @property
     def tiles(self) -> Path:
-        """The product with tile-compressed tables, which is made when asked for."""
+        """The product with tile-compressed tables."""
         return _beside(self.fits, TILES_SUFFIX)
 
     @property
@@ -60,25 +56,42 @@ class Bundle:
         return () if self.alone else (*self.parquet, self.sample, self.page)
 
     @property
+    def copies(self) -> dict[str, Path]:
+        """The product in other formats, which are made when asked for, by the name of the format."""
+        return {"plain": self.plain, "tiles": self.tiles}
+
+    @property
     def wanted(self) -> tuple[Path, ...]:
         """The files that are to be there: a copy in another format that was made once is kept up to date."""
-        kept = (path for path in (self.plain, self.tiles) if path.exists())
-        return (self.fits, *self.companions, *kept)
+        return self.wanted_with(())
+
+    def wanted_with(self, formats: Collection[str]) -> tuple[Path, ...]:
+        """Return the files that are to be there when copies in these formats are asked for, too."""
+        copies = (path for name, path in self.copies.items() if name in formats or path.exists())
+        return (self.fits, *self.companions, *copies)
 
 
 def product_path(product: SummaryProduct, *, v_astra: str, mwm_astra: Path, limit: int | None = None) -> Path:
-    """Where a product is, or a sample of its first `limit` rows."""
+    """Return where a product is, or a sample of its first `limit` rows."""
     path = inside(mwm_astra, summary_path(product.name, v_astra))
     return path if limit is None else _beside(path, f"-sample-{limit}{FITS_SUFFIX}")
 
 
 def bundle_of(product: SummaryProduct, path: Path, *, limit: int | None = None) -> Bundle:
-    """The files of a product whose FITS file is at `path`; a sample (`limit`) has nothing beside it."""
-    return Bundle(path, twin_paths(path, product)) if limit is None else Bundle(path, alone=True)
+    """Name the files of a product whose FITS file is at `path`; a sample (`limit`) has nothing beside it.
+
+    The Parquet files have the instrument in their names where a product has several tables:
+    `mwmTargets-0.8.1.parquet`, but `mwmAllVisit-0.8.1-boss.parquet` and `mwmAllVisit-0.8.1-apogee.parquet`.
+    A table without rows has one, too.
+    """
+    if limit is not None:
+        return Bundle(path, alone=True)
+    endings = ["" if table.instrument is None else f"-{table.instrument.lower()}" for table in product.tables]
+    return Bundle(path, tuple(_beside(path, f"{ending}{PARQUET_SUFFIX}") for ending in endings))
 
 
 def older_versions(product: SummaryProduct, path: Path, mwm_astra: Path) -> Iterator[Path]:
-    """The same product in versions before that of `path` that are on disk, the newest first."""
+    """Find the same product on disk in versions before that of `path`, the newest first."""
     own = version_of(path)
     found = [
         (version, each)
@@ -91,13 +104,13 @@ def older_versions(product: SummaryProduct, path: Path, mwm_astra: Path) -> Iter
 
 
 def version_of(path: Path) -> tuple[int, ...] | None:
-    """The version in the name of a product's file; None where there is none."""
+    """Return the version in the name of a product's file; None where there is none."""
     found = _VERSIONED.match(path.name)
     return None if found is None else tuple(int(part) for part in found["version"].split("."))
 
 
 def product_name(path: Path) -> str | None:
-    """The name of the product in the name of its file; None where the file is not named like one."""
+    """Return the product's name in the name of a file; None where the file is not named like a product."""
     found = _VERSIONED.match(path.name)
     return None if found is None else found["product"]
 

@@ -1,8 +1,4 @@
-"""The checks of a product by name, what they find, and the error of a product that is not right.
-
-Belongs here: words that those who check and those who show the checks share. Does not belong here: checking (`verify`,
-`content`), showing (`checks`).
-"""
+"""The checks of a product by name, what they find, and the error of a product that is not right."""
 
 from __future__ import annotations
 
@@ -16,6 +12,8 @@ KEYS = "keys_are_unique"
 TWIN = "parquet_equals_fits"
 POSITIONS = "positions_are_on_the_sky"
 FILLED = "no_column_lost_its_values"
+CHECKS = (FILE, KEYS, TWIN, POSITIONS, FILLED)
+"""What is checked before a product gets its name."""
 
 
 class UnsoundFileError(ExpectedError, ValueError):

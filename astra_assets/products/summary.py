@@ -1,6 +1,6 @@
 """Which summary products there are, and from which tables each HDU of them comes.
 
-Declarations only. Their rows and columns follow in `rows.py`, the files in `create.py`.
+Declarations only. Their rows and columns in a database are in `rows.py`, their files in `bundle.py`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from astra_assets.models.apogee import (
     ApogeeVisitSpectrum,
     ApogeeVisitSpectrumInApStar,
 )
-from astra_assets.models.base import Base, PipelineResult
+from astra_assets.models.base import Base, PipelineResult, layout
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.source import Source
+from astra_assets.registry.columns import info
+from astra_assets.registry.flags import Flag
+from astra_assets.registry.kinds import Kind
 
 Level = Literal["star", "visit"]
 
@@ -32,6 +35,11 @@ class SummaryTable:
     instrument: str | None = None
     spectrum: type[Base] | None = None
     reduction: type[Base] | None = None
+
+    @property
+    def key(self) -> str:
+        """The column that identifies a row, and by which rows are ordered."""
+        return "sdss_id" if self.spectrum is None else "spectrum_pk"
 
 
 @dataclass(frozen=True)
@@ -52,13 +60,9 @@ class SummaryProduct:
     result: type[PipelineResult] | None = None
 
     def models(self, table: SummaryTable) -> tuple[type[Base], ...]:
-        """The models of a table, in the order of their columns in the file."""
+        """Return the models of a table, in the order of their columns in the file."""
         found = (Source, table.reduction, table.spectrum, self.result)
         return tuple(model for model in found if model is not None)
-
-    def key(self, table: SummaryTable) -> str:
-        """The column that identifies a row."""
-        return "sdss_id" if table.spectrum is None else "spectrum_pk"
 
 
 MWM_TARGETS = SummaryProduct(
@@ -117,6 +121,18 @@ def pipeline_product(
     return SummaryProduct(
         name, f"Results of {pipeline} on {spectra}", _RESULT_TABLES[level], pipeline=pipeline, result=result
     )
+
+
+def flags_of(product: SummaryProduct) -> dict[str, tuple[Flag, ...]]:
+    """Return the named bits of each flag column of a product, by the name of the column in its files."""
+    found: dict[str, tuple[Flag, ...]] = {}
+    for table in product.tables:
+        for model in product.models(table):
+            for entry in layout(model):
+                if entry.column is not None and entry.definition.kind is Kind.bits:
+                    about = info(entry.column)
+                    found[about.summary_name] = found.get(about.summary_name) or about.flags
+    return found
 
 
 def level_of(model: type[Base]) -> Level:

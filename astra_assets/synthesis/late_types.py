@@ -11,8 +11,7 @@ import numpy as np
 
 from astra_assets.synthesis import opacity, stars
 from astra_assets.synthesis.line_data import OTHER_COOL_BANDS, SWAN, TITANIUM_OXIDE
-from astra_assets.synthesis.opacity import FloatArray, wavelength_scale
-from astra_assets.synthesis.white_dwarfs import Drawn
+from astra_assets.synthesis.opacity import Drawn, FloatArray, wavelength_scale
 
 _NAN = float("nan")
 

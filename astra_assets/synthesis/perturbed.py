@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from astra_assets.pipelines.white_dwarf.balmer_lines import BALMER
 from astra_assets.pipelines.white_dwarf.grid import load_grid
-from astra_assets.pipelines.white_dwarf.lines import BALMER
 from astra_assets.synthesis import opacity
 from astra_assets.synthesis.opacity import FloatArray, wavelength_scale
 

@@ -11,8 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from astra_assets.synthesis import opacity
-from astra_assets.synthesis.opacity import FloatArray, wavelength_scale
-from astra_assets.synthesis.white_dwarfs import Drawn
+from astra_assets.synthesis.opacity import Drawn, FloatArray, wavelength_scale
 
 _NAN = float("nan")
 

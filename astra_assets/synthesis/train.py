@@ -1,4 +1,4 @@
-"""Train the packaged classifier anew: `python -m astra_assets.synthesis.train [--out FOLDER]`.
+"""Train the packaged classifier again: `python -m astra_assets.synthesis.train [--out FOLDER]`.
 
 Simulated spectra in, `classifier.onnx` and `ORIGIN.md` out, in about ten minutes on two cores. Needs
 scikit-learn and skl2onnx (the extra `dev`), which nothing else of the package does. No spectrum of a real
@@ -36,7 +36,7 @@ from astra_assets.pipelines.snow_white.calibration import (
 )
 from astra_assets.pipelines.snow_white.classifier import DISTANCE_OUTPUT, PROBABILITY_OUTPUT
 from astra_assets.pipelines.snow_white.features import FEATURE_VERSION, extract, feature_names
-from astra_assets.synthesis.simulate import TRAINING, Conditions, simulate
+from astra_assets.synthesis.simulate import TRAINING, ObservingConditions, simulate
 from astra_assets.synthesis.templates import FURTHER_KINDS, KINDS
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ Labels: TypeAlias = NDArray[np.str_]
 
 
 def simulated(
-    seed: int, share: float = 1.0, conditions: Conditions = TRAINING, processes: int = 1
+    seed: int, share: float = 1.0, conditions: ObservingConditions = TRAINING, processes: int = 1
 ) -> tuple[Vectors, Labels]:
     """Feature vectors (n, features) and kinds (n) of simulated objects, each observed `OBSERVATIONS` times in a row.
 
@@ -91,7 +91,7 @@ def simulated(
     return np.concatenate(sets), np.array(labels)
 
 
-def _simulated_kind(task: tuple[str, int, int, float, Conditions]) -> Vectors:
+def _simulated_kind(task: tuple[str, int, int, float, ObservingConditions]) -> Vectors:
     kind, number, seed, share, conditions = task
     rng = np.random.default_rng([seed, number])
     vectors = []
@@ -238,7 +238,7 @@ def measured(
 
     Precision and recall of DA (p >= 0.5), on objects that the training did not see, S/N 8 to 60.
     """
-    vectors, labels = simulated(seed, share, Conditions(snr=(8.0, 60.0)), processes)
+    vectors, labels = simulated(seed, share, ObservingConditions(snr=(8.0, 60.0)), processes)
     probabilities = tempered(model.predict_proba(vectors), temperature)
     best = model.classes_[probabilities.argmax(axis=1)]
     called, true = probabilities[:, list(model.classes_).index("DA")] >= 0.5, labels == "DA"
@@ -285,7 +285,7 @@ def train(
 def origin(
     spectra: int, seed: int, scores: tuple[float, float, float], temperature: float, limit: float
 ) -> str:
-    """The text beside the model: what it is made of and how good it is."""
+    """The text next to the model: what it is made of and how good it is."""
     accuracy, precision, recall = scores
     return f"""# classifier.onnx
 

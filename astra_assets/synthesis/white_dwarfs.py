@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.white_dwarf.grid import load_grid
 from astra_assets.synthesis import opacity, stars
+from astra_assets.synthesis.late_types import m_dwarf_of_any_strength
 from astra_assets.synthesis.line_data import CARBON, HELIUM_I, HELIUM_II, SWAN
 from astra_assets.synthesis.opacity import (
+    Drawn,
     FloatArray,
     normalised,
     planck,
     wavelength_scale,
 )
-
-Drawn = tuple[float, float, FloatArray]
-"""Effective temperature [K] and logg [log cm s-2], NaN where they mean nothing, and the flux on the common
-scale."""
+from astra_assets.synthesis.perturbed import Perturbation, perturbed_da
 
 COOLEST_DA = 6000.0
 """K; below, H-alpha fades and a hydrogen atmosphere is no longer classified DA at the S/N of a survey."""
@@ -44,8 +44,6 @@ def draw_da(rng: np.random.Generator) -> Drawn:
         logg = float(rng.uniform(lowest, highest))
     if rng.random() < 0.5:
         return teff, logg, grid.flux(teff, logg)
-    from astra_assets.synthesis.perturbed import Perturbation, perturbed_da
-
     flux = perturbed_da(teff, logg, Perturbation.drawn(rng, size=1.5))
     return teff, logg, flux * _traces(rng, teff)
 
@@ -140,7 +138,7 @@ def draw_do(rng: np.random.Generator) -> Drawn:
     """A hot helium atmosphere of 45,000 to 100,000 K: He II, first of all 4686, with He I in the cooler half.
 
     Not a kind of the demo survey; the classifier must know it, since the Pickering lines of He II lie
-    beside the Balmer lines.
+    next to the Balmer lines.
     """
     teff = float(np.exp(rng.uniform(np.log(45000.0), np.log(100000.0))))
     wavelength = wavelength_scale()
@@ -223,8 +221,6 @@ def draw_da_ms(rng: np.random.Generator) -> Drawn:
     ratio = float(np.exp(rng.uniform(np.log(0.4), np.log(3.0))))
     if rng.random() < 0.5:
         return teff, logg, primary + ratio * stars.m_dwarf(rng.uniform(0.0, 6.0), rng)
-    from astra_assets.synthesis.late_types import m_dwarf_of_any_strength
-
     return teff, logg, primary + ratio * m_dwarf_of_any_strength(rng.uniform(0.0, 7.0), rng)
 
 
@@ -258,13 +254,13 @@ def draw_cv(rng: np.random.Generator) -> Drawn:
         level = (
             float(np.interp(centre, wavelength, continuum))
             * area
-            / (np.sqrt(2 * np.pi) * centre * sigma / 299_792.458)
+            / (np.sqrt(2 * np.pi) * centre * sigma / SPEED_OF_LIGHT)
         )
         for side in (-split, split) if split else (0.0,):
             share = 0.5 if split else 1.0
             flux += (
                 share
                 * level
-                * opacity.gaussian(centre * (1 + side / 299_792.458), centre * sigma / 299_792.458)
+                * opacity.gaussian(centre * (1 + side / SPEED_OF_LIGHT), centre * sigma / SPEED_OF_LIGHT)
             )
     return float("nan"), float("nan"), flux

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from astra_assets.compute.batch import EnginePaths, Limits
-from astra_assets.compute.child import Work
+from astra_assets.compute.batch import BatchLimits, EnginePaths
+from astra_assets.compute.child import PreparedStep
 from astra_assets.compute.engine import Engine
 from astra_assets.compute.local import LocalBackend
 from astra_assets.compute.parts import FAILURES, RESULTS, TaskParts, described, manifest_rows
-from astra_assets.compute.states import TaskStatus
+from astra_assets.compute.progress import TaskStatus
 from astra_assets.models.base import table_of
 from astra_assets.models.compute import ComputeBatch, ComputeOutcome
 from astra_assets.spectra.base import Roots
 from astra_assets_tests.compute import samples
 
 PROJECT = Path(__file__).resolve().parents[2]
-QUICK = Limits(flush_rows=3, flush_seconds=0.3, heartbeat_seconds=0.1, row_group=4, chunk_rows=7)
+QUICK = BatchLimits(flush_rows=3, flush_seconds=0.3, heartbeat_seconds=0.1, row_group=4, chunk_rows=7)
 
 
 class Directly(LocalBackend):
@@ -27,7 +27,7 @@ class Directly(LocalBackend):
 
     def start(self, batch, tasks):
         schema, key_name = described(batch.manifest)
-        work = Work(batch.directory)
+        work = PreparedStep(batch.directory)
         for task in tasks:
             folder = batch.task_folder(task)
             folder.mkdir(parents=True)

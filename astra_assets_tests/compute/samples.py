@@ -19,8 +19,9 @@ from sqlalchemy.orm import Mapped
 
 from astra_assets.database.database import Database
 from astra_assets.files.paths import spec_full_path
-from astra_assets.models.base import Base, PipelineResult, field, heading, row_times, table, table_of
+from astra_assets.models.base import Base, PipelineResult, table, table_of
 from astra_assets.models.boss import BossRestFrameVisitSpectrum, BossVisitSpectrum
+from astra_assets.models.fields import field, heading, row_times
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import (
     Pipeline,

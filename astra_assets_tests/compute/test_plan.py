@@ -7,13 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, text
+from sqlalchemy.schema import CreateTable
 
-from astra_assets.compute import NothingToDo
+from astra_assets.compute import NothingToDo, Selection
+from astra_assets.database.database import Database
+from astra_assets.database.inventory import DemandedColumnError, MissingColumnError
+from astra_assets.database.placement import OUR_TABLES
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import PipelineDeclarationError, Requirement
+from astra_assets_tests.compute.conftest import Bench
 from astra_assets_tests.compute.samples import (
     AFTER,
     CLASS,
@@ -68,6 +73,33 @@ def test_a_filter_records_skips_and_later_steps_do_not_see_them(bench):
     account = bench.engine.account(FLUX, VISIT)
     assert (account.inputs, account.results, account.skipped, account.backlog) == (3, 0, 1, 2)
     assert account.skipped_by_code == {"southern": 1}
+
+
+def test_a_table_that_does_not_take_our_rows_is_told_before_anything_is_gathered(postgresql_url, tmp_path):
+    """Tables of another Astra may demand columns that nothing computes."""
+    database = Database(postgresql_url)
+    database.create_tables()
+    with database.begin() as connection:
+        for name in (*OUR_TABLES, table_of(SampleFlux).name):
+            connection.execute(text(f"DROP TABLE {name}"))
+        connection.execute(text(f"CREATE TABLE {table_of(SampleFlux).name} (reviewer text NOT NULL)"))
+    theirs = Bench(Database(postgresql_url), tmp_path)
+    theirs.database.create_tables()
+    gathered = []
+    step = replace(VISIT, gather=lambda *given: gathered.append(given))
+    pipeline = replace(FLUX, steps=(step,))
+    with pytest.raises(MissingColumnError, match=r"lacks .*flux.*, which our rows have"):
+        theirs.engine.plan(pipeline, step)
+    with theirs.database.begin() as connection:
+        connection.execute(text(f"DROP TABLE {table_of(SampleFlux).name}"))
+        connection.execute(CreateTable(table_of(SampleFlux)))
+        connection.execute(text(f"ALTER TABLE {table_of(SampleFlux).name} ADD reviewer text NOT NULL"))
+    with pytest.raises(DemandedColumnError, match="demands reviewer, which nothing here computes"):
+        theirs.engine.plan(pipeline, step)
+    assert not gathered
+    assert not theirs.home.exists()
+    for each in (database, theirs.database):
+        each.engine.dispose()
 
 
 def test_a_step_applies_the_filters_before_it_even_if_they_were_not_run(bench):
@@ -192,28 +224,28 @@ def test_a_step_may_say_which_rows_are_inputs_at_all(bench):
 def test_sources_and_limit_restrict_and_leave_a_visible_backlog(bench):
     pks = bench.visits([0] * 5)
     southern(bench, pks[0])
-    batch = bench.engine.plan(FLUX, VISIT, limit=2)
+    batch = bench.engine.plan(FLUX, VISIT, Selection(limit=2))
     assert planned_keys(batch) == pks[1:3], "a limit counts what is to be done, not what is skipped"
     bench.engine.start(batch)
     account = bench.engine.collect(batch)
     assert (account.results, account.skipped, account.backlog, account.balanced) == (2, 1, 2, True)
     assert not account.complete
-    assert planned_keys(bench.engine.plan(FLUX, VISIT, sdss_ids=[1000 + pks[4]])) == [pks[4]]
+    assert planned_keys(bench.engine.plan(FLUX, VISIT, Selection(sdss_ids=[1000 + pks[4]]))) == [pks[4]]
 
 
 def test_a_limit_without_requirements_is_applied_too(bench):
     bench.visits([0] * 4)
-    assert planned_keys(bench.engine.plan(CLASS, CLASS.step("visit"), limit=3)) == [1, 2, 3]
+    assert planned_keys(bench.engine.plan(CLASS, CLASS.step("visit"), Selection(limit=3))) == [1, 2, 3]
 
 
 def test_no_sources_means_nothing(bench):
     bench.visits([0])
-    assert isinstance(bench.engine.plan(FLUX, VISIT, sdss_ids=[]), NothingToDo)
+    assert isinstance(bench.engine.plan(FLUX, VISIT, Selection(sdss_ids=[])), NothingToDo)
 
 
 def test_many_sources_may_be_named(bench):
     pks = bench.visits([0])
-    assert planned_keys(bench.engine.plan(FLUX, VISIT, sdss_ids=range(40_000))) == pks
+    assert planned_keys(bench.engine.plan(FLUX, VISIT, Selection(sdss_ids=range(40_000)))) == pks
 
 
 def test_the_manifest_is_in_order_and_in_row_groups_of_equal_size(bench):

@@ -20,9 +20,10 @@ from astra_assets.defs.checks import (
     failed_check,
     is_restricted,
 )
+from astra_assets.products.check.content import not_judged
 from astra_assets.products.compare.column_statistics import Distribution
-from astra_assets.products.compare.content import not_judged
 from astra_assets.products.compare.diff import ColumnDrift, Diff, TableDiff
+from astra_assets.products.create import CreateReport
 from astra_assets.products.findings import (
     FILE,
     FILLED,
@@ -32,7 +33,6 @@ from astra_assets.products.findings import (
     Finding,
     VerificationError,
 )
-from astra_assets.products.write.create import CreateReport
 
 KEY = dg.AssetKey("astraAllVisitCorv")
 

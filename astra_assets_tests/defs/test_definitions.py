@@ -126,7 +126,7 @@ def test_the_real_dependencies_decide_the_order():
 
 def test_definitions_take_settings_that_win_over_the_environment(tmp_path):
     survey = build_defs(home=str(tmp_path / "elsewhere")).resources["survey"]
-    assert survey.operations().settings.home == tmp_path / "elsewhere"
+    assert survey.deployment().settings.home == tmp_path / "elsewhere"
 
 
 def test_the_code_location_loads():

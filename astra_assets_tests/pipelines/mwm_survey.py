@@ -20,8 +20,9 @@ from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.cartons import cartons, pack
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import WorkContext
-from astra_assets.pipelines.mwm import MWM, make_files
-from astra_assets.pipelines.mwm.mwm_inputs import gather
+from astra_assets.pipelines.mwm import MWM
+from astra_assets.pipelines.mwm.gather import gather
+from astra_assets.pipelines.mwm.source_files import make_files
 from astra_assets.spectra.base import Roots
 from astra_assets_tests.spectra.apogee_files import ap_star, ap_visit
 

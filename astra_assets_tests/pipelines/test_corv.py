@@ -12,8 +12,9 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 from sqlalchemy import insert
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.compute.lookups import Lookup, LookupQuery
-from astra_assets.models.base import bit, layout, own_columns, table_of, utcnow
+from astra_assets.models.base import bit, layout, table_of, utcnow
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.cartons import cartons, pack
 from astra_assets.models.source import Source
@@ -22,6 +23,7 @@ from astra_assets.pipelines.base import VERSION_PARAMETER, Unusable, WorkContext
 from astra_assets.pipelines.corv import CORV, Corv, fit_visit
 from astra_assets.pipelines.snow_white import SnowWhite
 from astra_assets.pipelines.white_dwarf.grid import LOG_STEP, load_grid
+from astra_assets.registry.columns import own_columns
 from astra_assets.spectra.base import Roots, Spectrum
 
 STEP = CORV.step("visit")
@@ -32,7 +34,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 def visit(teff=14_000, logg=8.0, v_rad=60.0, snr=30.0):
     grid = load_grid()
     smooth = gaussian_filter1d(grid.flux(teff, logg), 1 / (2000 * 2.3548 * np.log(10) * LOG_STEP))
-    flux = np.interp(WAVELENGTH / (1 + v_rad / 299_792.458), grid.wavelength, smooth)
+    flux = np.interp(WAVELENGTH / (1 + v_rad / SPEED_OF_LIGHT), grid.wavelength, smooth)
     flux /= np.median(flux)
     error = np.sqrt(flux) / snr
     noise = np.random.default_rng(1).standard_normal(len(flux))

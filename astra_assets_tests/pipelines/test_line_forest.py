@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astra_assets.models.base import own_columns
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.pipelines.base import Unusable, reference_of
 from astra_assets.pipelines.line_forest import LINE_FOREST, LineForest, measure_lines
 from astra_assets.pipelines.line_forest.lines import LINES, vacuum_wavelengths
 from astra_assets.pipelines.line_forest.measure import measure
+from astra_assets.registry.columns import own_columns
 from astra_assets.spectra.base import Spectrum
 from astra_assets.spectra.read import read_file
 

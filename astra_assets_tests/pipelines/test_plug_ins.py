@@ -178,12 +178,12 @@ def test_results_that_no_product_shows_are_told_with_the_file(monkeypatch):
 def test_a_package_that_cannot_be_imported_is_told_in_words_by_every_verb_and_by_doctor(
     distribution, tmp_path
 ):
-    from astra_assets.operations.doctor import examine_pipelines
+    from astra_assets.operations.doctor import check_pipelines
 
     distribution("import no_such_module", "moonlab")
     registry._registered.cache_clear()
     try:
-        (found,) = examine_pipelines()
+        (found,) = check_pipelines()
     finally:
         registry._registered.cache_clear()
     assert found.weight == 2

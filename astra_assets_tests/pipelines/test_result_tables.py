@@ -11,9 +11,9 @@ from astropy import units
 from astropy.io.votable.ucd import parse_ucd
 
 from astra_assets.config.declared import all_products
-from astra_assets.models.base import PipelineResult, layout, own_columns, table_of
+from astra_assets.models.base import PipelineResult, layout, table_of
 from astra_assets.pipelines import PIPELINES, pipeline
-from astra_assets.registry.columns import info
+from astra_assets.registry.columns import info, own_columns
 from astra_assets.registry.flags import flag_definitions
 
 DATA = Path(__file__).resolve().parents[1] / "data"

@@ -13,7 +13,8 @@ from astropy.io import fits
 
 from astra_assets.config.declared import product_named
 from astra_assets.database.database import Database
-from astra_assets.products.write.create import create
+from astra_assets.products.create import create
+from astra_assets.products.headers import Provenance
 from astra_assets_tests.conftest import server_program
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "astra-0.8.0"
@@ -116,7 +117,7 @@ def written(url, name, folder, **options):
     """Write a product; returns its report."""
     with opened(url, **options) as database:
         product = product_named(name).product
-        return create(product, database, v_astra=V_ASTRA, mwm_astra=folder, release="main")
+        return create(product, database, folder, Provenance(V_ASTRA, "main"))
 
 
 def columns_of(path, number=1):

@@ -1,4 +1,4 @@
-"""Fixtures: the database of another Astra, as it is and to be changed."""
+"""Fixtures: databases with a little of everything, and the one of another Astra, as it is and to be changed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ import pytest
 
 from astra_assets_tests.conftest import fresh_database
 from astra_assets_tests.products.astra_database import restore
+from astra_assets_tests.products.samples import fill, filled_sqlite
+
+
+@pytest.fixture
+def filled(database):
+    """A database of each kind with the sample rows."""
+    fill(database)
+    return database
+
+
+@pytest.fixture
+def sqlite(tmp_path):
+    """A file of SQLite with the sample rows."""
+    return filled_sqlite(tmp_path)
 
 
 @pytest.fixture(scope="session")

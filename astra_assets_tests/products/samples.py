@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +21,14 @@ from astra_assets.models.base import Base, PipelineResult, layout
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.cartons import cartons, pack
 from astra_assets.models.source import Source
-from astra_assets.products.summary import pipeline_product
+from astra_assets.products.create import CreateReport, create
+from astra_assets.products.headers import Provenance
+from astra_assets.products.summary import SummaryProduct, pipeline_product
 from astra_assets.registry.columns import column, flags, info, known, virtual
 from astra_assets.registry.kinds import Kind
 
 V_ASTRA = "0.8.1"
+MADE_OF = Provenance(V_ASTRA, "dr20", ("v6_1_3", "v6_2_1"), ("1.6",), git_revision="0123abc", run_id="run-1")
 
 
 class SampleResult(PipelineResult):
@@ -136,6 +141,27 @@ def fill(database: Database) -> None:
         results = [(boss[::2], 8001), (coadds[1::3], 8000), (boss, 6000), (made_from[::4], 8001)]
         for seed, (keys, version) in enumerate(results, start=7):
             _results(database, connection, keys, version, seed)
+
+
+def filled_sqlite(folder: Path) -> Database:
+    """A new file of SQLite with the rows of `fill`."""
+    database = Database(f"sqlite:///{folder / 'astra.db'}")
+    database.create_tables()
+    fill(database)
+    return database
+
+
+def write(
+    product: SummaryProduct,
+    database: Database,
+    folder: Path,
+    *,
+    v_astra: str = V_ASTRA,
+    provenance: Provenance = MADE_OF,
+    **options,
+) -> CreateReport:
+    """Write a product below `mwm` in a folder."""
+    return create(product, database, folder / "mwm", replace(provenance, v_astra=v_astra), **options)
 
 
 def _keys(database: Database, connection, count: int) -> np.ndarray:

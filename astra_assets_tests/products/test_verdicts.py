@@ -10,7 +10,7 @@ from astra_assets.database.inventory import DECLARED
 from astra_assets.models.base import table_of
 from astra_assets.models.spectrum import SpectrumKey
 from astra_assets.pipelines import pipeline
-from astra_assets.products.write.rows import output_columns, verdict_condition
+from astra_assets.products.rows import output_columns, verdict_condition
 from astra_assets.registry.columns import flags, info
 from astra_assets.registry.flags import ANY, AllOf
 from astra_assets.registry.kinds import Kind

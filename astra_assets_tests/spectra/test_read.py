@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.files.paths import READ_COLUMNS, SPEC_FULL_COLUMNS, spec_full_path
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.spectra.base import Roots, Spectrum, SpectrumError
 from astra_assets.spectra.read import FILES, READERS, load, read_file, read_spec_full, read_text
-from astra_assets.spectra.velocity import SPEED_OF_LIGHT
 
 
 def refused(read, *arguments, match: str | None = None) -> SpectrumError:

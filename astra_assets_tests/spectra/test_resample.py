@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.spectra.base import Spectrum
 from astra_assets.spectra.grid import APOGEE_GRID, BOSS_GRID
 from astra_assets.spectra.resample import N_RES, kernel, resample
-from astra_assets.spectra.velocity import SPEED_OF_LIGHT, observed_wavelength, rest_wavelength
+from astra_assets.spectra.velocity import observed_wavelength, rest_wavelength
 
 # Standard deviation, in pixels, of the narrowest Gaussian that 5 pixels per resolution element hold.
 LINE_WIDTH = 2.5

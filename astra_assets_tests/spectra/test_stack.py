@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.spectra.base import Spectrum
 from astra_assets.spectra.grid import BOSS_GRID
 from astra_assets.spectra.stack import coadd, has_good_velocity, in_stack, summarise, to_rest_frame
-from astra_assets.spectra.velocity import SPEED_OF_LIGHT
 
 VISIT = {
     "mjd": 59000,

@@ -17,13 +17,13 @@ import fcntl
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from astra_assets.compute.files import read_json, write_json
 from astra_assets.compute.slurm.client import QueuedTask, SlurmClient, SlurmUnavailableError
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
 
 LONGEST_PAUSE = 300.0
 """Seconds between two questions at most, while the controller does not answer."""
@@ -86,6 +86,14 @@ class SharedQueue:
     interval_seconds: float = 20.0
     clock: Callable[[], float] | None = None
     _read: tuple[object, _Kept] | None = field(default=None, init=False, repr=False)
+
+    def on(self, cluster: str | None) -> SharedQueue:
+        """The queue of a cluster of this name; this one if its client asks that cluster already."""
+        client = self.client.on(cluster)
+        if client is self.client:
+            return self
+        folder = self.folder / "clusters" / cluster if cluster else self.folder
+        return replace(self, client=client, folder=folder)
 
     def look(self, max_age: float | None = None) -> Snapshot:
         """The last answer; a new one if it is older than the interval, or than `max_age`.

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from astra_assets.ingest import sky, values
+from astra_assets.astronomy import sky
+from astra_assets.ingest import values
 from astra_assets.ingest.fits_stream import Chunk
 from astra_assets.ingest.problems import Problems, describe, is_true
 from astra_assets.ingest.report import IngestError

@@ -14,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import ColumnElement, select
 
+from astra_assets.astronomy.constants import SECONDS_PER_DAY
 from astra_assets.database.database import Database
 from astra_assets.files.paths import SPEC_FULL_COLUMNS, spec_full_path
 from astra_assets.ingest.boss.header_cards import INTEGERS, KEYS, read_header
 from astra_assets.ingest.fits_header import HeaderError, Value
 from astra_assets.ingest.header_files import THREADS, HeaderReport, Spectrum, read_files, readable, reader
-from astra_assets.ingest.night import SECONDS_PER_DAY, fraction_of_night
+from astra_assets.ingest.night import fraction_of_night
 from astra_assets.ingest.report import Say
 from astra_assets.ingest.stage import staged
 from astra_assets.models.base import table_of, utcnow

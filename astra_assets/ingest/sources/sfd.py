@@ -14,8 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
+from astra_assets.astronomy import sky
 from astra_assets.database.database import Database
-from astra_assets.ingest import sky
 from astra_assets.ingest.report import IngestError
 from astra_assets.ingest.sources import reddening
 from astra_assets.ingest.sources.derived import CHUNK_ROWS, SOURCES, derive, derive_query, has_inputs

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.white_dwarf.instrument import boss_widths, measured_widths
 from astra_assets.spectra.base import Spectrum
-from astra_assets.spectra.velocity import SPEED_OF_LIGHT
 
 SIGNIFICANT = 6.0
 """Residuals from the surroundings, in units of the noise, from which on a pixel may be a spike."""

@@ -20,6 +20,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.base import Unusable
 from astra_assets.pipelines.snow_white.despike import despiked
 from astra_assets.pipelines.white_dwarf.grid import load_grid
@@ -38,7 +39,6 @@ CONTINUUM_DEGREE = 5
 _CLIP = (-2.0, 3.0)  # of the residuals from the continuum, in units of their error: lines mostly absorb
 _FLOOR = 0.03  # relative error that is always granted to the pseudo-continuum's shape
 _SHRINK = 0.12  # relative error of a coarse pixel at which its deviation from the continuum counts half
-_LIGHT = 299_792.458  # km/s
 _CORE = 350.0  # km/s on either side of a line's centre in which its depth is measured
 BLOCKS = 16
 """Blocks of coarse pixels for each of which the share that has data is told."""
@@ -279,11 +279,11 @@ def measure(wavelength: FloatArray, flux: FloatArray, ivar: FloatArray, step: Fl
     if left - first < 2 or last - right < 2 or right - left < 3:
         return None
     bands = [slice(first, left), slice(right, last)]
-    core = np.abs(wavelength[left:right] / window.centre - 1.0) < _CORE / _LIGHT
+    core = np.abs(wavelength[left:right] / window.centre - 1.0) < _CORE / SPEED_OF_LIGHT
     widths = ((bands[0], window.side), (bands[1], window.side), (slice(left, right), 2 * window.half))
     if any(float(step[part].sum()) < MINIMUM_WINDOW * width for part, width in widths):
         return None
-    if float(step[left:right][core].sum()) < MINIMUM_WINDOW * 2 * window.centre * _CORE / _LIGHT:
+    if float(step[left:right][core].sum()) < MINIMUM_WINDOW * 2 * window.centre * _CORE / SPEED_OF_LIGHT:
         return None
     weight = [float(ivar[band].sum()) for band in bands]
     level = [float((ivar[band] * flux[band]).sum()) / w for band, w in zip(bands, weight, strict=True)]

@@ -7,23 +7,21 @@ elsewhere in this package.
 from __future__ import annotations
 
 import logging
-import math
 from typing import TypedDict
 
 from astra_assets.pipelines.white_dwarf.balmer import NOTHING_KNOWN, BalmerFit, Solution, fit_balmer
+from astra_assets.pipelines.white_dwarf.balmer_lines import BALMER
 from astra_assets.pipelines.white_dwarf.comparison import NoUsableLinesError
 from astra_assets.pipelines.white_dwarf.errors import total_logg, total_teff
 from astra_assets.pipelines.white_dwarf.gaia import Gaia
 from astra_assets.pipelines.white_dwarf.grid import DAGrid, load_grid
-from astra_assets.pipelines.white_dwarf.lines import BALMER
+from astra_assets.pipelines.white_dwarf.quality import finite, fit_flags, low_snr
 from astra_assets.spectra.base import Spectrum
 
 log = logging.getLogger(__name__)
 
 LINES = BALMER[:6]
 """H-alpha to H8: the higher lines, which fade with pressure, hold logg."""
-LOW_SNR = 8.0
-"""S/N per pixel up to which a fit is flagged `low_snr` (Astra's limit)."""
 
 
 class DAFit(TypedDict):
@@ -53,7 +51,6 @@ def fit_da(spectrum: Spectrum, grid: DAGrid | None = None, gaia: Gaia = NOTHING_
     `grid` is the packaged one unless given; `gaia` helps to choose between a hot and a cold solution. A spectrum
     whose lines cannot be fitted gives None everywhere and `unconverged`.
     """
-    low = () if spectrum.snr > LOW_SNR else ("low_snr",)
     try:
         fit = fit_balmer(spectrum, grid or load_grid(), lines=LINES, gaia=gaia)
     except NoUsableLinesError as error:
@@ -68,33 +65,21 @@ def fit_da(spectrum: Spectrum, grid: DAGrid | None = None, gaia: Gaia = NOTHING_
             v_rel=None,
             rchi2=None,
             other=None,
-            flags=(*low, "unconverged"),
+            flags=(*low_snr(spectrum.snr), "unconverged"),
         )
-    return _reported(fit, low)
+    return _reported(fit, fit_flags(fit, spectrum.snr))
 
 
 def _reported(fit: BalmerFit, flags: tuple[str, ...]) -> DAFit:
-    told = {
-        "unconverged": not fit.converged,
-        "teff_grid_edge_bad": fit.teff_at_edge,
-        "logg_grid_edge_bad": fit.logg_at_edge,
-        "hot_or_cold": fit.other is not None,
-        "bad_fit": fit.bad,
-        "gaia_chose": fit.by_gaia,
-    }
     return DAFit(
         teff=fit.teff,
         e_teff=total_teff(fit.teff, fit.e_teff),
         logg=fit.logg,
         e_logg=total_logg(fit.e_logg),
-        raw_e_teff=_finite(fit.e_teff),
-        raw_e_logg=_finite(fit.e_logg),
+        raw_e_teff=finite(fit.e_teff),
+        raw_e_logg=finite(fit.e_logg),
         v_rel=fit.v_rad,
         rchi2=fit.rchi2,
         other=fit.other,
-        flags=flags + tuple(name for name, true in told.items() if true),
+        flags=flags,
     )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

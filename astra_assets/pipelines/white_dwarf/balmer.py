@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from astra_assets.pipelines.white_dwarf.balmer_lines import BALMER, BalmerLine
 from astra_assets.pipelines.white_dwarf.comparison import Comparison, compare
 from astra_assets.pipelines.white_dwarf.continuum import slope_misfit
 from astra_assets.pipelines.white_dwarf.gaia import Gaia
 from astra_assets.pipelines.white_dwarf.grid import DAGrid, FloatArray
 from astra_assets.pipelines.white_dwarf.instrument import VELOCITY_LIMIT
-from astra_assets.pipelines.white_dwarf.lines import BALMER, Line
 from astra_assets.pipelines.white_dwarf.misfit import is_bad, model_scale, robust_weights
 from astra_assets.spectra.base import Spectrum
 
@@ -103,7 +103,7 @@ NOTHING_KNOWN = Gaia()
 
 
 def fit_balmer(
-    spectrum: Spectrum, grid: DAGrid, *, lines: Sequence[Line] = LINES, gaia: Gaia = NOTHING_KNOWN
+    spectrum: Spectrum, grid: DAGrid, *, lines: Sequence[BalmerLine] = LINES, gaia: Gaia = NOTHING_KNOWN
 ) -> BalmerFit:
     """Fit a DA spectrum.
 

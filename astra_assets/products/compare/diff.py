@@ -31,8 +31,7 @@ from astra_assets.products.compare.column_statistics import (
     present,
     share_of,
 )
-from astra_assets.products.show.page import flags_of
-from astra_assets.products.summary import SummaryProduct
+from astra_assets.products.summary import SummaryProduct, flags_of
 from astra_assets.registry.kinds import Definition, Kind
 
 MOST_CLASSES = 40
@@ -153,7 +152,7 @@ def compare(
     """
     flags = {name: {flag.bit: flag.name for flag in bits} for name, bits in flags_of(product).items()}
     tables = tuple(
-        _Pair(old, new, product.key(table), definitions, flags).diff(f"HDU {number} ({table.description})")
+        _Pair(old, new, table.key, definitions, flags).diff(f"HDU {number} ({table.description})")
         for number, (table, old, new) in enumerate(zip(product.tables, *files, strict=True), start=1)
     )
     return Diff(product.name, paths[0], paths[1], tables)

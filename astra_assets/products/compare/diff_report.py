@@ -1,7 +1,4 @@
-"""A comparison of two versions of a product, told in Markdown.
-
-Belongs here: layout and wording. Does not belong here: what is compared and when it is much (`diff`).
-"""
+"""A comparison of two versions of a product, told in Markdown."""
 
 from __future__ import annotations
 
@@ -10,13 +7,14 @@ from collections.abc import Iterator, Sequence
 
 from astra_assets.products.compare.column_statistics import QUANTILES, Distribution
 from astra_assets.products.compare.diff import ColumnDrift, Diff, TableDiff
+from astra_assets.text import markdown_table
 
 _MOST_WARNINGS = 30
 _MOST_NAMES = 40
 
 
 def report(diff: Diff) -> str:
-    """The whole comparison."""
+    """Return the whole comparison."""
     lines = [
         f"# {diff.product}: what is different",
         "",
@@ -31,7 +29,7 @@ def report(diff: Diff) -> str:
 
 
 def warning_lines(warnings: Sequence[str]) -> list[str]:
-    """What a person should look at, as a list."""
+    """Return what a person should look at, as a list."""
     if not warnings:
         return ["Nothing moved much."]
     shown = [f"- {text}" for text in warnings[:_MOST_WARNINGS]]
@@ -40,13 +38,15 @@ def warning_lines(warnings: Sequence[str]) -> list[str]:
 
 
 def summary_lines(diff: Diff) -> list[str]:
-    """One line for each table: rows and columns."""
-    lines = ["| table | rows before | rows now | added | lost | columns added | columns lost |"]
-    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
-    for table in diff.tables:
-        cells = (*table.rows, table.added, table.lost, len(table.new_columns), len(table.lost_columns))
-        lines.append(f"| {table.title} | " + " | ".join(f"{cell:,}" for cell in cells) + " |")
-    return lines
+    """Return the rows and columns of each table, as a table."""
+    return markdown_table(
+        ("table", "rows before", "rows now", "added", "lost", "columns added", "columns lost"),
+        ((table.title, *(f"{count:,}" for count in _counts(table))) for table in diff.tables),
+    )
+
+
+def _counts(table: TableDiff) -> tuple[int, ...]:
+    return (*table.rows, table.added, table.lost, len(table.new_columns), len(table.lost_columns))
 
 
 def _table_lines(table: TableDiff) -> Iterator[str]:
@@ -64,8 +64,8 @@ def _table_lines(table: TableDiff) -> Iterator[str]:
     if table.lost_columns:
         yield from ("", f"Lost columns: {_listed(table.lost_columns, len(table.lost_columns))}.")
     if table.formats:
-        yield from ("", "| column | format before | format now |", "| --- | --- | --- |")
-        yield from (f"| {name} | {before} | {now} |" for name, (before, now) in table.formats.items())
+        rows = ((name, before, now) for name, (before, now) in table.formats.items())
+        yield from ("", *markdown_table(("column", "format before", "format now"), rows))
     yield from _drift_lines([drift for drift in table.drifts if _differs(drift)])
     yield from _rate_lines(table.drifts)
 
@@ -79,18 +79,20 @@ def _drift_lines(drifts: Sequence[ColumnDrift]) -> Iterator[str]:
         yield from ("", "No number, and no share of missing values, is different.")
         return
     names = ", ".join(f"{quantile:.0%}" for quantile in QUANTILES)
-    yield from (
-        "",
-        "| column | missing | rows that changed | median moved by | mean | quantiles " + names + " |",
+    head = ("column", "missing", "rows that changed", "median moved by", "mean", f"quantiles {names}")
+    rows = (_drift_cells(drift) for drift in sorted(drifts, key=_importance, reverse=True))
+    yield from ("", *markdown_table(head, rows))
+
+
+def _drift_cells(drift: ColumnDrift) -> tuple[str, ...]:
+    return (
+        drift.name,
+        _pair([f"{share:.2%}" for share in drift.missing]),
+        "" if drift.changed is None else f"{drift.changed:,}",
+        "" if drift.shift is None else f"{drift.shift:+.2g} σ",
+        _pair([_number(each.mean) if each else "" for each in drift.values]),
+        _pair([_quantiles(each) for each in drift.values]),
     )
-    yield "| --- | --- | --- | --- | --- | --- |"
-    for drift in sorted(drifts, key=_importance, reverse=True):
-        changed = "" if drift.changed is None else f"{drift.changed:,}"
-        shift = "" if drift.shift is None else f"{drift.shift:+.2g} σ"
-        means = _pair([_number(each.mean) if each else "" for each in drift.values])
-        quantiles = _pair([_quantiles(each) for each in drift.values])
-        missing = _pair([f"{share:.2%}" for share in drift.missing])
-        yield f"| {drift.name} | {missing} | {changed} | {shift} | {means} | {quantiles} |"
 
 
 def _importance(drift: ColumnDrift) -> tuple[bool, float]:
@@ -100,15 +102,13 @@ def _importance(drift: ColumnDrift) -> tuple[bool, float]:
 
 def _rate_lines(drifts: Sequence[ColumnDrift]) -> Iterator[str]:
     different = [
-        (drift.name, name, before, now)
+        (drift.name, name or "(empty)", f"{before:.3%}", f"{now:.3%}")
         for drift in drifts
         for name, (before, now) in drift.rates.items()
         if before != now
     ]
     if different:
-        yield from ("", "| flag or class | value | share before | share now |", "| --- | --- | --- | --- |")
-        for column, name, before, now in different:
-            yield f"| {column} | {name.replace('|', '/') or '(empty)'} | {before:.3%} | {now:.3%} |"
+        yield from ("", *markdown_table(("flag or class", "value", "share before", "share now"), different))
 
 
 def _quantiles(values: Distribution | None) -> str:

@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from astra_assets.files.row_groups import batches
 from astra_assets.fits.checksum import WordSum
 from astra_assets.products.bundle import Bundle, bundle_of, older_versions
-from astra_assets.products.compare.content import Previous
+from astra_assets.products.check.content import Previous
 from astra_assets.products.findings import UnsoundFileError
+from astra_assets.products.headers import mark_of
 from astra_assets.products.read_back import (
     Blocks,
     ReadTable,
@@ -28,7 +29,6 @@ from astra_assets.products.read_back import (
     read_header,
 )
 from astra_assets.products.summary import SummaryProduct
-from astra_assets.products.write.headers import mark_of
 
 _BLANK = frozenset({0, ord(" "), ord("F")})
 """Bytes of texts, byte strings and booleans (`F`) that say nothing."""

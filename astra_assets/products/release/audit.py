@@ -20,6 +20,7 @@ from astra_assets.files import manifest
 from astra_assets.fits.checksum import WordSum
 from astra_assets.products.bundle import Bundle, bundle_of, product_path
 from astra_assets.products.findings import UnsoundFileError
+from astra_assets.products.headers import mark_of, written_rows
 from astra_assets.products.read_back import (
     Blocks,
     ReadTable,
@@ -29,7 +30,6 @@ from astra_assets.products.read_back import (
 )
 from astra_assets.products.release import frozen
 from astra_assets.products.summary import SummaryProduct
-from astra_assets.products.write.headers import mark_of, written_rows
 from astra_assets.products.write.parquet import CONTENT_KEY
 
 THREADS = min(32, 4 * (cpu_count() or 1))

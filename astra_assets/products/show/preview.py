@@ -1,13 +1,9 @@
-"""A few rows of a product for people to look at.
-
-Belongs here: which rows and columns are shown, as a Markdown table. Does not belong here: where it is shown.
-"""
+"""A few rows of a product for people to look at, as a Markdown table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -15,6 +11,7 @@ from astra_assets.models.base import layout
 from astra_assets.products.summary import SummaryProduct
 from astra_assets.registry.columns import COMMON_COLUMNS, info
 from astra_assets.registry.kinds import Kind
+from astra_assets.text import markdown_table
 
 PREVIEW_ROWS = 10
 PREVIEW_COLUMNS = 10
@@ -35,7 +32,7 @@ _SHOWN_KINDS = frozenset(Kind) - {Kind.bytes, Kind.floats, Kind.pixels, Kind.dat
 
 
 def preview(product: SummaryProduct, parquet: Sequence[Path]) -> str | None:
-    """The first rows of the first table that has any; None where no row is to be seen."""
+    """Return the first rows of the first table that has any; None where no row is to be seen."""
     for path in parquet:
         if not path.exists():
             continue
@@ -43,7 +40,8 @@ def preview(product: SummaryProduct, parquet: Sequence[Path]) -> str | None:
             names = _columns(product, file.schema_arrow.names)
             batch = next(file.iter_batches(batch_size=PREVIEW_ROWS, columns=names), None)
         if batch is not None and batch.num_rows:
-            return _markdown(names, batch.to_pylist())
+            rows = ([_cell(row[name]) for name in names] for row in batch.to_pylist())
+            return "\n".join(markdown_table(names, rows))
     return None
 
 
@@ -61,15 +59,7 @@ def _columns(product: SummaryProduct, present: Sequence[str]) -> list[str]:
     return [name for name in dict.fromkeys(wanted) if name in present][:PREVIEW_COLUMNS]
 
 
-def _markdown(names: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
-    lines = ["| " + " | ".join(names) + " |", "| " + " | ".join("---" for _ in names) + " |"]
-    lines += ["| " + " | ".join(_cell(row[name]) for name in names) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
+def _cell(value: object) -> object:
     if value is None:
         return ""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return str(value).replace("|", "\\|")
+    return f"{value:.6g}" if isinstance(value, float) else value

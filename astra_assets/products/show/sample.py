@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from astra_assets.database.database import Database
+from astra_assets.products.rows import ProductRows
 from astra_assets.products.show.pictures import SAMPLE_ROWS
 from astra_assets.products.summary import SummaryProduct
-from astra_assets.products.write.rows import select_rows
 
 
 def sample_columns(
@@ -32,8 +32,8 @@ def sample_columns(
         column are left out.
     """
     found: dict[str, list[np.ndarray[Any, Any]]] = {name: [] for name in names}
-    for table in product.tables:
-        query = select_rows(product, table, database.survey, v_astra=v_astra, limit=limit)
+    for table in ProductRows(product, database.inventory, v_astra, limit).tables:
+        query = table.query
         columns = [column for column in query.selected_columns if column.key in names]
         if len(columns) < len(names):
             continue

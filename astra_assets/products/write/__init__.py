@@ -1,1 +1,1 @@
-"""Writing a product: its rows and columns, its files, their headers and fingerprints."""
+"""Writing the tables of a product: one pass over the rows of the database into all files that show them."""

@@ -1,8 +1,6 @@
 """The rows of a query, read once and handed to every file that shows them.
 
-Belongs here: who runs on which thread, so that database, conversion and writing overlap, and what happens when
-one of them fails. Does not belong here: what a row looks like in a file (`fits`, `parquet`), which rows there
-are (`rows`), when a file gets its name (`create`).
+Database, conversion and writing overlap, each on a thread of its own.
 """
 
 from __future__ import annotations
@@ -45,7 +43,7 @@ def copy_rows(
     with contextlib.ExitStack() as stack:
         ahead = stack.enter_context(read_ahead(batches, WAITING_BATCHES))
         first, *others = sinks
-        writers = [stack.enter_context(_Writer(sink)) for sink in others]
+        writers = [stack.enter_context(_SinkThread(sink)) for sink in others]
         for batch in ahead:
             for writer in writers:
                 writer.put(batch)
@@ -56,7 +54,7 @@ def copy_rows(
     return rows
 
 
-class _Writer:
+class _SinkThread:
     """A sink on a thread of its own."""
 
     def __init__(self, sink: RowSink) -> None:

@@ -1,10 +1,7 @@
 """The sample file of a product: some of its rows, the same stars in every product.
 
-Belongs here: which rows a sample shows, chosen while they stream by. Does not belong here: writing them (`write`),
-columns for pictures (`sample`).
-
-Rows are chosen by a hash of their `sdss_id`: those of the smallest hashes. So they are spread over the whole
-product, stay the same as other rows come and go, and the samples of two products show the same stars and can be
+Rows are chosen while all of them stream by: those whose `sdss_id` has the smallest hashes. So they are spread over the
+whole product, stay the same as other rows come and go, and the samples of two products show the same stars and can be
 joined.
 """
 

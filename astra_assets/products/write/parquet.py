@@ -6,8 +6,10 @@ carton bits as lists of the same length. What differs is only the type that a bo
 
 Names, units, UCDs and descriptions are in the metadata of the file as a VOTable without rows, as the IVOA's note
 on VOParquet describes it (https://www.ivoa.net/documents/Notes/VOParquet/): TOPCAT reads it, and astropy with
-`Table.read(path, format="parquet.votable")`. Which files there are and when they get their names is decided in
-`create.py`.
+`Table.read(path, format="parquet.votable")`.
+
+Values are converted by Arrow alone, without the converters of `fits/formats.py`: the FITS table and its twin are
+compared before they get their names, and a fault in either conversion shows there.
 """
 
 from __future__ import annotations
@@ -26,12 +28,9 @@ import pyarrow.parquet as pq
 from astropy import units
 
 from astra_assets.errors import ExpectedError
-from astra_assets.fits.formats import BadValueError, FitsColumn, WrongTypeError, time_texts
+from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.header import Card
-from astra_assets.products.summary import SummaryProduct
 from astra_assets.registry.kinds import DATETIME_WIDTH, Kind
-
-SUFFIX = ".parquet"
 
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 1
@@ -62,18 +61,6 @@ NAMESPACE = "http://www.ivoa.net/xml/VOTable/v1.3"
 
 class ParquetWriteError(ExpectedError, ValueError):
     """Rows that do not fit the columns; the message names product and column."""
-
-
-def twin_paths(path: Path, product: SummaryProduct) -> tuple[Path, ...]:
-    """Where the twin of each table of a product is, given the path of its FITS file.
-
-    `mwmTargets-0.8.1.parquet` beside `mwmTargets-0.8.1.fits.gz`; with the instrument in the name where a product
-    has several tables: `mwmAllVisit-0.8.1-boss.parquet` and `mwmAllVisit-0.8.1-apogee.parquet`. A table without
-    rows has a twin, too.
-    """
-    stem = path.name.removesuffix(".gz").removesuffix(".fits")
-    endings = ["" if table.instrument is None else f"-{table.instrument.lower()}" for table in product.tables]
-    return tuple(path.with_name(f"{stem}{ending}{SUFFIX}") for ending in endings)
 
 
 class ParquetTwin:
@@ -143,7 +130,7 @@ class ParquetTwin:
             try:
                 given = batch.column(column.name)
                 arrays.append(_own(_CONVERTERS[column.definition.kind](column, given), given))
-            except (KeyError, BadValueError, WrongTypeError, pa.ArrowException) as error:
+            except (KeyError, ValueError, pa.ArrowException) as error:
                 raise ParquetWriteError(f"{self._name} (Parquet): column {column.name}: {error}") from error
         self._waiting.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         self._waiting_rows += batch.num_rows
@@ -238,20 +225,47 @@ def _addresses(array: pa.Array) -> set[int]:
 
 
 def _times(column: FitsColumn, array: pa.Array) -> pa.Array:
-    return pc.fill_null(time_texts(array), str(column.definition.null_value))
+    texts = array.cast(pa.timestamp("us"), safe=False).cast(pa.string())
+    iso_8601 = pc.replace_substring(texts, " ", "T")
+    return pc.fill_null(iso_8601, str(column.definition.null_value))
 
 
-def _lists(column: FitsColumn, array: pa.Array) -> pa.Array:
+def _byte_lists(column: FitsColumn, array: pa.Array) -> pa.Array:
+    """Byte strings as lists of equal length, filled with zeros."""
+    strings = array.cast(pa.large_binary())
+    validity, offsets, data = strings.buffers()
+    elements = pa.Array.from_buffers(pa.uint8(), 0 if data is None else data.size, [None, data])
+    layout = [validity, offsets]
+    lists = pa.LargeListArray.from_buffers(
+        pa.large_list(pa.uint8()), len(strings), layout, offset=strings.offset, children=[elements]
+    )
+    return _equal_lists(column, lists, 0, unit="bytes")
+
+
+def _number_lists(column: FitsColumn, array: pa.Array) -> pa.Array:
+    """Lists of numbers as lists of equal length, filled with NaN."""
+    # What is too large for single precision becomes infinite rather than an error; see `write`.
+    lists = array.cast(pa.large_list(_type(column).value_type), safe=False)
+    return _equal_lists(column, lists, float("nan"), unit="elements")
+
+
+def _equal_lists(column: FitsColumn, lists: pa.Array, fill: float, *, unit: str) -> pa.Array:
+    longest = pc.max(pc.list_value_length(lists)).as_py() or 0
+    if longest > column.width:
+        raise ValueError(f"{longest} {unit} do not fit the column's width of {column.width}")
     wanted = _type(column)
-    values = column.convert(array)
-    native = values.astype(values.dtype.newbyteorder("="), copy=False)
-    return pa.FixedSizeListArray.from_arrays(pa.array(native.reshape(-1), wanted.value_type), type=wanted)
+    # Arrow fills up with NULL what is shorter, and has as many NULLs for a list that is NULL.
+    equal = pc.list_slice(lists, 0, column.width, return_fixed_size_list=True)
+    elements = pc.fill_null(equal.values, pa.scalar(fill, wanted.value_type))
+    return pa.FixedSizeListArray.from_arrays(elements, type=wanted)
 
 
 _CONVERTERS: dict[Kind, Callable[[FitsColumn, pa.Array], pa.Array]] = {
     **dict.fromkeys(_SIMPLE_TYPES, _filled),
     Kind.datetime: _times,
-    **dict.fromkeys(_ELEMENT_TYPES, _lists),
+    Kind.bytes: _byte_lists,
+    Kind.floats: _number_lists,
+    Kind.pixels: _number_lists,
 }
 
 
@@ -277,7 +291,7 @@ _DATATYPES: dict[Kind, str] = {
 
 
 def votable(columns: Sequence[FitsColumn], *, name: str, description: str, cards: Sequence[Card] = ()) -> str:
-    """A VOTable document with one table that has fields and no rows."""
+    """Return a VOTable document with one table that has fields and no rows."""
     root = ET.Element("VOTABLE", {"version": "1.4", "xmlns": NAMESPACE})
     table = ET.SubElement(ET.SubElement(root, "RESOURCE"), "TABLE", {"name": name})
     ET.SubElement(table, "DESCRIPTION").text = description

@@ -12,9 +12,8 @@ from astra_assets.compute.slurm.client import (
     SubmissionUnclearError,
 )
 from astra_assets.compute.slurm.fake import FakeSlurm
-from astra_assets.compute.slurm.script import script
-from astra_assets.compute.slurm.spec import JobSpec
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
+from astra_assets.compute.slurm.spec import JobSpec, script
 from astra_assets.pipelines.options import SlurmOptions
 
 

@@ -12,10 +12,9 @@ import time
 import pytest
 
 from astra_assets.compute.slurm.fake import FakeSlurm
+from astra_assets.compute.slurm.job_states import SlurmState
 from astra_assets.compute.slurm.queue import LONGEST_PAUSE, SharedQueue
-from astra_assets.compute.slurm.script import script
-from astra_assets.compute.slurm.spec import JobSpec
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.spec import JobSpec, script
 from astra_assets.pipelines.options import SlurmOptions
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.files.paths import ap_visit_path
 from astra_assets.ingest.apogee.ap_star_headers import NUMBERS
 from astra_assets.spectra.apogee import read_ap_star, read_ap_visit
@@ -129,7 +130,7 @@ def test_visits_in_apstar_files_are_those_of_apvisit_files_at_rest(visits, stars
             if name not in files or header[f"SNRVIS{number}"] < 30:
                 continue
             inside, outside = read_ap_star(path, visit=name), read_ap_visit(files[name])
-            at_rest = outside.wavelength / (1 + header[f"VRAD{number}"] / 299_792.458)
+            at_rest = outside.wavelength / (1 + header[f"VRAD{number}"] / SPEED_OF_LIGHT)
             expected = np.interp(inside.wavelength, at_rest, outside.flux)
             good = inside.pixel_flags == 0
             assert good.sum() > 4000

@@ -9,7 +9,6 @@ import pytest
 from astropy.io.fits import Header
 from sqlalchemy import delete, update
 
-from astra_assets.database.database import Database
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
@@ -18,12 +17,10 @@ from astra_assets.products.compare.diff import compare
 from astra_assets.products.compare.diff_report import report
 from astra_assets.products.compare.tabular import tables_of
 from astra_assets.products.read_back import dtype_of
-from astra_assets.products.show.page import flags_of
 from astra_assets.products.show.preview import preview
-from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS
-from astra_assets.products.write.create import create
+from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS, flags_of
 from astra_assets.registry.kinds import Definition, Kind
-from astra_assets_tests.products.samples import STAR, fill
+from astra_assets_tests.products.samples import STAR, write
 
 DEFINITIONS = {
     "sdss_id": Definition(Kind.int64, "Identifier", None, "meta.id;meta.main"),
@@ -154,18 +151,6 @@ def test_a_table_without_rows_can_be_compared(tmp_path):
     assert (found.tables[0].added, found.tables[0].lost) == (10, 0)
     assert "0 rows -> 10 rows" in report(found)
     assert compared(tmp_path, empty, empty).warnings == []
-
-
-@pytest.fixture
-def sqlite(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
-    database.create_tables()
-    fill(database)
-    return database
-
-
-def write(product, database, folder, v_astra="0.8.1", **options):
-    return create(product, database, v_astra=v_astra, mwm_astra=folder / "mwm", release="dr20", **options)
 
 
 def test_fits_files_compare_as_their_parquet_twins_do(sqlite, tmp_path):

@@ -11,30 +11,27 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import update
 
-from astra_assets.database.database import Database
 from astra_assets.files import manifest
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.writer import FitsWriter
 from astra_assets.models.base import table_of
 from astra_assets.models.source import Source
+from astra_assets.products.create import create
+from astra_assets.products.headers import Provenance
 from astra_assets.products.release import frozen
 from astra_assets.products.release.audit import audit_others, audit_product, audit_sources
 from astra_assets.products.release.freeze import FreezeError, freeze
 from astra_assets.products.release.frozen import FrozenError, read_marker
 from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS
-from astra_assets.products.write.create import create
 from astra_assets.registry.kinds import Definition, Kind
-from astra_assets_tests.products.samples import fill
+from astra_assets_tests.products.samples import filled_sqlite
 
 V_ASTRA = "0.8.1"
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('database') / 'astra.db'}")
-    database.create_tables()
-    fill(database)
-    return database
+    return filled_sqlite(tmp_path_factory.mktemp("database"))
 
 
 @pytest.fixture
@@ -45,7 +42,7 @@ def root(tmp_path):
 
 
 def write(database, root, product=MWM_TARGETS, **options):
-    return create(product, database, v_astra=V_ASTRA, mwm_astra=root, release="dr20", **options)
+    return create(product, database, root, Provenance(V_ASTRA, "dr20"), **options)
 
 
 def spectra(root, count: int = 3, of: str = "spectra") -> list:
@@ -176,7 +173,7 @@ def test_what_is_not_there_or_is_being_written_is_not_frozen(filled, root):
 
 
 def test_a_sound_version_has_no_problem(filled, root):
-    write(filled, root, MWM_ALL_VISIT, plain=True)
+    write(filled, root, MWM_ALL_VISIT, formats=["plain"])
     files = spectra(root)
     found = audit_product(MWM_ALL_VISIT, V_ASTRA, root)
     assert (found.files, found.problems) == (6, ())
@@ -190,7 +187,7 @@ def spoil(path, old: bytes, new: bytes) -> None:
 
 
 def test_each_kind_of_damage_is_told(filled, root):
-    report = write(filled, root, MWM_ALL_VISIT, plain=True)
+    report = write(filled, root, MWM_ALL_VISIT, formats=["plain"])
     folder, names = report.path.parent, [path.name for path in report.files]
     spoil(folder / names[5], b"BOSS visits", b"boss visits")
     (folder / names[3]).unlink()
@@ -241,7 +238,7 @@ def test_a_frozen_spectrum_that_changed_is_gone_or_new_is_told(filled, root):
 
 
 def test_files_of_no_product_that_is_looked_at_are_checked_too(filled, root):
-    report = write(filled, root, MWM_ALL_VISIT, plain=True)
+    report = write(filled, root, MWM_ALL_VISIT, formats=["plain"])
     sample = write(filled, root, limit=3).path
     folder = report.path.parent
     gone = write(filled, root, limit=2).path

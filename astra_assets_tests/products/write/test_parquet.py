@@ -20,16 +20,11 @@ from astropy.table import Table
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.header import Card, section
 from astra_assets.fits.writer import FitsWriter
+from astra_assets.products.bundle import bundle_of
 from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS
 from astra_assets.products.write import parquet as module
 from astra_assets.products.write.copying import copy_rows
-from astra_assets.products.write.parquet import (
-    CONTENT_KEY,
-    VERSION_KEY,
-    ParquetTwin,
-    ParquetWriteError,
-    twin_paths,
-)
+from astra_assets.products.write.parquet import CONTENT_KEY, VERSION_KEY, ParquetTwin, ParquetWriteError
 from astra_assets.registry.kinds import Definition, Kind
 
 ROWS = 3001
@@ -232,9 +227,9 @@ def test_an_abandoned_twin_can_be_removed(tmp_path):
 
 
 def test_each_table_of_a_product_has_a_twin_of_its_own(tmp_path):
-    one = twin_paths(tmp_path / "mwmTargets-0.8.1.fits.gz", MWM_TARGETS)
+    one = bundle_of(MWM_TARGETS, tmp_path / "mwmTargets-0.8.1.fits.gz").parquet
     assert [path.name for path in one] == ["mwmTargets-0.8.1.parquet"]
-    two = twin_paths(tmp_path / "mwmAllVisit-0.8.1.fits.gz", MWM_ALL_VISIT)
+    two = bundle_of(MWM_ALL_VISIT, tmp_path / "mwmAllVisit-0.8.1.fits.gz").parquet
     assert [path.name for path in two] == [
         "mwmAllVisit-0.8.1-boss.parquet",
         "mwmAllVisit-0.8.1-apogee.parquet",

@@ -1,0 +1,163 @@
+"""Writing the tables of a product in one pass over its rows: FITS file, Parquet twins, and what is counted on the way."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from astra_assets.database.arrow import WrongValueError
+from astra_assets.database.database import Database
+from astra_assets.files.staged import Staged
+from astra_assets.fits.writer import FitsWriteError, FitsWriter
+from astra_assets.products.bundle import Bundle
+from astra_assets.products.check.census import Census
+from astra_assets.products.headers import ProductHeaders
+from astra_assets.products.rows import MeasuredTable
+from astra_assets.products.write.copying import RowSink, copy_rows
+from astra_assets.products.write.excerpt import SAMPLE_ROWS, Excerpt
+from astra_assets.products.write.parquet import ParquetTwin
+
+BATCH_ROWS = {"postgresql": 4096, "sqlite": 1536}
+"""Rows that are converted at a time, by database; large enough to be fast, small enough that memory stays low (8 MB a
+batch of 4096, of which about ten are alive). The process that reads SQLite has some more.
+"""
+
+Progress = Callable[[int, int], None]
+"""Called with the rows that are done and with all."""
+
+
+class CountError(Exception):
+    """Another number of rows than was counted: they changed in between."""
+
+
+@dataclass(frozen=True)
+class SeenRows:
+    """What was kept of the rows of one table while they were written.
+
+    Attributes:
+        census: counts of what stands in its columns.
+        excerpt: the rows of the sample file.
+    """
+
+    census: Census
+    excerpt: Excerpt
+
+
+class ProductWriter:
+    """Writes the tables of a product into files beside their names; which, `wanted` says.
+
+    Attributes:
+        seen: what was kept of each table.
+    """
+
+    def __init__(
+        self,
+        tables: Sequence[MeasuredTable],
+        headers: ProductHeaders,
+        files: Bundle,
+        wanted: Collection[Path],
+        staged: Staged,
+    ) -> None:
+        self.seen = [
+            SeenRows(
+                Census(each.table.key, [column.name for column in each.columns]), Excerpt(each.table.key)
+            )
+            for each in tables
+        ]
+        self._tables = tables
+        self._headers = headers
+        self._files = files
+        self._wanted = wanted
+        self._staged = staged
+        self._name = headers.product.name
+
+    def write(
+        self, database: Database, *, limit: int | None = None, progress: Progress | None = None
+    ) -> None:
+        """Read the rows and write the FITS file and the Parquet files. `limit` is said in the header of a sample.
+
+        Raises:
+            FitsWriteError: a value does not fit its column.
+            CountError: there are more or fewer rows than were counted.
+        """
+        rows = [table.rows for table in self._tables]
+        done = 0
+
+        def tell(count: int) -> None:
+            nonlocal done
+            done += count
+            if progress is not None:
+                progress(done, sum(rows))
+
+        with self._fits_file(self._files.fits, rows, limit) as out:
+            for number, table in enumerate(self._tables):
+                with self._sinks(out, number) as sinks:
+                    count = copy_rows(self._batches(database, table), sinks, tell)
+                if count != table.rows:
+                    raise CountError(f"{table.rows} rows were counted and {count} read")
+
+    def write_sample(self) -> None:
+        """Write the sample file from the rows that were kept for it."""
+        excerpts = [list(seen.excerpt.batches()) for seen in self.seen]
+        rows = [sum(batch.num_rows for batch in batches) for batches in excerpts]
+        with self._fits_file(self._files.sample, rows, SAMPLE_ROWS) as out:
+            assert out is not None
+            for table, batches in zip(self._tables, excerpts, strict=True):
+                with out.table(
+                    table.columns, self._headers.table(table.table), key=table.table.key
+                ) as writer:
+                    for batch in batches:
+                        writer.write(batch)
+
+    @contextlib.contextmanager
+    def _fits_file(self, path: Path, rows: Sequence[int], sample: int | None) -> Iterator[FitsWriter | None]:
+        """A FITS file with its primary header, None when it is not wanted."""
+        if path not in self._wanted:
+            yield None
+            return
+        created = self._headers.created
+        compress = path.suffix == ".gz"
+        with FitsWriter(
+            self._staged.partial(path), created=created, label=self._name, compress=compress
+        ) as out:
+            out.primary(self._headers.primary(rows, sample), self._headers.descriptions())
+            yield out
+
+    @contextlib.contextmanager
+    def _sinks(self, out: FitsWriter | None, number: int) -> Iterator[list[RowSink]]:
+        """Everything that is to see the rows of a table."""
+        table = self._tables[number]
+        sinks: list[RowSink] = []
+        with contextlib.ExitStack() as stack:
+            if out is not None:
+                cards = self._headers.table(table.table)
+                sinks.append(stack.enter_context(out.table(table.columns, cards, key=table.table.key)))
+            if self._files.parquet and self._files.parquet[number] in self._wanted:
+                sinks.append(stack.enter_context(self._twin(number)))
+            yield [*sinks, self.seen[number].census, self.seen[number].excerpt]
+
+    def _twin(self, number: int) -> ParquetTwin:
+        table = self._tables[number]
+        cards = [
+            *self._headers.primary([each.rows for each in self._tables]),
+            *self._headers.table(table.table),
+        ]
+        return ParquetTwin(
+            self._staged.partial(self._files.parquet[number]),
+            table.columns,
+            name=self._name,
+            description=table.table.description,
+            cards=list({card.keyword: card for card in cards}.values()),
+        )
+
+    def _batches(self, database: Database, table: MeasuredTable) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from database.arrow_batches(table.query, batch_rows=BATCH_ROWS[database.dialect])
+        except WrongValueError as error:
+            key = table.table.key
+            row = "" if error.record is None else f" ({key} {error.record.column(key)[0].as_py()})"
+            raise FitsWriteError(f"{self._name}: {error}{row}") from error
