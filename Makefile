@@ -67,7 +67,7 @@ docs: setup  ## write docs/data-model.md anew from the column registry
 SPECTRA ?= ../shared/real-spectra
 
 validate: setup  ## the white-dwarf pipelines against known answers -> docs/validation.md (SPECTRA=folder with truth.csv)
-	$(ACTIVE) astra-assets validate --simulated 1500 --write docs/validation.md $(wildcard $(SPECTRA))
+	$(ACTIVE) astra-assets validate --simulated 700 --write docs/validation.md $(wildcard $(SPECTRA))
 
 bench: setup-dev  ## speed and memory against named peers, as ratios of one run; options in BENCH (see benchmarks/README.md)
 	$(ACTIVE) python benchmarks/run.py $(BENCH)

@@ -17,18 +17,16 @@ from astra_assets.cli.show import say
 @click.option(
     "--seed", default=20_261_130, show_default=True, help="Seed of the simulated spectra and of the faults."
 )
-@click.option("--without-gaia", is_flag=True, help="Leave out what Gaia says of simulated spectra.")
 @click.option(
     "--write", default="validation.md", show_default=True, type=click.Path(dir_okay=False, path_type=Path),
     help="The page; its pictures go to a folder of its name beside it.",
 )  # fmt: skip
-def validate(folders: tuple[Path, ...], simulated: int, seed: int, without_gaia: bool, write: Path) -> None:
+def validate(folders: tuple[Path, ...], simulated: int, seed: int, write: Path) -> None:
     """Run SnowWhite and Corv on spectra in FOLDERs with a truth.csv, and say how right they are.
 
     The table needs the columns path and type; teff, logg, rv_kms, e_rv and air are used where they are there.
     """
-    from astra_assets.demo.validation_sample import draw_sample
-    from astra_assets.demo.validation_sample import without_gaia as plain
+    from astra_assets.demo.validation_sample import draw_sample, without_gaia
     from astra_assets.operations.validate import folder_sample, outcomes
     from astra_assets.operations.validation_report import write_report
     from astra_assets.pipelines.snow_white import SnowWhiteModels
@@ -40,13 +38,10 @@ def validate(folders: tuple[Path, ...], simulated: int, seed: int, without_gaia:
             "nothing to validate on: name a FOLDER with a truth.csv, or give --simulated 1000"
         )
     models = SnowWhiteModels(load_classifier(), load_grid())
-    drawn = draw_sample(simulated, seed)
-    made = list(outcomes(map(plain, drawn) if without_gaia else drawn, models))
+    made = list(outcomes(draw_sample(simulated, seed), models))
+    alone = list(outcomes(map(without_gaia, draw_sample(simulated, seed)), models))
     observed = [one for folder in folders for one in outcomes(folder_sample(folder, seed), models)]
-    words = [
-        f"--simulated {simulated} --seed {seed}" if simulated else "",
-        "--without-gaia" if without_gaia else "",
-    ]
-    how = " ".join(["astra-assets validate", *filter(None, words), *(["FOLDER"] if folders else [])])
-    write_report(write, made, observed, how)
+    words = [f"--simulated {simulated} --seed {seed}"] if simulated else []
+    how = " ".join(["astra-assets validate", *words, *(["FOLDER"] if folders else [])])
+    write_report(write, made, alone, observed, how)
     say(f"{len(made)} simulated spectra and {len(observed)} of {len(folders)} folders: see {write}")

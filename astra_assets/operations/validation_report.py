@@ -28,12 +28,15 @@ UNRELIABLE = frozenset({"hot_or_cold", "bad_fit", "unconverged", "teff_grid_edge
 Floats = NDArray[np.float64]
 
 
-def write_report(page: Path, simulated: Sequence[Outcome], real: Sequence[Outcome], how: str) -> None:
+def write_report(
+    page: Path, simulated: Sequence[Outcome], alone: Sequence[Outcome], real: Sequence[Outcome], how: str
+) -> None:
     """Write the page and, in a folder of its name beside it, its pictures.
 
     Args:
         page: a Markdown file.
         simulated: outcomes of simulated spectra; may be empty.
+        alone: outcomes of the same spectra when nothing is known from Gaia.
         real: outcomes of spectra of other origin; may be empty.
         how: the command that made it.
     """
@@ -42,6 +45,8 @@ def write_report(page: Path, simulated: Sequence[Outcome], real: Sequence[Outcom
     parts = [INTRODUCTION.format(how=how)]
     if simulated:
         parts += ["## Simulated spectra", *_section(simulated, pictures, "simulated")]
+    if alone:
+        parts += ["## The same spectra without Gaia", *_section(alone, pictures, "without-gaia")]
     if real:
         parts += ["## Spectra of other origin", *_section(real, pictures, "real"), _listed(real)]
     with atomic_write(page) as partial:
@@ -56,7 +61,8 @@ The simulated spectra are drawn with a seed of their own from `demo/validation_s
 depths and convection differ from those of the grid that is fitted, all other classes of the synthesis, S/N 2 to
 80, half of them with one of the faults of `synthesis/faults.py`. The classifier is trained on simulated spectra
 of the same synthesis of the other classes, so precision between those is optimistic. Spectra of other origin are
-observed ones that nothing was trained on; their DA are shown once as they are and once with each fault.
+observed ones that nothing was trained on, without Gaia; their DA are shown once as they are and once with each
+fault.
 
 A class counts as given when its probability is at least 0.5 and no flag says otherwise. "Confidently wrong"
 are spectra with a wrong class, neither `undecided` nor `none_of_these`."""
@@ -76,7 +82,7 @@ def _section(found: Sequence[Outcome], pictures: Path, name: str) -> list[str]:
     ]
     _picture_of_reliability(found, pictures / f"{name}-reliability.png")
     parts.append(f"![Reliability]({pictures.name}/{name}-reliability.png)")
-    if sum(_has_parameters(one) for one in found) >= FEWEST:
+    if sum(_has_parameters(one) and one.fault == "none" for one in found) >= FEWEST:
         _picture_of_parameters(found, pictures / f"{name}-parameters.png")
         parts.append(f"![Parameters]({pictures.name}/{name}-parameters.png)")
     return parts

@@ -66,7 +66,7 @@ MEMBERS = 3
 """Networks whose probabilities are averaged."""
 ROUNDS = 26
 """Times that a network sees the training set: a fixed number, which is part of the regularisation."""
-FAMILIAR = 0.997
+FAMILIAR = 0.9995
 """Share of simulated spectra of known kinds that must lie within the limit of the distance."""
 
 Vectors: TypeAlias = NDArray[np.float32]

@@ -34,6 +34,10 @@ FITTED = ("DA", "DA:")
 """Classes whose temperature and gravity are fitted (Astra's rule)."""
 
 
+LEAST_SNR = 1.0
+"""S/N per pixel below which no class is certain."""
+
+
 @dataclass(frozen=True, eq=False)
 class SnowWhiteModels:
     """What a process loads once."""
@@ -66,7 +70,7 @@ def classify_star(spectrum: Spectrum, models: SnowWhiteModels) -> SnowWhite:
     from astra_assets.pipelines.white_dwarf.best_model import best_model
 
     spectrum, gaia = despiked(spectrum), Gaia.of(spectrum.row)
-    row, flags = _classified(models.classifier.answer(extract_measured(spectrum)), gaia)
+    row, flags = _classified(models.classifier.answer(extract_measured(spectrum)), gaia, spectrum.snr)
     row.result_flags = _bits(flags)
     if row.classification not in FITTED:
         return row
@@ -80,10 +84,11 @@ def classify_star(spectrum: Spectrum, models: SnowWhiteModels) -> SnowWhite:
     return row
 
 
-def _classified(answer: Answer, gaia: Gaia) -> tuple[SnowWhite, list[str]]:
+def _classified(answer: Answer, gaia: Gaia, snr: float) -> tuple[SnowWhite, list[str]]:
     """The row with class and probabilities, and the names of its flags.
 
     A spectrum unlike any class is `UNKNOWN`, whatever the networks make of it; its probabilities stay to be seen.
+    Below `LEAST_SNR` no class is certain: noise looks like a spectrum without lines.
     """
     from astra_assets.pipelines.snow_white.prior import updated
 
@@ -94,9 +99,12 @@ def _classified(answer: Answer, gaia: Gaia) -> tuple[SnowWhite, list[str]]:
         flags.append("missing_bp_rp_mag")
     if named(alone) != name:
         flags.append("gaia_classified")
-    if max(probabilities.values()) < CERTAIN:
+    noise = not snr >= LEAST_SNR
+    if noise or max(probabilities.values()) < CERTAIN:
         flags.append("undecided")
-    if answer.novelty > 1.0 or name == UNKNOWN:
+    if noise and name in probabilities:
+        name = f"{name}:"
+    if answer.novelty > 1.0 or max(probabilities, key=probabilities.__getitem__) == UNKNOWN:
         name = UNKNOWN
         flags.append("none_of_these")
     return SnowWhite(classification=name, **published(probabilities)), flags

@@ -87,11 +87,19 @@ def spikes(
 
 
 def _filled(flux: FloatArray) -> BoolArray:
-    """True where a value is one of at least `CONSTANT` equal ones in a row, or of three zeros."""
+    """True where a value is one of at least `CONSTANT` equal ones in a row, or of three zeros.
+
+    A spectrum most of which is constant is no filled gap; it is left as it is.
+    """
+    if flux.size < CONSTANT:
+        return np.zeros(flux.size, dtype=np.bool_)
     edges = np.flatnonzero(np.concatenate([[True], np.diff(flux) != 0, [True]]))
     length = np.diff(edges)
     value = flux[edges[:-1]]
-    return np.repeat((length >= CONSTANT) | ((value == 0) & (length >= 3)), length)
+    constant = (length >= CONSTANT) & (value != 0)
+    if length[constant].sum() > 0.5 * flux.size:
+        constant[:] = False
+    return np.repeat(constant | ((value == 0) & (length >= 3)), length)
 
 
 def _steep(

@@ -161,6 +161,8 @@ def extract_measured(spectrum: Spectrum) -> NDArray[np.float32]:
     if not good.any() or not spectrum.flux[good].any():
         raise Unusable("no_flux", "no pixel has both ivar > 0 and a flux other than zero")
     wavelength, flux, ivar = spectrum.wavelength[good], spectrum.flux[good], spectrum.ivar[good]
+    if spectrum.wavelength.size < N_PIXELS // 100:
+        raise Unusable("too_little_coverage", f"{spectrum.wavelength.size} pixels are no spectrum")
     step = np.asarray(np.gradient(spectrum.wavelength), dtype=np.float64)[good]
     flux, ivar = _scaled(flux, ivar)
     coarse, sigma = rebinned(wavelength, flux, ivar)

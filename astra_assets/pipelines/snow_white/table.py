@@ -78,7 +78,7 @@ class SnowWhite(PipelineResult):
             8: ("hot_or_cold", "Another solution, hot or cold, is not excluded"),
             9: ("bad_fit", "No model fits the lines: magnetic field, companion, or not a DA"),
             10: ("none_of_these", "The spectrum is like none of the classes"),
-            11: ("undecided", "No class has a probability of at least 0.5"),
+            11: ("undecided", "No class has a probability of at least 0.5, or there is only noise"),
             12: ("gaia_classified", "With the spectrum alone the class would be another"),
             13: ("gaia_chose", "Gaia chose between the hot and the cold solution"),
         },
