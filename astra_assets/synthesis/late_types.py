@@ -13,7 +13,8 @@ from astra_assets.synthesis import opacity, stars
 from astra_assets.synthesis.line_data import OTHER_COOL_BANDS, SWAN, TITANIUM_OXIDE
 from astra_assets.synthesis.opacity import Drawn, FloatArray, wavelength_scale
 
-_NAN = float("nan")
+DWARF, GIANT = 5.0, 1.0
+"""Surface gravities [log cm s-2] that are said of these stars; their spectra do not depend on them."""
 
 VANADIUM_OXIDE = ((7334.0, 0.35, 120.0), (7851.0, 0.45, 120.0), (7940.0, 0.30, 90.0), (8521.0, 0.20, 80.0))
 """VO heads of late M: air wavelength [Angstrom], relative strength, e-folding length (Kirkpatrick et al. 1991)."""
@@ -58,12 +59,12 @@ def draw_m_star(rng: np.random.Generator) -> Drawn:
     subtype = float(rng.uniform(-1.5, 9.0))
     giant = rng.random() < 0.4
     if not giant and 0 <= subtype < 7 and rng.random() < 0.4:
-        return 3850.0 - 180.0 * subtype, _NAN, stars.m_dwarf(subtype, rng)
+        return 3850.0 - 180.0 * subtype, DWARF, stars.m_dwarf(subtype, rng)
     teff = 3900.0 - (110.0 if giant else 170.0) * subtype + rng.normal(0.0, 120.0)
     flux = _m_star(subtype, float(teff), rng, giant=giant)
     if rng.random() < 0.3:
         flux = opacity.reddened(flux, min(float(rng.exponential(0.4)), 2.0))
-    return float(teff), _NAN, _visible(flux)
+    return float(teff), GIANT if giant else DWARF, _visible(flux)
 
 
 def m_dwarf_of_any_strength(subtype: float, rng: np.random.Generator) -> FloatArray:
@@ -104,7 +105,7 @@ def draw_l_dwarf(rng: np.random.Generator) -> Drawn:
     tau = tau + (1.0 - late) * 1.5 * _bands(TITANIUM_OXIDE, rng)
     tau = tau + rng.uniform(0.6, 2.5) * (0.5 + late) / (1.0 + ((wavelength - 7685.0) / 250.0) ** 2)
     tau = tau + rng.uniform(0.5, 2.0) / (1.0 + ((wavelength - 5894.0) / 350.0) ** 2)
-    return teff, _NAN, _visible(opacity.planck(wavelength, teff) * np.exp(-tau))
+    return teff, DWARF, _visible(opacity.planck(wavelength, teff) * np.exp(-tau))
 
 
 def draw_carbon_star(rng: np.random.Generator) -> Drawn:
@@ -137,7 +138,7 @@ def draw_carbon_star(rng: np.random.Generator) -> Drawn:
     if rng.random() < 0.2:
         level = float(np.interp(6564.6, wavelength, flux)) * rng.uniform(0.3, 1.5)
         flux = flux + level * opacity.gaussian(6564.6, 1.3)
-    return teff, _NAN, _visible(flux)
+    return teff, GIANT, _visible(flux)
 
 
 def draw_early_type(rng: np.random.Generator) -> Drawn:

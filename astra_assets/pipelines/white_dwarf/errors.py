@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 
-FLOOR_TEFF = 0.018
+FLOOR_TEFF = 0.015
 """Relative error of an effective temperature, of models."""
-CONVECTION = 0.028
-"""What is added to it in quadrature at 12,500 K, where lines are strongest and say least, and convection sets in."""
+FLOOR_TEFF_NEAR_MAXIMUM = 0.03
+"""What is added to it in quadrature at 15,000 K, where lines are strongest and say least of temperature."""
 FLOOR_LOGG = 0.055
 """Error of a surface gravity [dex], of models."""
 FLOOR_VELOCITY = 5.0
@@ -22,8 +22,8 @@ FLOOR_VELOCITY = 5.0
 
 def total_teff(teff: float, formal: float) -> float | None:
     """The error of a temperature [K] from that of the fit; None where the data do not constrain it."""
-    near = math.exp(-0.5 * (math.log(teff / 12_500.0) / 0.2) ** 2)
-    return _with_floor(formal, math.hypot(FLOOR_TEFF, CONVECTION * near) * teff)
+    near = math.exp(-0.5 * (math.log(teff / 15_000.0) / 0.35) ** 2)
+    return _with_floor(formal, math.hypot(FLOOR_TEFF, FLOOR_TEFF_NEAR_MAXIMUM * near) * teff)
 
 
 def total_logg(formal: float) -> float | None:
