@@ -124,20 +124,23 @@ def _mark(steep: BoolArray, above: FloatArray, limit: FloatArray, width: FloatAr
     size = above.size - count - 1
     if size <= 0:
         return
-    inside = np.stack([above[1 + k : 1 + k + size] for k in range(count)])
-    lowest, mean = inside.min(axis=0), inside.mean(axis=0)
+    least = limit[1 : 1 + size]
+    beyond = above[1 : 1 + size] > least
+    for k in range(1, count):
+        beyond &= above[1 + k : 1 + k + size] > least
+    start = np.flatnonzero(beyond)  # the pixel before the group
+    if not start.size:
+        return
+    inside = above[start[:, np.newaxis] + np.arange(1, count + 1)]
+    reference = inside.min(axis=1)
     # the least steep a line can be that is centred on the group: neighbour over the outermost pixel of it
-    half, beyond = (count - 1) / 2.0, (count + 1) / 2.0
-    middle = width[1 : 1 + size]
-    share = np.exp(-0.5 * (beyond**2 - half**2) / middle**2)
-    reference = lowest if count > 1 else mean
-    left, right = above[:size], above[count + 1 : count + 1 + size]
-    noise = limit[1 : 1 + size] / SIGNIFICANT
-    allowed = STEEPER * share * reference
-    narrow = (left + noise < allowed) & (right + noise < allowed)
-    start = np.flatnonzero((lowest > limit[1 : 1 + size]) & narrow)
+    half, outside = (count - 1) / 2.0, (count + 1) / 2.0
+    share = np.exp(-0.5 * (outside**2 - half**2) / width[start + 1] ** 2)
+    noise = limit[start + 1] / SIGNIFICANT
+    neighbour = np.maximum(above[start], above[start + count + 1])
+    narrow = start[neighbour + noise < STEEPER * share * reference]
     for k in range(count):
-        steep[start + 1 + k] = True
+        steep[narrow + 1 + k] = True
 
 
 def _running_median(values: FloatArray) -> FloatArray:

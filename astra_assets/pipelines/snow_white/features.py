@@ -281,11 +281,15 @@ def measure(wavelength: FloatArray, flux: FloatArray, ivar: FloatArray, step: Fl
     if left - first < 2 or last - right < 2 or right - left < 3:
         return None
     bands = [slice(first, left), slice(right, last)]
-    core = np.abs(wavelength[left:right] / window.centre - 1.0) < _CORE / SPEED_OF_LIGHT
-    widths = ((bands[0], window.side), (bands[1], window.side), (slice(left, right), 2 * window.half))
-    if any(float(step[part].sum()) < MINIMUM_WINDOW * width for part, width in widths):
+    covered = np.concatenate([[0.0], step[first:last].cumsum()])
+    in_line = float(covered[right - first] - covered[left - first])
+    sides = (float(covered[left - first]), float(covered[-1] - covered[right - first]))
+    if min(sides) < MINIMUM_WINDOW * window.side or in_line < MINIMUM_WINDOW * 2 * window.half:
         return None
-    if float(step[left:right][core].sum()) < MINIMUM_WINDOW * 2 * window.centre * _CORE / SPEED_OF_LIGHT:
+    reach = window.centre * _CORE / SPEED_OF_LIGHT
+    low, high = np.searchsorted(wavelength[left:right], [window.centre - reach, window.centre + reach])
+    core = slice(low, high)
+    if covered[left + high - first] - covered[left + low - first] < MINIMUM_WINDOW * 2 * reach:
         return None
     weight = [float(ivar[band].sum()) for band in bands]
     level = [float((ivar[band] * flux[band]).sum()) / w for band, w in zip(bands, weight, strict=True)]
@@ -296,8 +300,7 @@ def measure(wavelength: FloatArray, flux: FloatArray, ivar: FloatArray, step: Fl
     inner = slice(left, right)
     continuum = level[0] + (level[1] - level[0]) * (wavelength[inner] - middle[0]) / (middle[1] - middle[0])
     missing = (flux[inner] - continuum) / mean
-    covered = float(step[inner].sum())
-    width = -float((missing * step[inner]).sum()) * 2 * window.half / covered
+    width = -float((missing * step[inner]).sum()) * 2 * window.half / in_line
     error = np.sqrt(float((step[inner] ** 2 / ivar[inner]).sum())
                     + window.half**2 * (1 / weight[0] + 1 / weight[1])) / mean  # fmt: skip
     weights = ivar[inner][core]

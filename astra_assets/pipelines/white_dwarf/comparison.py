@@ -10,7 +10,7 @@ core is part of every error. Searching the best model is in `balmer.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ class Comparison:
     `distance` how far from the line's centre, both in steps of the models; `ramp` is -1 to 1 along a window,
     `core` the weight of the window's mean flux, `core_width` the sigma of a core in steps, `window` the
     window's number, `first` (lines) each window's first pixel. `log_flux` (teff, logg, m) holds the models'
-    windows.
+    windows; `latest` keeps the model that was asked for last.
     """
 
     grid: DAGrid
@@ -72,6 +72,7 @@ class Comparison:
     window: IntArray
     first: IntArray
     log_flux: NDArray[np.float32]
+    latest: dict[tuple[float, float], NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def freedom(self) -> int:
@@ -155,6 +156,13 @@ class Comparison:
 
     def model(self, parameters: FloatArray) -> NDArray[np.float32]:
         """The log flux (m) at (ln teff, logg, ...), at rest."""
+        wanted = (float(parameters[0]), float(parameters[1]))
+        if wanted not in self.latest:
+            self.latest.clear()  # velocities change more often than models
+            self.latest[wanted] = self._interpolated(parameters)
+        return self.latest[wanted]
+
+    def _interpolated(self, parameters: FloatArray) -> NDArray[np.float32]:
         teff = float(np.clip(np.exp(parameters[0]), *self.grid.teff_range))
         first, weights = self.grid.weights(teff, float(parameters[1]))
         nodes = self.log_flux[first : first + weights.shape[0]]
