@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astra_assets.compute.claims import Rank
-from astra_assets.compute.files import read_json
+from astra_assets.files.json_files import read_json
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from astra_assets.ingest.report import Refusal
 
+LEADING_AWAY = r"[/\\\x00]|^\.{1,2}$"
+"""A text that is no single part of a path, as a regular expression."""
+
 
 class Problems:
     """What is wrong with rows of a chunk; the first thing found wrong with a row counts."""

@@ -6,7 +6,6 @@ verb works inside (`ingest`, `compute`, `products`), how its result is shown (`c
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib
 import pkgutil
@@ -26,6 +25,7 @@ from astra_assets.config.releases import Release
 from astra_assets.config.settings import Compute, Settings
 from astra_assets.database.database import Database
 from astra_assets.errors import ExpectedError
+from astra_assets.files.locks import locked
 from astra_assets.files.paths import apogee_summary_paths, spall_path
 from astra_assets.models.base import Base, table_of, utcnow
 from astra_assets.models.compute import ComputeBatch, ComputeOutcome
@@ -221,14 +221,8 @@ class Operations:
     @contextmanager
     def alone(self, what: str, say: Say) -> Iterator[None]:
         """Hold the lock of a verb, so that two runs at once wait for each other; a killed holder leaves none behind."""
-        folder = self.settings.home / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / what).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"waiting for another run of {what} to end")
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        lock = self.settings.home / "locks" / what
+        with locked(lock, waiting=lambda: say(f"waiting for another run of {what} to end")):
             yield
 
     def work(self, release: Release, compute: Compute | None = None) -> Work:

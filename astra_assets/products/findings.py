@@ -9,17 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from astra_assets.errors import ExpectedError
+from astra_assets.fits.read_back import UnsoundFileError
 
 FILE = "file_is_sound"
 KEYS = "keys_are_unique"
 TWIN = "parquet_equals_fits"
 POSITIONS = "positions_are_on_the_sky"
 FILLED = "no_column_lost_its_values"
-
-
-class UnsoundFileError(ExpectedError, ValueError):
-    """A file that is not what it should be; the message says where."""
 
 
 class VerificationError(UnsoundFileError):

@@ -23,8 +23,8 @@ from astra_assets.files import row_groups
 from astra_assets.fits.checksum import WordSum
 from astra_assets.fits.formats import FitsColumn, WrongTypeError, record_dtype
 from astra_assets.fits.header import MAX_COLUMNS
-from astra_assets.products.findings import FILE, KEYS, TWIN, Finding, UnsoundFileError, VerificationError
-from astra_assets.products.read_back import Blocks, ReadTable, Records, check_sums, read_header
+from astra_assets.fits.read_back import Blocks, ReadTable, Records, UnsoundFileError, check_sums, read_header
+from astra_assets.products.findings import FILE, KEYS, TWIN, Finding, VerificationError
 from astra_assets.registry.kinds import DATETIME_WIDTH, Definition, Kind
 
 _NO_KEY = -1
@@ -63,7 +63,7 @@ def verify(path: Path, expected: Sequence[ExpectedTable], *, label: str) -> Veri
             error.check if isinstance(error, VerificationError) else FILE,
             f"{label}: the file just written is not right and was not put in place: {error}",
         ) from error
-    return Verified(blocks.sha256.hexdigest(), blocks.size_bytes, tuple(table.rows for table in expected))
+    return Verified(blocks.sha256, blocks.size_bytes, tuple(table.rows for table in expected))
 
 
 def findings(expected: Sequence[ExpectedTable]) -> list[Finding]:

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from astra_assets.fits.read_table import Chunk
 from astra_assets.ingest import sky, values
-from astra_assets.ingest.fits_stream import Chunk
-from astra_assets.ingest.problems import Problems, describe, is_true
+from astra_assets.ingest.problems import LEADING_AWAY, Problems, describe, is_true
 from astra_assets.ingest.report import IngestError
 from astra_assets.ingest.summary_rows import Mapped
 
@@ -114,9 +114,9 @@ class VisitMapper:
         length = len(chunk.columns)
         problems = Problems(length)
         made: dict[str, pa.Array] = {
-            "release": constant(RELEASE, length),
-            "filetype": constant("specFull", length),
-            "run2d": constant(self.run2d, length),
+            "release": pa.repeat(RELEASE, length),
+            "filetype": pa.repeat("specFull", length),
+            "run2d": pa.repeat(self.run2d, length),
         }
         made |= self._keys(columns, problems)
         made["healpix"] = self._healpix(columns, problems)
@@ -135,7 +135,7 @@ class VisitMapper:
         """A column by one of the readers of `values`; the error names the file and the column."""
         try:
             return reader(column, *options)
-        except values.WrongTypeError as error:
+        except values.ColumnTypeError as error:
             raise IngestError(f"{self.path}: column {self.names[name]} {error}") from error
 
     def _keys(self, columns: dict[str, pa.Array], problems: Problems) -> dict[str, pa.Array]:
@@ -178,7 +178,7 @@ class VisitMapper:
     def _spec_file(self, column: pa.Array, problems: Problems) -> pa.Array:
         """The base name of the spectrum's file; a path that could lead elsewhere is refused."""
         found = pc.fill_null(self._read("SPEC_FILE", values.texts, column).values, "")
-        leading_away = is_true(pc.match_substring_regex(found, r"[/\\\x00]|^\.{1,2}$"))
+        leading_away = is_true(pc.match_substring_regex(found, LEADING_AWAY))
         problems.add(
             leading_away,
             "leaves_root",
@@ -200,7 +200,7 @@ class VisitMapper:
         made["n_exp"] = exposures.values
         for name, target in FLAGS.items():
             if name not in columns:
-                made[target] = constant(0, len(problems.usable))
+                made[target] = pa.repeat(0, len(problems.usable))
                 continue
             found = self._read(name, values.integers, columns[name], pa.int64())
             problems.add(found.bad, "bad_number", describe(name, columns[name], "a whole number"))
@@ -218,8 +218,3 @@ class VisitMapper:
         moved = values.list_any_nonzero(right_ascension) | values.list_any_nonzero(declination)
         made["fiber_offset"] = pa.array(moved, mask=neither)
         return made
-
-
-def constant(value: str | int, length: int) -> pa.Array:
-    """The same value in every row."""
-    return pa.repeat(value, length)

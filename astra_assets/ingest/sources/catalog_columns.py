@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from astra_assets.fits.read_table import Chunk
 from astra_assets.ingest import values
-from astra_assets.ingest.fits_stream import Chunk
 from astra_assets.ingest.problems import Problems, describe, is_true
 from astra_assets.ingest.report import IngestError, Refusal
 from astra_assets.ingest.sources.catalog_files import KEY
@@ -124,7 +124,7 @@ def to_sources(chunk: Chunk, names: Mapping[str, str], path: Path) -> Sources:
         column = values.flat(chunk.columns[original])
         try:
             found = values.convert(column, definition)
-        except values.WrongTypeError as error:
+        except values.ColumnTypeError as error:
             raise IngestError(f"{path}: column {original} {error}") from error
         problems.add(
             found.bad, "bad_value", describe(original, column, EXPECTED.get(definition.kind, "text"))

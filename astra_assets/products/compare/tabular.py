@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from astra_assets.fits.read_back import Blocks, ReadTable, Records, dtype_of, next_header, read_header
 from astra_assets.products.bundle import Bundle
-from astra_assets.products.read_back import Blocks, ReadTable, Records, dtype_of, next_header, read_header
 
 
 @contextmanager

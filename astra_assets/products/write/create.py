@@ -18,7 +18,7 @@ from astra_assets.database.allocators import keep_little
 from astra_assets.database.database import Database
 from astra_assets.database.inventory import Inventory, MissingColumnError, MissingTableError
 from astra_assets.errors import ExpectedError
-from astra_assets.files import manifest
+from astra_assets.files import sha256sums
 from astra_assets.files.atomic import remove_leftovers
 from astra_assets.files.staged import staging
 from astra_assets.fits.writer import WidthError
@@ -191,8 +191,8 @@ def _take_stock(files: Bundle, wanted: Sequence[Path], mark: str) -> _Stock:
         return _Stock(False, frozenset(), "", "new", False)
     if mark_of(files.fits) != mark:
         return _Stock(False, frozenset(), "", "inputs changed", False)
-    recorded = manifest.read(files.fits.parent)
-    digests = {path: manifest.sha256(path) for path in wanted if path.exists()}
+    recorded = sha256sums.read(files.fits.parent)
+    digests = {path: sha256sums.sha256(path) for path in wanted if path.exists()}
     sound = frozenset(path for path, digest in digests.items() if recorded.get(path.name) == digest)
     if files.fits not in sound:
         # damaged since it was written, or its writer was killed before the checksum was recorded
@@ -281,10 +281,10 @@ class _Making:
             diff = self._compared(attempt.parquet()) if previous is not None else None
             digests = attempt.digests(written.sha256)
             folder = files.fits.parent
-            with manifest.locked(folder):
+            with sha256sums.locked(folder):
                 refuse_if_frozen(self.mwm_astra, task.heading.v_astra, "summary", task.name)
                 staged.place(files.fits, [path for path in self.chosen if path != files.fits])
-                manifest.record_all(folder, digests)
+                sha256sums.record_all(folder, digests)
         return _Done(written, diff)
 
     def _compared(self, parquet: Sequence[Path]) -> Diff | None:

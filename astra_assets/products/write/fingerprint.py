@@ -11,15 +11,10 @@ that nobody marked.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import json
-import zlib
-from pathlib import Path
 from typing import Any
 
-from astropy.io.fits import Header
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -38,7 +33,6 @@ from sqlalchemy.engine import Dialect
 
 from astra_assets.database.database import Database
 from astra_assets.database.inventory import Inventory, Shape
-from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES
 from astra_assets.models.base import Base, PipelineResult, table_of
 from astra_assets.models.source import Source
 from astra_assets.products.summary import SummaryProduct, SummaryTable
@@ -50,7 +44,6 @@ CODE_VERSION = "1"
 KEYWORD = "FPRINT"
 """Header card of the fingerprint."""
 
-_END = b"END".ljust(CARD_BYTES)
 _DIALECTS: dict[str, type[Dialect]] = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
 
 
@@ -143,22 +136,3 @@ def _times(dialect: str, modified: ColumnElement[Any]) -> dict[str, ColumnElemen
     seconds = cast(func.strftime("%s", modified), Integer)
     microseconds = cast(func.substr(modified, 21, 6), Integer)
     return {"seconds": func.sum(seconds), "microseconds": func.sum(microseconds)}
-
-
-def read_primary_header(path: Path) -> Header | None:
-    """The primary header of a FITS file, gzipped or not; None when it cannot be read as one."""
-    try:
-        with _open(path) as file:
-            text = b""
-            while _END not in (text[start : start + CARD_BYTES] for start in range(0, len(text), CARD_BYTES)):
-                block = file.read(BLOCK_BYTES)
-                text += block
-                if len(block) < BLOCK_BYTES or not text.startswith(b"SIMPLE  ="):
-                    return None
-            return Header.fromstring(text)
-    except (OSError, EOFError, zlib.error):
-        return None
-
-
-def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")

@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 from astra_assets.fits.header import Card, section
+from astra_assets.fits.read_header import read_primary_header
 from astra_assets.products.summary import SummaryProduct, SummaryTable
-from astra_assets.products.write.fingerprint import KEYWORD, read_primary_header
+from astra_assets.products.write.fingerprint import KEYWORD
 from astra_assets.products.write.provenance import Provenance, version_cards
 
 SAMPLE_KEYWORD = "SAMPLE"
@@ -81,10 +82,10 @@ def written_rows(product: SummaryProduct, path: Path) -> tuple[int, ...]:
     header = read_primary_header(path)
     if header is None or rows_keyword(1) not in header:
         return ()
-    return tuple(int(header[rows_keyword(number)]) for number in range(1, len(product.tables) + 1))
+    return tuple(header.integer(rows_keyword(number)) for number in range(1, len(product.tables) + 1))
 
 
 def mark_of(path: Path) -> str | None:
     """The fingerprint that a file was written with; None where it has none."""
     header = read_primary_header(path)
-    return None if header is None else header.get(KEYWORD)
+    return None if header is None else header.text(KEYWORD) or None

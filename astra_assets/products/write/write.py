@@ -17,9 +17,9 @@ from astra_assets.database.allocators import give_back
 from astra_assets.database.arrow import WrongValueError
 from astra_assets.database.database import Database
 from astra_assets.database.inventory import Inventory
-from astra_assets.files import manifest
-from astra_assets.files.plain import gunzip
+from astra_assets.files import sha256sums
 from astra_assets.files.staged import Staged
+from astra_assets.files.streams import copy_content
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.tiles import pack
 from astra_assets.fits.writer import FitsWriteError, FitsWriter
@@ -123,7 +123,7 @@ class Attempt:
         if files.fits in wanted:
             found += self._judge(previous)
         if files.plain in wanted:
-            gunzip(self._there(files.fits), self._staged.partial(files.plain))
+            copy_content(self._there(files.fits), self._staged.partial(files.plain))
         if files.tiles in wanted:
             pack(self._there(files.fits), self._staged.partial(files.tiles))
         return Written(tuple(table.rows for table in self._tables), verified.sha256, tuple(found))
@@ -131,7 +131,7 @@ class Attempt:
     def digests(self, fits: str) -> dict[str, str]:
         """Checksums of what was written, by final file name; that of the FITS file is known."""
         return {
-            path.name: fits if path == self._files.fits else manifest.sha256(self._staged.partial(path))
+            path.name: fits if path == self._files.fits else sha256sums.sha256(self._staged.partial(path))
             for path in self._wanted
         }
 

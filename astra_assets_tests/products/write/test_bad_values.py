@@ -6,7 +6,7 @@ import astropy.io.fits
 import pytest
 
 from astra_assets.database.database import Database
-from astra_assets.files import manifest
+from astra_assets.files import sha256sums
 from astra_assets.fits.writer import FitsWriteError
 from astra_assets.products.summary import MWM_TARGETS
 from astra_assets.products.write.create import create
@@ -36,5 +36,5 @@ def test_a_value_that_does_not_fit_leaves_the_old_file(tmp_path, column, value, 
     told = rf"mwmTargets: column {column}: .*{reason}.* row 3 \(sdss_id {key}\)"
     with pytest.raises(FitsWriteError, match=told):
         create(MWM_TARGETS, database, v_astra=V_ASTRA, mwm_astra=folder, release="dr20")
-    assert manifest.sha256(made.path) == made.sha256
+    assert sha256sums.sha256(made.path) == made.sha256
     assert not list(folder.rglob("*partial*"))
