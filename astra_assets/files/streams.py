@@ -118,6 +118,11 @@ class _Decompressed(io.RawIOBase):
 
     def _begins(self) -> bool:
         """Whether another member follows; zeros between members and at the end are padding."""
+        if self._alone:
+            if self._packed or self._file.read(1):
+                raise self._ends_elsewhere()
+            return False
+        self._packed = self._packed.lstrip(b"\0")
         while not self._packed:
             packed = self._file.read(READ_SIZE)
             if not packed:
@@ -133,10 +138,7 @@ class _Decompressed(io.RawIOBase):
         except DECOMPRESSION_ERRORS as error:
             raise StreamError(f"the {self._compression.name} stream is broken: {error}") from error
         if self._member.eof:
-            rest = self._member.unused_data
-            if self._alone and (rest or self._file.read(1)):
-                raise self._ends_elsewhere()
-            self._packed, self._member = rest.lstrip(b"\0"), None
+            self._packed, self._member = self._member.unused_data, None
         return content
 
     def _ends_elsewhere(self) -> StreamError:
@@ -267,16 +269,16 @@ class ByteStream:
         return filled
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes, fewer at the end. Raises StreamError as `readinto` does."""
+        """Return the next bytes, fewer at the end or where the file breaks off. Raises StreamError as `readinto` does."""
         parts: list[bytes] = []
         while size:
             # In pieces: a header may claim any size.
             piece = bytearray(min(size, READ_SIZE))
             count = self.readinto(memoryview(piece))
-            if not count:
-                break
-            parts.append(bytes(piece) if count == len(piece) else bytes(piece[:count]))
+            parts.append(bytes(piece[:count]))
             size -= count
+            if count < len(piece):
+                break
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def skip(self, size: int) -> int:

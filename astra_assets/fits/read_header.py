@@ -256,7 +256,7 @@ def read_header(stream: ByteStream, number: int) -> FitsHeader | None:
             return FitsHeader(b"".join(blocks), stream.path, number)
     size = sum(map(len, blocks))
     raise FitsReadError(
-        f"{stream.path}: the header of HDU {number} has no END within {size:,} bytes; it is cut off"
+        f"{stream.path}: the header of HDU {number} has no END within {size:,} bytes; it is cut off ({stream.problem})"
     )
 
 

@@ -16,7 +16,7 @@ from astra_assets.fits.read_header import FitsHeader, FitsReadError, HduReader, 
 FORMATS: Mapping[int, str] = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 """NumPy types of the pixels by BITPIX (FITS standard 4.0, table 8)."""
 
-MAX_BYTES = 1 << 30
+MAX_BYTES = 256 << 20
 """A larger image is not read; the largest that are needed, halves of a dust map, have 64 MB."""
 
 Chooser = Callable[[FitsHeader, int], int]
@@ -95,7 +95,9 @@ def read_image(path: Path, number: int = 0) -> tuple[npt.NDArray[Any], Any]:
     from astropy.io import fits
 
     with open_fits(path) as hdus:
-        _check_size(hdus.go_to(number))
+        claimed = hdus.go_to(number)
+        _check_size(claimed)
+        hdus.skip(claimed.data_bytes())
     try:
         with warnings.catch_warnings():
             # What it warns about is judged by whether the image can be read.

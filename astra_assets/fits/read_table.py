@@ -121,14 +121,13 @@ class StoredColumn:
         return values * float(self.scale) + float(self.zero)
 
 
-LOGICAL: Mapping[int, str | None] = {ord("t"): "T", ord("f"): "F", 1: "T", 0: None}
-"""What bytes of logical columns mean besides T and F: 0 is no value (FITS standard 4.0, section 7.3.3.1)."""
+LOGICAL: Mapping[int, str | None] = {**{ord(word): word.upper() for word in "TFtf"}, 1: "T", 0: None}
+"""What bytes of logical columns mean: 0 is no value (FITS standard 4.0, section 7.3.3.1); 1, t and f are written, too."""
 
 
 def decode_logical(values: NDArray[Any]) -> pa.Array:
     """Bytes of a logical column as truth values; where one means nothing, all as texts that say which byte it is."""
-    odd = set(np.unique(values).tolist()) - {ord("T"), ord("F"), *LOGICAL}
-    if odd:
+    if not LOGICAL.keys() >= set(np.unique(values).tolist()):
         words = [LOGICAL.get(value, chr(value)) for value in values.tolist()]
         return pa.array(words, pa.string())
     true = (values == ord("T")) | (values == ord("t")) | (values == 1)

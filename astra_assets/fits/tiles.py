@@ -61,7 +61,9 @@ def pack(source: Path, target: Path) -> None:
                 else:
                     _copy(header, sink)
         sink.close()
-    except (KeyError, FitsReadError, PackError) as error:
+    except FitsReadError as error:
+        raise PackError(str(error)) from error
+    except (KeyError, PackError) as error:
         raise PackError(f"{source}: {error}") from error
     finally:
         sink.abandon()

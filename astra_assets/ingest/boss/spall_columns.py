@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from astra_assets.fits.read_table import Chunk
 from astra_assets.ingest import sky, values
-from astra_assets.ingest.problems import LEADING_AWAY, Problems, describe, is_true
+from astra_assets.ingest.problems import LEADING_AWAY, FoldedNames, Problems, describe, is_true
 from astra_assets.ingest.report import IngestError
 from astra_assets.ingest.summary_rows import Mapped
 
@@ -76,16 +76,16 @@ def choose_columns(names: Sequence[str], path: Path) -> dict[str, str]:
     """The column of the file (in any case) for each name of spAll that is used.
 
     Raises:
-        IngestError: columns are missing; it lists all of them, and those that the file has.
+        IngestError: columns are missing; it lists all of them, and those that the file has. Or one is there twice.
     """
-    present = {name.upper(): name for name in names}
-    lacking = [name for name in NEEDED if name not in present]
+    present = FoldedNames(names, path)
+    lacking = [name for name in NEEDED if name.lower() not in present]
     if lacking:
         raise IngestError(
             f"{path}: {len(lacking)} columns are missing: {', '.join(lacking)}; "
             f"the file has {', '.join(names)}. Is it the spAll summary of a BOSS reduction?"
         )
-    return {name: present[name] for name in (*NEEDED, *OPTIONAL) if name in present}
+    return {name: present[name.lower()] for name in (*NEEDED, *OPTIONAL) if name.lower() in present}
 
 
 class VisitMapper:

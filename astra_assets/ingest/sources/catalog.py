@@ -90,7 +90,7 @@ def _ingest(
         return report
     repeats = Repeats()
     with open_catalog(path) as catalog:
-        names = choose_columns(catalog.names)
+        names = choose_columns(catalog.names, path)
         if ignored := unknown_columns(catalog.names):
             report.notes.append(f"{path}: {len(ignored)} columns are none of a source: {', '.join(ignored)}")
         for sources in _read(catalog, names, path, chunk_rows):

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from astra_assets.files.paths import spec_full_path
-from astra_assets.fits.read_header import FitsReadError, parse_number
+from astra_assets.fits.read_header import FitsReadError
 from astra_assets.ingest.boss import spec_headers
 from astra_assets.ingest.boss.header_cards import read_header
 from astra_assets.ingest.boss.spall import VISITS, ingest_spall
@@ -118,25 +118,6 @@ def test_a_time_of_another_night_gives_no_fraction(sqlite, tmp_path):
     write_spec_full(path_of(tmp_path, row))
     read_spec_headers(sqlite, tmp_path)
     assert content(sqlite, VISITS)[0]["f_night_time"] is None
-
-
-@pytest.mark.parametrize(
-    ("field", "largest", "expected"),
-    [
-        (b"                 3.5 / a comment", None, 3.5),
-        (b"'12      '           / text", 100, 12),
-        (b"'it''s'", None, None),
-        (b"                 1.5D2", None, 150.0),
-        (b"             4.98E+09 /", 2**53, 4_980_000_000),
-        (b"             4.98E+09 /", 2**31 - 1, None),
-        (b"                 3.9", 100, 3),
-        (b"'NaN     '", None, None),
-        (b"                   T", None, None),
-        (b"", None, None),
-    ],
-)
-def test_values_of_cards_are_read_as_numbers(field, largest, expected):
-    assert parse_number(field.ljust(70), largest) == expected
 
 
 def test_a_long_header_is_read_to_its_end(tmp_path):
