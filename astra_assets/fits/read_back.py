@@ -10,17 +10,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io.fits import Header
+from astropy.io import fits
 
 from astra_assets.files.streams import ByteStream, StreamError
 from astra_assets.fits.checksum import WordSum, add_words
 from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES
 from astra_assets.fits.read_header import FitsReadError
 
+Header: TypeAlias = fits.Header
 Records = npt.NDArray[Any]
 
 CHUNK_BYTES = 1 << 20

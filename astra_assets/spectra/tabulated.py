@@ -86,7 +86,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Pixels:
+class TablePixels:
     """The pixels of a table, sorted by wavelength; all arrays of shape (pixels,).
 
     Attributes:
@@ -102,7 +102,7 @@ class Pixels:
     flags: BitPixels | None = None
 
 
-def pixels_of(path: Path, columns: Sequence[Column]) -> Pixels:
+def pixels_of(path: Path, columns: Sequence[Column]) -> TablePixels:
     """Find the pixels in the columns of a table.
 
     Without ivar or error every pixel gets 2 % of its flux as error, and the log says so. A third column without name
@@ -122,7 +122,7 @@ def pixels_of(path: Path, columns: Sequence[Column]) -> Pixels:
     order = np.argsort(wavelength, kind="stable")
     ivar = _ivar(path, named, flux)
     flags = named["mask"].values if "mask" in named else None
-    return Pixels(
+    return TablePixels(
         wavelength[order],
         flux[order],
         ivar[order],
