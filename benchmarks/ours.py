@@ -112,8 +112,8 @@ def spectra(folder: str) -> dict[str, float]:
 
 def ingest_all_visit(path: str, folder: str) -> dict[str, float]:
     """An allVisit file into an empty SQLite database."""
-    from astra_assets.ingest.apogee.apogee import SummaryFile, ingest_summary
     from astra_assets.ingest.apogee.apogee_columns import ALL_VISIT
+    from astra_assets.ingest.apogee.summary_files import SummaryFile, ingest_summary
 
     target = Path(folder) / "ingest.db"
     database = Database(f"sqlite:///{target}")

@@ -14,12 +14,12 @@ from astra_assets.database.database import Database
 from astra_assets.files.paths import spall_path
 from astra_assets.ingest.apogee.ap_star_headers import read_ap_star_headers
 from astra_assets.ingest.apogee.ap_visit_headers import read_ap_visit_headers
-from astra_assets.ingest.apogee.apogee import has_spectra, ingest_summary, summary_files
 from astra_assets.ingest.apogee.apogee_links import link_apogee
+from astra_assets.ingest.apogee.summary_files import has_spectra, ingest_summary, summary_files
 from astra_assets.ingest.boss.spall import ingest_spall
 from astra_assets.ingest.boss.spec_headers import read_spec_headers
 from astra_assets.ingest.header_files import HeaderReport
-from astra_assets.ingest.ledger import Ledger
+from astra_assets.ingest.ledger import FileLedger
 from astra_assets.ingest.links import LinkReport, link_spectra
 from astra_assets.ingest.report import IngestError, IngestReport, Say, silent
 from astra_assets.ingest.sources.catalog import ingest_catalogs
@@ -172,7 +172,7 @@ class _Migration:
         self.limit = limit
         self.say = say
         self.report = MigrateReport()
-        self.ledger = Ledger(database)
+        self.ledger = FileLedger(database)
 
     def run(
         self, run2d: Sequence[str], apred: Sequence[str], catalogs: Sequence[Path], sfd_map: Path | None

@@ -21,10 +21,10 @@ from astra_assets.database.allocators import give_back, keep_little
 from astra_assets.database.database import Database
 from astra_assets.database.inventory import MissingColumnError, MissingTableError
 from astra_assets.errors import ExpectedError
-from astra_assets.files import manifest
+from astra_assets.files import sha256sums
 from astra_assets.files.atomic import remove_leftovers
-from astra_assets.files.plain import gunzip
 from astra_assets.files.staged import Staged, staging
+from astra_assets.files.streams import copy_content
 from astra_assets.fits.tiles import pack
 from astra_assets.fits.writer import WidthError
 from astra_assets.products.bundle import Bundle, bundle_of, product_path
@@ -210,8 +210,8 @@ def _take_stock(files: Bundle, wanted: Sequence[Path], mark: str) -> _Stock:
         return _Stock(False, frozenset(), "", "new", False)
     if mark_of(files.fits) != mark:
         return _Stock(False, frozenset(), "", "inputs changed", False)
-    recorded = manifest.read(files.fits.parent)
-    digests = {path: manifest.sha256(path) for path in wanted if path.exists()}
+    recorded = sha256sums.read(files.fits.parent)
+    digests = {path: sha256sums.sha256(path) for path in wanted if path.exists()}
     sound = frozenset(path for path, digest in digests.items() if recorded.get(path.name) == digest)
     if files.fits not in sound:
         # damaged since it was written, or its writer was killed before the checksum was recorded
@@ -301,19 +301,19 @@ class _Making:
             if files.fits in chosen:
                 found += self._judge([seen.census for seen in writer.seen], previous)
             if files.plain in chosen:
-                gunzip(there(files.fits), staged.partial(files.plain))
+                copy_content(there(files.fits), staged.partial(files.plain))
             if files.tiles in chosen:
                 pack(there(files.fits), staged.partial(files.tiles))
             diff = self._compared([there(path) for path in files.parquet]) if previous is not None else None
             digests = {
-                path.name: verified.sha256 if path == files.fits else manifest.sha256(staged.partial(path))
+                path.name: verified.sha256 if path == files.fits else sha256sums.sha256(staged.partial(path))
                 for path in chosen
             }
             folder = files.fits.parent
-            with manifest.locked(folder):
+            with sha256sums.locked(folder):
                 refuse_if_frozen(self.mwm_astra, self.rows.v_astra, "summary", product.name)
                 staged.place(files.fits, [path for path in chosen if path != files.fits])
-                manifest.record_all(folder, digests)
+                sha256sums.record_all(folder, digests)
         return _Made(verified.rows, verified.sha256, tuple(found), diff)
 
     def _there(self, staged: Staged, path: Path) -> Path:

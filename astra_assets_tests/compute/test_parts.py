@@ -6,9 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from astra_assets.compute.files import read_json, write_json, write_new
 from astra_assets.compute.in_hand import InHand
 from astra_assets.compute.parts import FAILURES, RESULTS, TaskParts, manifest_rows
+from astra_assets.files.atomic import write_new
+from astra_assets.files.json_files import read_json, write_json
 
 SCHEMA = pa.schema([("spectrum_pk", pa.int64()), ("teff", pa.float64())])
 

@@ -15,12 +15,13 @@ from sqlalchemy import text
 
 from astra_assets.database import arrow
 from astra_assets.database.database import Database
-from astra_assets.files import manifest
+from astra_assets.files import sha256sums
 from astra_assets.files.atomic import PARTIAL_PREFIX
+from astra_assets.fits.read_header import read_primary_header
 from astra_assets.models.cartons import cartons, pack
 from astra_assets.models.source import Source
 from astra_assets.products.create import CreateError, create
-from astra_assets.products.headers import Provenance, read_primary_header
+from astra_assets.products.headers import Provenance
 from astra_assets.products.summary import MWM_TARGETS
 
 pytestmark = pytest.mark.processes
@@ -78,7 +79,7 @@ def start(database: Database, folder: Path, *, pause_s: float = 0.0, most_bytes:
 def state(folder: Path) -> dict[str, str]:
     """Names and checksums of all files, those that are being written left out."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return {path.name: manifest.sha256(path) for path in files}
+    return {path.name: sha256sums.sha256(path) for path in files}
 
 
 def partials(folder: Path) -> list[Path]:

@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from astra_assets.files import row_groups
+from astra_assets.fits.read_back import Records
 from astra_assets.products.check.decode import decoded
 from astra_assets.products.findings import TWIN, VerificationError
-from astra_assets.products.read_back import Records
 
 _BUFFER_BYTES = 1 << 16
 """Read at a time of each column of a Parquet file; else a whole row group would be in memory."""

@@ -14,16 +14,23 @@ from pathlib import Path
 
 import numpy as np
 from astropy import units
-from astropy.io.fits import Header
 
 from astra_assets.fits.checksum import WordSum
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.header import MAX_COLUMNS
+from astra_assets.fits.read_back import (
+    Blocks,
+    Header,
+    ReadTable,
+    UnsoundFileError,
+    check_sums,
+    dtype_of,
+    read_header,
+)
 from astra_assets.products.check.decode import column_types
 from astra_assets.products.check.keys import UniqueKeys
 from astra_assets.products.check.twin import Twin
-from astra_assets.products.findings import FILE, KEYS, TWIN, Finding, UnsoundFileError, VerificationError
-from astra_assets.products.read_back import Blocks, ReadTable, check_sums, dtype_of, read_header
+from astra_assets.products.findings import FILE, KEYS, TWIN, Finding, VerificationError
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ def verify(path: Path, expected: Sequence[ExpectedTable], *, label: str) -> Veri
             error.check if isinstance(error, VerificationError) else FILE,
             f"{label}: the file just written is not right and was not put in place: {error}",
         ) from error
-    return Verified(blocks.sha256.hexdigest(), blocks.size_bytes, tuple(table.rows for table in expected))
+    return Verified(blocks.sha256, blocks.size_bytes, tuple(table.rows for table in expected))
 
 
 def findings(expected: Sequence[ExpectedTable]) -> list[Finding]:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from astra_assets.errors import ExpectedError
-from astra_assets.files import manifest
+from astra_assets.files import sha256sums
 from astra_assets.files.atomic import PARTIAL_PREFIX, atomic_write
 from astra_assets.products.release.audit import THREADS
 from astra_assets.products.release.frozen import NAME, SOURCE_FOLDERS, Frozen, Part, read_marker
@@ -93,7 +93,7 @@ def freeze(
 def _write_marker(folder: Path, marker: Frozen, digests: dict[str, str]) -> None:
     _give_write_bit(folder)
     with atomic_write(folder / NAME) as partial:
-        partial.write_text(marker.header() + manifest.lines(digests))
+        partial.write_text(marker.header() + sha256sums.lines(digests))
     _take_write_bits(folder / NAME)
 
 
@@ -110,9 +110,9 @@ class _Taking:
     def summary(self) -> None:
         folder = self._folder / "summary"
         # Whoever is giving files their names at this moment holds the lock; nobody begins to any more.
-        with manifest.locked(folder):
-            if (folder / manifest.NAME).exists():
-                manifest.record_all(folder, {})  # without files that were removed by hand
+        with sha256sums.locked(folder):
+            if (folder / sha256sums.NAME).exists():
+                sha256sums.record_all(folder, {})  # without files that were removed by hand
             paths = _visible(folder)
             for path, digest in self._hashed(paths):
                 self.digests[f"summary/{path.relative_to(folder).as_posix()}"] = digest
@@ -126,17 +126,17 @@ class _Taking:
             self._say(f"{kind.parent.name}/{kind.name}: {self.files - before:,} files")
 
     def _group(self, kind: str, group: Path) -> None:
-        paths = [path for path in _visible(group) if path != group / manifest.NAME]
+        paths = [path for path in _visible(group) if path != group / sha256sums.NAME]
         found = {path.relative_to(group).as_posix(): digest for path, digest in self._hashed(paths)}
         _give_write_bit(group)
-        with atomic_write(group / manifest.NAME) as partial:
-            partial.write_text(manifest.lines(found))
-        name = f"{kind}/{group.name}/{manifest.NAME}"
-        self.digests[name] = manifest.sha256(group / manifest.NAME)
+        with atomic_write(group / sha256sums.NAME) as partial:
+            partial.write_text(sha256sums.lines(found))
+        name = f"{kind}/{group.name}/{sha256sums.NAME}"
+        self.digests[name] = sha256sums.sha256(group / sha256sums.NAME)
 
     def _hashed(self, paths: Sequence[Path]) -> list[tuple[Path, str]]:
         with ThreadPoolExecutor(THREADS) as pool:
-            digests = list(pool.map(manifest.sha256, paths))
+            digests = list(pool.map(sha256sums.sha256, paths))
         self.files += len(paths)
         self.size_bytes += sum(path.stat().st_size for path in paths)
         return list(zip(paths, digests, strict=True))

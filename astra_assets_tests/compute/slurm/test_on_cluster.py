@@ -14,12 +14,12 @@ import pytest
 
 from astra_assets.compute import BatchError
 from astra_assets.compute.claims import owner_host
-from astra_assets.compute.files import read_json
 from astra_assets.compute.program.call import SiteProgram
 from astra_assets.compute.progress import read_status
 from astra_assets.compute.slurm.submissions import Submissions
 from astra_assets.compute.usage import usage_of
 from astra_assets.database.database import Database
+from astra_assets.files.json_files import read_json
 from astra_assets.models.compute import ComputeBatch
 from astra_assets.operations.why import unfinished_batches
 from astra_assets.pipelines.options import ResourceRequest

@@ -11,9 +11,9 @@ from astra_assets.files.paths import ap_star_path, ap_visit_path, apogee_summary
 from astra_assets.ingest import migrate as migrate_module
 from astra_assets.ingest.apogee import ap_star_headers, ap_visit_headers
 from astra_assets.ingest.apogee.ap_star_headers import INSIDE, parse_file_name
-from astra_assets.ingest.apogee.apogee import KNOWN
 from astra_assets.ingest.apogee.apogee_columns import ALL_STAR, ALL_VISIT
 from astra_assets.ingest.apogee.apogee_rows import CORRUPTED
+from astra_assets.ingest.apogee.summary_files import KNOWN
 from astra_assets.ingest.migrate import MigrateError, migrate
 from astra_assets.ingest.sources.derived import SOURCES
 from astra_assets.models.apogee import (
@@ -131,8 +131,8 @@ def test_a_file_that_cannot_be_read_is_flagged_and_tried_again(database, survey)
     assert [row["dithered"] for row in rows][:4] == [None, True, True, None]
     made = steps(report)["apVisit headers"]
     assert (made.read, made.updated, made.unchanged, made.refused) == (6, 6, 0, 2)
-    assert f"{missing}: no such file" in report.table()
-    assert f"{damaged}: the header of HDU 1 has no END within 2,000 bytes; it is cut off" in report.table()
+    assert f"{missing}: there is no such file" in report.table()
+    assert f"{damaged}: the header of HDU 0 has no END within 2,000 bytes; it is cut off" in report.table()
     assert not run(database, survey).changed
     damaged.write_bytes(whole)
     assert steps(run(database, survey))["apVisit headers"].updated == 1

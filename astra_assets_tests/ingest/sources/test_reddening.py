@@ -219,7 +219,9 @@ def test_a_map_that_is_not_there_or_no_map_is_refused(dust_map):
     with pytest.raises(IngestError, match=r"SFD_dust_4096_sgp\.fits: expected an image in GLON-ZEA"):
         SfdMap(dust_map).value(np.array([0.0]), np.array([-80.0]))
     path.write_text("no FITS file")
-    with pytest.raises(IngestError, match=r"SFD_dust_4096_sgp\.fits: cannot be read"):
+    with pytest.raises(
+        IngestError, match=r"SFD_dust_4096_sgp\.fits: no FITS header where HDU 0 should start"
+    ):
         SfdMap(dust_map).value(np.array([0.0]), np.array([-80.0]))
     path.unlink()
     with pytest.raises(IngestError, match=r"lacks .*SFD_dust_4096_sgp\.fits; correct ASTRA_SFD_MAP"):

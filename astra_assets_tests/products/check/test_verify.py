@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from astra_assets.files.manifest import sha256
+from astra_assets.files.sha256sums import sha256
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.writer import FitsWriter
 from astra_assets.products.check.verify import ExpectedTable, verify

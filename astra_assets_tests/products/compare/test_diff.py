@@ -9,6 +9,7 @@ import pytest
 from astropy.io.fits import Header
 from sqlalchemy import delete, update
 
+from astra_assets.fits.read_back import dtype_of
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
@@ -16,7 +17,6 @@ from astra_assets.products.bundle import bundle_of
 from astra_assets.products.compare.diff import compare
 from astra_assets.products.compare.diff_report import report
 from astra_assets.products.compare.tabular import tables_of
-from astra_assets.products.read_back import dtype_of
 from astra_assets.products.show.preview import preview
 from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS, flags_of
 from astra_assets.registry.kinds import Definition, Kind
