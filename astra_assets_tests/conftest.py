@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from astra_assets_tests.project import SHARED
+
 # a cluster of its own for each module that asks for it
 from astra_assets_tests.slurm_cluster import slurm, slurm_cluster  # noqa: F401
 
 NO_SKIP = "ASTRA_TESTS_FAIL_ON_SKIP"
-PROJECT = Path(__file__).resolve().parents[1]
 SERVER_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql*/bin")
 
 
@@ -202,7 +203,7 @@ def database(request, tmp_path):
 @pytest.fixture(scope="session")
 def real_spectra() -> Path:
     """Folder of real SDSS spectra that lies beside the project, not in it."""
-    folder = PROJECT.parent / "shared" / "real-spectra"
+    folder = SHARED / "real-spectra"
     if not folder.is_dir():
         pytest.skip(f"no real spectra: {folder} is not there")
     return folder

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy import func, select
 
@@ -18,7 +16,6 @@ from astra_assets.models.compute import ComputeBatch, ComputeOutcome
 from astra_assets.spectra.base import Roots
 from astra_assets_tests.compute import samples
 
-PROJECT = Path(__file__).resolve().parents[2]
 QUICK = Limits(flush_rows=3, flush_seconds=0.3, heartbeat_seconds=0.1, row_group=4, chunk_rows=7)
 
 

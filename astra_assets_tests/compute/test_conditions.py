@@ -17,8 +17,8 @@ from astra_assets.compute.memory import MemoryWatch
 from astra_assets.compute.states import Cause, Phase, TaskStatus, read_status
 from astra_assets.compute.usage import usage_of
 from astra_assets.compute.worker import EXIT_MEMORY, EXIT_TIME
-from astra_assets_tests.compute.conftest import PROJECT
 from astra_assets_tests.compute.samples import FLUX
+from astra_assets_tests.project import PROJECT
 
 VISIT = FLUX.step("visit")
 

@@ -18,9 +18,9 @@ import pytest
 from astra_assets.compute import claims
 from astra_assets.compute.parts import FAILURES, RESULTS, part_files
 from astra_assets.compute.worker import EXIT_STOPPED
-from astra_assets_tests.compute.conftest import PROJECT
 from astra_assets_tests.compute.model_samples import MODEL, SampleModel
 from astra_assets_tests.compute.samples import FLUX, SampleFlux
+from astra_assets_tests.project import PROJECT
 
 pytestmark = pytest.mark.processes
 

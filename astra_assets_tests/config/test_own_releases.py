@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -18,8 +17,7 @@ from astra_assets.defs.assets import all_assets, keys_of, located
 from astra_assets.defs.assets.kept import outline
 from astra_assets.files.paths import summary_path
 from astra_assets.operations.operations import Operations
-
-PROJECT = Path(__file__).resolve().parents[2]
+from astra_assets_tests.project import PROJECT
 
 MINI = """
 [releases.mini]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +13,7 @@ from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.pipelines.base import Pipeline, Requirement, Step
 from astra_assets.pipelines.options import AS_DECLARED, Resources, SlurmOptions
 from astra_assets.pipelines.snow_white.table import SnowWhite
+from astra_assets_tests.project import PROJECT
 
 ANY = (Requirement("any", "Any.", ("snr",), lambda columns: columns["snr"] > 0),)
 STAR = Step(
@@ -163,7 +163,7 @@ def test_numbers_and_texts_are_both_memory(tmp_path):
 
 
 def test_the_profile_that_the_documentation_shows_can_be_used(tmp_path):
-    page = (Path(__file__).resolve().parents[2] / "docs" / "deploy.md").read_text()
+    page = (PROJECT / "docs" / "deploy.md").read_text()
     (shown,) = (text for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "[slurm]" in text)
     profile = profile_of(tmp_path, shown)
     star = profile.options(NET, STAR, AS_DECLARED)

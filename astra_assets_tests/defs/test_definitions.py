@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -13,8 +12,9 @@ from astra_assets.config.releases import RELEASES
 from astra_assets.definitions import build_defs, defs
 from astra_assets.defs.assets import keys_of
 from astra_assets.pipelines import PIPELINES
+from astra_assets_tests.project import DATA
 
-SNAPSHOT = Path(__file__).parents[1] / "data" / "graph.json"
+SNAPSHOT = DATA / "graph.json"
 UPDATE = "ASTRA_UPDATE_SNAPSHOT"
 
 

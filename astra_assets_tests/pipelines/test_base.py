@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -30,8 +29,7 @@ from astra_assets.pipelines.base import (
     this_version,
 )
 from astra_assets.registry.columns import known
-
-PROJECT = Path(__file__).resolve().parents[2]
+from astra_assets_tests.project import PROJECT
 
 
 class SampleRocket(PipelineResult):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -23,10 +22,10 @@ from astra_assets.pipelines.corv import CORV, Corv, fit_visit
 from astra_assets.pipelines.snow_white import SnowWhite
 from astra_assets.pipelines.white_dwarf.grid import LOG_STEP, load_grid
 from astra_assets.spectra.base import Roots, Spectrum
+from astra_assets_tests.project import PROJECT
 
 STEP = CORV.step("visit")
 WAVELENGTH = 10 ** (3.5523 + 1e-4 * np.arange(4648))
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 def visit(teff=14_000, logg=8.0, v_rad=60.0, snr=30.0):

@@ -23,7 +23,6 @@ from astra_assets.database.database import Database
 from astra_assets.models.compute import ComputeBatch
 from astra_assets.operations.why import explain
 from astra_assets.pipelines.options import Resources
-from astra_assets_tests.compute.conftest import PROJECT
 from astra_assets_tests.compute.program.samples import ASTRA, PROGRAM, STEP, site
 from astra_assets_tests.compute.samples import FLUX
 from astra_assets_tests.compute.slurm.real import (
@@ -34,6 +33,7 @@ from astra_assets_tests.compute.slurm.real import (
     keys_in_parts,
     supervisors,
 )
+from astra_assets_tests.project import PROJECT
 
 pytestmark = pytest.mark.slurm
 
