@@ -28,16 +28,27 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-LONGEST = ("test_slurm", "test_dr20", "test_on_cluster", "test_kills", "test_slurm_kills", "test_srun", "test_slurm_ui",
-           "test_commands", "test_postgresql", "test_products_page", "test_ui", "test_bad_input", "test_benchmarks",
-           "test_on_cluster_with_accounts", "test_cluster", "test_recovery", "test_interrupted")  # fmt: skip
-"""Modules that take long, by `pytest --durations`: they begin first, so that no process is left with one in the end."""
+LONG = ("slurm", "end_to_end", "browser", "processes")
+"""Markers of tests that take long, the longest first."""
+LEAST_WORKERS = 4
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items):
-    order = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with modules that take long, so that no process is left with one in the end."""
+    ranks: dict[Path, int] = {}
+    for item in items:
+        marked = (rank for rank, name in enumerate(LONG) if item.get_closest_marker(name))
+        ranks[item.path] = min(next(marked, len(LONG)), ranks.get(item.path, len(LONG)))
+    items.sort(key=lambda item: ranks[item.path])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Long tests mostly wait for a cluster, a server or a browser: run at least four at once, also on two processors."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return max(LEAST_WORKERS, os.cpu_count() or 1)
 
 
 def pytest_sessionfinish(session, exitstatus):
