@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import func, select
 
@@ -26,15 +28,16 @@ class Directly(LocalBackend):
         schema, key_name = described(batch.manifest)
         work = Work(batch.directory)
         for task in tasks:
+            first, last = batch.tasks[task]
             folder = batch.task_folder(task)
             folder.mkdir(parents=True)
             parts = TaskParts(folder, key_name, schema)
-            for rows in manifest_rows(batch.manifest, *batch.tasks[task], batch_rows=3):
+            for rows in manifest_rows(batch.manifest, first, last, batch_rows=3):
                 made = [(row[key_name], work.on(row)) for row in rows.to_pylist()]
                 parts.write(RESULTS, [each.row for _, each in made if each.row is not None])
                 parts.write(FAILURES, [reason(key_name, key, each) for key, each in made if each.row is None])
-            first, last = batch.tasks[task]
-            TaskStatus("done", last - first, **parts.counts).write(folder)
+            counts: dict[str, Any] = parts.counts
+            TaskStatus("done", last - first, **counts).write(folder)
 
 
 def reason(key_name, key, made):

@@ -74,7 +74,7 @@ def test_without_a_profile_a_step_gets_what_it_declares(tmp_path):
     assert profile.options(NET, STAR, AS_DECLARED) == STAR.slurm
 
 
-PRODUCTION = {
+PRODUCTION: dict[str, dict[str, str | int]] = {
     "dr20 bossnet star": {"mem": "16000", "gres": "gpu:v100", "account": "notchpeak-gpu", "time": "48:00:00"},
     "dr20 bossnet visit": {"nodes": 1, "procs": 64, "mem": "0", "time": "48:00:00"},
     "dr20 slam": {"nodes": 1, "mem": "0", "time": "96:00:00"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -18,10 +19,10 @@ SNAPSHOT = DATA / "graph.json"
 UPDATE = "ASTRA_UPDATE_SNAPSHOT"
 
 
-def graph_of(definitions: dg.Definitions) -> dict[str, dict[str, object]]:
+def graph_of(definitions: dg.Definitions) -> dict[str, dict[str, Any]]:
     """What a reviewer looks at: key, dependencies, group, owners, kinds, checks."""
     graph = definitions.resolve_asset_graph()
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for key in sorted(graph.get_all_asset_keys()):
         node = graph.get(key)
         found[key.to_user_string()] = {

@@ -63,9 +63,12 @@ def test_both_observatories_have_their_own_night():
 def test_a_night_is_computed_once_for_all_its_exposures(monkeypatch):
     sizes = []
     real = night.sunset_and_sunrise
-    monkeypatch.setattr(
-        night, "sunset_and_sunrise", lambda times, place: sizes.append(len(times)) or real(times, place)
-    )
+
+    def noted(times, place):
+        sizes.append(len(times))
+        return real(times, place)
+
+    monkeypatch.setattr(night, "sunset_and_sunrise", noted)
     tai = (59_146 + np.linspace(0.1, 0.45, 1000)) * 86_400
     fraction = night.fraction_of_night(tai, np.array(["apo25m"] * 1000))
     assert sizes == [1]

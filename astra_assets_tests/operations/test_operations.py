@@ -12,6 +12,7 @@ import pytest
 from astra_assets.config.releases import DR20
 from astra_assets.config.settings import load_settings
 from astra_assets.errors import ExpectedError
+from astra_assets.models.base import table_of
 from astra_assets.models.compute import ComputeBatch, ComputeOutcome
 from astra_assets.operations.operations import (
     OperationError,
@@ -110,7 +111,7 @@ def test_news_are_files_that_are_new_or_changed(survey):
     assert second.key != first.key
     survey.init(print)
     with survey.database.begin() as connection:
-        table = all_tables()["ingest_file"].__table__
+        table = table_of(all_tables()["ingest_file"])
         stat = spall.stat()
         connection.execute(
             table.insert().values(

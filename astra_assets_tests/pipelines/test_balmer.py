@@ -22,7 +22,7 @@ from astra_assets.pipelines.white_dwarf.instrument import (
 from astra_assets.pipelines.white_dwarf.lines import BALMER, H_ALPHA, H_BETA, H_GAMMA
 from astra_assets.spectra.base import Spectrum
 
-WAVELENGTH = 10 ** (3.5523 + 1e-4 * np.arange(4648))
+WAVELENGTH = np.power(10.0, 3.5523 + 1e-4 * np.arange(4648))
 LIGHT = 299_792.458  # km/s
 
 

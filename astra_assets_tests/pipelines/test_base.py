@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped
 import astra_assets.pipelines as registry
 from astra_assets.models.base import PipelineResult
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
+from astra_assets.models.names import snake_case
 from astra_assets.models.source import Source
 from astra_assets.pipelines import in_order, pipeline
 from astra_assets.pipelines.base import (
@@ -20,14 +21,13 @@ from astra_assets.pipelines.base import (
     PipelineDeclarationError,
     Requirement,
     Skip,
-    SlurmOptions,
     Step,
     Unusable,
     WorkContext,
     reference_of,
-    snake_case,
     this_version,
 )
+from astra_assets.pipelines.options import SlurmOptions
 from astra_assets.registry.columns import known
 from astra_assets_tests.project import PROJECT
 
@@ -62,7 +62,7 @@ def test_all_but_the_name_has_a_default():
 
 
 def test_lists_are_taken_for_tuples():
-    made = Pipeline("SampleRocket", SampleRocket, steps=[VISIT], after=["SampleMoon"])
+    made = Pipeline("SampleRocket", SampleRocket, steps=[VISIT], after=["SampleMoon"])  # type: ignore[arg-type]
     assert (made.steps, made.after) == ((VISIT,), ("SampleMoon",))
 
 
@@ -211,7 +211,7 @@ def test_importing_the_declarations_is_light():
 
 
 def test_a_step_waits_for_those_on_its_inputs_and_those_whose_results_it_reads():
-    files = Step("files", inputs=Source, function=fit, table=SampleMoon, after=["visit"])
+    files = Step("files", inputs=Source, function=fit, table=SampleMoon, after=("visit",))
     other = Step("other", inputs=Source, function=fit)
     made = Pipeline("SampleRocket", SampleRocket, (VISIT, other, files))
     assert made.waits_for(VISIT) == made.waits_for(other) == ()

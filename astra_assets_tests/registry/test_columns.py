@@ -14,7 +14,7 @@ from sqlalchemy import Column, Integer
 from sqlalchemy.orm import Mapped
 
 from astra_assets.models.apogee import ApogeeCombinedSpectrum
-from astra_assets.models.base import PipelineResult, bit, layout
+from astra_assets.models.base import PipelineResult, bit, layout, table_of
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.registry.columns import (
@@ -260,7 +260,7 @@ def test_order_of_a_result_in_the_database_is_run_then_own_fields():
         ),
         *("v_astra_major_minor", "classification"),
     ]
-    assert ColumnMakers.__table__.name == "column_makers"
+    assert table_of(ColumnMakers).name == "column_makers"
     assert "model_flux" not in ColumnMakers.c
 
 

@@ -351,7 +351,7 @@ def test_a_full_disk_leaves_the_old_file(sqlite, tmp_path, monkeypatch, place):
 
 
 def test_rows_that_change_while_they_are_read_are_read_again(sqlite, tmp_path, monkeypatch):
-    honest, calls = module.measure, []
+    honest, calls = module.measure, []  # type: ignore[attr-defined]
 
     def too_few(*args, **kwargs):
         calls.append(1)
@@ -364,7 +364,7 @@ def test_rows_that_change_while_they_are_read_are_read_again(sqlite, tmp_path, m
 
 
 def test_rows_that_never_stop_changing_are_an_error(sqlite, tmp_path, monkeypatch):
-    honest = module.measure
+    honest = module.measure  # type: ignore[attr-defined]
 
     def too_narrow(*args, **kwargs):
         measured = honest(*args, **kwargs)
