@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -20,8 +19,7 @@ from astra_assets.files.paths import summary_path
 from astra_assets.operations.deployment import Deployment
 from astra_assets.operations.news import news
 from astra_assets.operations.products import products
-
-PROJECT = Path(__file__).resolve().parents[2]
+from astra_assets_tests.project import PROJECT
 
 MINI = """
 [releases.mini]

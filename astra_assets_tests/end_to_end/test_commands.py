@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from astra_assets_tests.pipelines.offered import install
+from astra_assets_tests.project import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 SERVERS = ("make ui", "dagster-webserver", "dagster-daemon")
 """Commands that run until they are stopped; `test_ui` starts a server."""
 NESTED = ("make dr20", "make main", "make test", "make lint", "dagster job execute", "dg launch")

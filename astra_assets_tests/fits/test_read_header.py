@@ -7,6 +7,7 @@ import gzip
 import lzma
 import time
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,7 +222,7 @@ def test_values_are_those_that_astropy_reads(tmp_path):
 
 
 def test_of_a_keyword_that_occurs_twice_the_first_card_counts():
-    header = FitsHeader(header_of(card("A", 1), card("A", 2)), "x.fits", 0)
+    header = FitsHeader(header_of(card("A", 1), card("A", 2)), Path("x.fits"), 0)
     assert header["A"] == 1
 
 

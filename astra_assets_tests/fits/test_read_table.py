@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from astra_assets.fits.read_header import FitsReadError
 from astra_assets.fits.read_table import open_table
 from astra_assets_tests.ingest.samples import write_table
 
-COLUMNS = {
+COLUMNS: dict[str, Any] = {
     "A": np.arange(7, dtype=np.int64),
     "b": np.linspace(0, 1, 7).astype(np.float32),
     "TEXT": np.array([b"ab", b"  c ", b"", b"\xe9", b"e", b"f", b"g"], dtype="S4"),

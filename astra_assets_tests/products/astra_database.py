@@ -16,8 +16,9 @@ from astra_assets.database.database import Database
 from astra_assets.products.create import create
 from astra_assets.products.headers import Provenance
 from astra_assets_tests.conftest import server_program
+from astra_assets_tests.project import DATA
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "astra-0.8.0"
+FOLDER = DATA / "astra-0.8.0"
 DUMP = FOLDER / "astra-0.8.0.sql.gz"
 V_ASTRA = "0.8.1"
 DOUBLE = {"ra", "dec", "l", "b", "jd"}

@@ -85,7 +85,7 @@ def _values(kind: Kind, rng: np.random.Generator, count: int):
         Kind.datetime: lambda: [
             START + timedelta(microseconds=int(x)) for x in rng.integers(0, 10**13, count)
         ],
-        Kind.bytes: lambda: [rng.bytes(rng.integers(1, 60)) for _ in range(count)],
+        Kind.bytes: lambda: [rng.bytes(int(rng.integers(1, 60))) for _ in range(count)],
         Kind.floats: lambda: [rng.normal(size=rng.integers(0, 6)).tolist() for _ in range(count)],
     }
     return make[kind]()

@@ -317,7 +317,7 @@ def test_a_full_disk_leaves_the_old_file(sqlite, tmp_path, monkeypatch, place):
 
 
 def test_rows_that_change_while_they_are_read_are_read_again(sqlite, tmp_path, monkeypatch):
-    honest, calls = module.measure, []
+    honest, calls = module.measure, []  # type: ignore[attr-defined]
 
     def too_few(*args, **kwargs):
         calls.append(1)
@@ -330,11 +330,11 @@ def test_rows_that_change_while_they_are_read_are_read_again(sqlite, tmp_path, m
 
 
 def test_rows_that_never_stop_changing_are_an_error(sqlite, tmp_path, monkeypatch):
-    honest = module.measure
+    honest = module.measure  # type: ignore[attr-defined]
 
     def too_narrow(*args, **kwargs):
         measured = honest(*args, **kwargs)
-        return replace(measured, columns=[replace(column, width=1) for column in measured.columns])
+        return replace(measured, columns=tuple(replace(column, width=1) for column in measured.columns))
 
     monkeypatch.setattr(module, "measure", too_narrow)
     with pytest.raises(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -287,7 +288,9 @@ def test_results_go_to_the_tables_of_astra_and_outcomes_to_ours(astra_url):
             for teff in (9000.5, 8000.25):
                 rows = rows.set_column(2, "teff", pa.array([teff, None]))
                 database.upsert(connection, SnowWhite, rows, ["spectrum_pk", "v_astra_major_minor"])
-            failed = {name: [name] * 2 for name in ("pipeline", "step", "code", "code_version", "batch_id")}
+            failed: dict[str, Any] = {
+                name: [name] * 2 for name in ("pipeline", "step", "code", "code_version", "batch_id")
+            }
             failed |= {"spectrum_pk": keys, "v_astra_major_minor": [8, 8], "state": ["failed", "skipped"]}
             database.insert(connection, ComputeOutcome, pa.table(failed))
         both = SnowWhite.c.spectrum_pk == ComputeOutcome.c.spectrum_pk

@@ -93,6 +93,7 @@ def sqlite(tmp_path):
     return database
 
 
+@pytest.mark.smoke
 def test_a_killed_writer_leaves_the_old_files_and_the_next_run_succeeds(sqlite, tmp_path):
     folder = tmp_path / "mwm"
     first = write(sqlite, folder)

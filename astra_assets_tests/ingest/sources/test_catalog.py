@@ -126,7 +126,7 @@ def test_a_value_that_a_catalogue_lacks_does_not_erase_one_that_is_there(databas
 
 def test_a_public_mwm_targets_file_works_as_it_is(sqlite, tmp_path):
     count = 4
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for entry in layout(Source):
         definition = info(entry.column).definition
         width = {Kind.text: "S3", Kind.bytes: None}.get(definition.kind, "f4")
@@ -334,7 +334,7 @@ def test_an_sdss_id_of_zero_is_the_sun(sqlite, tmp_path):
 
 def test_a_killed_ingestion_goes_on_where_it_was(sqlite, tmp_path, monkeypatch):
     path = write_table(tmp_path / "catalog.fits", catalogue())
-    derive, calls = catalog.derive, []
+    derive, calls = catalog.derive, []  # type: ignore[attr-defined]
 
     def killed(*arguments):
         calls.append(1)
