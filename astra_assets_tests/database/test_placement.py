@@ -12,7 +12,7 @@ from astra_assets.database.placement import neighbours
 from astra_assets.models.source import Source
 from astra_assets.models.spectrum import SpectrumKey
 from astra_assets.operations.deployment import Deployment, OperationError
-from astra_assets.operations.doctor import check_database
+from astra_assets.operations.doctor import check_database, doctor
 from astra_assets.operations.init import init
 
 
