@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from astra_assets.config.declared import all_products, further_products, product_named
+from astra_assets.config.declared import all_products, declared_product, further_products, product_named
 from astra_assets.operations.deployment import Deployment, OperationError
-from astra_assets.operations.release_products import declared_product
 
 if TYPE_CHECKING:
     from astra_assets.config.declared import DeclaredProduct

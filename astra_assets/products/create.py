@@ -25,6 +25,7 @@ from astra_assets.files import sha256sums
 from astra_assets.files.atomic import remove_leftovers
 from astra_assets.files.staged import Staged, staging
 from astra_assets.files.streams import copy_content
+from astra_assets.fits.read_header import read_primary_header
 from astra_assets.fits.tiles import pack
 from astra_assets.fits.writer import WidthError
 from astra_assets.products.bundle import Bundle, bundle_of, product_path
@@ -36,7 +37,7 @@ from astra_assets.products.compare.previous import previous_bundle, previous_val
 from astra_assets.products.compare.tabular import tables_of
 from astra_assets.products.findings import CHECKS, FILLED, TWIN, Finding
 from astra_assets.products.fingerprint import fingerprint
-from astra_assets.products.headers import ProductHeaders, Provenance, mark_of, written_rows
+from astra_assets.products.headers import FINGERPRINT_KEYWORD, ProductHeaders, Provenance, rows_keyword
 from astra_assets.products.release.frozen import refuse_if_frozen
 from astra_assets.products.rows import MeasuredTable, ProductRows, measure
 from astra_assets.products.show.page import page
@@ -146,10 +147,10 @@ def create(
         CreateReport, product=product.name, path=path, fingerprint=mark, files=wanted, limit=limit
     )
 
-    stock = _take_stock(files, wanted, mark)
+    stock = _take_stock(files, wanted, mark, len(product.tables))
     if stock.whole and not force:
         return report(
-            rows=written_rows(product, path),
+            rows=stock.rows,
             written=False,
             reason=stock.reason,
             sha256=stock.digest,
@@ -192,6 +193,7 @@ class _Stock:
         digest: checksum of the FITS file; empty where it is not known.
         reason: why something has to be written, or why not.
         whole: nothing has to be written.
+        rows: of each table of the FITS file, where nothing has to be written.
     """
 
     usable: bool
@@ -199,16 +201,19 @@ class _Stock:
     digest: str
     reason: str
     whole: bool
+    rows: tuple[int, ...] = ()
 
 
-def _take_stock(files: Bundle, wanted: Sequence[Path], mark: str) -> _Stock:
+def _take_stock(files: Bundle, wanted: Sequence[Path], mark: str, tables: int) -> _Stock:
+    """Look at the files that are there; `tables` is the number of table HDUs."""
     for path in wanted:
         # What a killed process left goes, also where no file has to be written.
         if path.parent.is_dir():
             remove_leftovers(path)
     if not files.fits.exists():
         return _Stock(False, frozenset(), "", "new", False)
-    if mark_of(files.fits) != mark:
+    header = read_primary_header(files.fits)
+    if header is None or header.text(FINGERPRINT_KEYWORD) != mark:
         return _Stock(False, frozenset(), "", "inputs changed", False)
     recorded = sha256sums.read(files.fits.parent)
     digests = {path: sha256sums.sha256(path) for path in wanted if path.exists()}
@@ -218,7 +223,8 @@ def _take_stock(files: Bundle, wanted: Sequence[Path], mark: str) -> _Stock:
         return _Stock(False, frozenset(), "", "the file is not what was written", False)
     lacking = [path.name for path in wanted if path not in sound]
     reason = f"made anew: {', '.join(lacking)}" if lacking else "inputs unchanged"
-    return _Stock(True, sound, digests[files.fits], reason, not lacking)
+    rows = tuple(header.integer(rows_keyword(number)) for number in range(1, tables + 1))
+    return _Stock(True, sound, digests[files.fits], reason, not lacking, rows)
 
 
 def _unchanged(digest: str, limit: int | None) -> tuple[Finding, ...]:

@@ -15,10 +15,10 @@ from astra_assets.config.settings import load_settings
 from astra_assets.definitions import build_defs
 from astra_assets.defs.assets import all_assets, keys_of, located
 from astra_assets.defs.assets.kept import outline
-from astra_assets.files.paths import summary_path
 from astra_assets.operations.deployment import Deployment
 from astra_assets.operations.news import news
 from astra_assets.operations.products import products
+from astra_assets.products.bundle import summary_path
 from astra_assets_tests.project import PROJECT
 
 MINI = """
