@@ -28,7 +28,7 @@ from astra_assets.compute.batch import (
     new_batch_id,
 )
 from astra_assets.compute.ledger import Ledger
-from astra_assets.compute.plan import NothingToDo, Planner
+from astra_assets.compute.planner import NothingToDo, Planner
 from astra_assets.compute.program.call import SETTING, Site, call_of
 from astra_assets.compute.program.written import collector_of
 from astra_assets.compute.progress import Progress, Sparingly

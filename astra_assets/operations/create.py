@@ -14,7 +14,7 @@ from astra_assets.operations.release_products import other_products
 if TYPE_CHECKING:
     from astra_assets.config.declared import DeclaredProduct
     from astra_assets.config.releases import Release
-    from astra_assets.products.create import CreateReport
+    from astra_assets.products.make import CreateReport
 
 
 def create(
@@ -43,15 +43,15 @@ def create(
         say: where progress is reported.
 
     Raises:
-        ExpectedError: there is no such product or no table yet, or it cannot be written; see `products.create`.
+        ExpectedError: there is no such product or no table yet, or it cannot be written; see `make_product`.
     """
-    from astra_assets.products.create import create as create_files
     from astra_assets.products.headers import Provenance
+    from astra_assets.products.make import make_product
 
     declared = declared_product(name)
     deployment.need_tables(Source)
     with deployment.alone(f"create-{declared.name}", say):
-        report = create_files(
+        report = make_product(
             declared.product,
             deployment.database,
             deployment.settings.products_root,

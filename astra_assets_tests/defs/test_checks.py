@@ -23,8 +23,7 @@ from astra_assets.defs.checks import (
 )
 from astra_assets.products.check.content import not_judged
 from astra_assets.products.compare.column_statistics import Distribution
-from astra_assets.products.compare.diff import ColumnDrift, Diff, TableDiff
-from astra_assets.products.create import CreateReport
+from astra_assets.products.compare.versions import ColumnDrift, Diff, TableDiff
 from astra_assets.products.findings import (
     FILE,
     FILLED,
@@ -34,6 +33,7 @@ from astra_assets.products.findings import (
     Finding,
     VerificationError,
 )
+from astra_assets.products.make import CreateReport
 
 KEY = dg.AssetKey("astraAllVisitCorv")
 

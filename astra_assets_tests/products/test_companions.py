@@ -18,11 +18,11 @@ from astra_assets.files import sha256sums, staged
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
-from astra_assets.products import create
+from astra_assets.products import make as create
 from astra_assets.products.bundle import bundle_of, older_versions, product_path
 from astra_assets.products.compare.previous import filled_in_fits, filled_in_parquet
-from astra_assets.products.create import CreateError
 from astra_assets.products.findings import FILLED, POSITIONS, TWIN, VerificationError
+from astra_assets.products.make import CreateError
 from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS
 from astra_assets.products.write import one_pass
 from astra_assets.products.write.excerpt import Excerpt
@@ -164,7 +164,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from astra_assets.database.database import Database
-from astra_assets.products.create import create
+from astra_assets.products.make import create
 from astra_assets.products.headers import Provenance
 from astra_assets.products.summary import MWM_ALL_VISIT
 database, folder, after = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])

@@ -30,8 +30,8 @@ from astra_assets.operations.products import products
 from astra_assets.operations.tables import declare_tables
 from astra_assets.operations.verify import verify
 from astra_assets.pipelines.snow_white import SnowWhite
-from astra_assets.products.create import create
 from astra_assets.products.headers import Provenance
+from astra_assets.products.make import make_product
 from astra_assets_tests.products.astra_database import (
     FOLDER,
     OF_THE_DUMP,
@@ -63,7 +63,7 @@ def test_every_product_of_the_tables_has_their_rows_and_leaves_them_alone(templa
     with opened(template) as database:
         for name, rows in OF_THE_DUMP.items():
             product = product_named(name).product
-            report = create(product, database, tmp_path, Provenance(V_ASTRA, "main"))
+            report = make_product(product, database, tmp_path, Provenance(V_ASTRA, "main"))
             assert report.rows == rows, name
     assert catalogue(template) == before
 

@@ -20,8 +20,8 @@ from astra_assets.files.atomic import PARTIAL_PREFIX
 from astra_assets.fits.read_header import read_primary_header
 from astra_assets.models.cartons import cartons, pack
 from astra_assets.models.source import Source
-from astra_assets.products.create import CreateError, create
 from astra_assets.products.headers import Provenance
+from astra_assets.products.make import CreateError, make_product
 from astra_assets.products.summary import MWM_TARGETS
 
 pytestmark = pytest.mark.processes
@@ -38,7 +38,7 @@ WRITE = """
 import resource, sys, time
 from pathlib import Path
 from astra_assets.database.database import Database
-from astra_assets.products.create import create
+from astra_assets.products.make import create
 from astra_assets.products.headers import Provenance
 from astra_assets.products.summary import MWM_TARGETS
 
@@ -48,7 +48,7 @@ def told(done, total):
 
 if int(sys.argv[4]):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), resource.RLIM_INFINITY))
-create(MWM_TARGETS, Database(sys.argv[1]), Path(sys.argv[2]), Provenance("0.8.1", "main"), force=True, progress=told)
+make_product(MWM_TARGETS, Database(sys.argv[1]), Path(sys.argv[2]), Provenance("0.8.1", "main"), force=True, progress=told)
 """
 
 
@@ -68,7 +68,7 @@ def fill(database: Database, number: int, further_bytes: int = 0) -> None:
 
 
 def write(database: Database, folder: Path, **options):
-    return create(MWM_TARGETS, database, folder, Provenance("0.8.1", "main"), force=True, **options)
+    return make_product(MWM_TARGETS, database, folder, Provenance("0.8.1", "main"), force=True, **options)
 
 
 def start(database: Database, folder: Path, *, pause_s: float = 0.0, most_bytes: int = 0):

@@ -20,9 +20,9 @@ from astra_assets.fits.writer import FitsWriteError, WidthError
 from astra_assets.models.base import layout, table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
-from astra_assets.products import create as module
-from astra_assets.products.create import CreateError, InputsChangedError
+from astra_assets.products import make as module
 from astra_assets.products.headers import Provenance, written_rows
+from astra_assets.products.make import CreateError, InputsChangedError
 from astra_assets.products.summary import MWM_ALL_STAR, MWM_ALL_VISIT, MWM_PRODUCTS, MWM_TARGETS
 from astra_assets.registry.columns import info
 from astra_assets.registry.kinds import Kind

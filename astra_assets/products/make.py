@@ -30,11 +30,11 @@ from astra_assets.fits.tiles import pack
 from astra_assets.fits.writer import WidthError
 from astra_assets.products.bundle import Bundle, bundle_of, product_path
 from astra_assets.products.check.census import Census
+from astra_assets.products.check.check_fits import ExpectedTable, Verified, check_fits, findings
 from astra_assets.products.check.content import Previous, check_filled, check_positions, not_judged
-from astra_assets.products.check.verify import ExpectedTable, Verified, findings, verify
-from astra_assets.products.compare.diff import Diff, compare
 from astra_assets.products.compare.previous import previous_bundle, previous_values
 from astra_assets.products.compare.tabular import tables_of
+from astra_assets.products.compare.versions import Diff, compare_versions
 from astra_assets.products.findings import CHECKS, FILLED, TWIN, Finding
 from astra_assets.products.fingerprint import fingerprint
 from astra_assets.products.headers import FINGERPRINT_KEYWORD, ProductHeaders, Provenance, rows_keyword
@@ -99,7 +99,7 @@ class CreateReport:
         return f"{self.product}: {action} ({self.reason}), {rows} rows, {self.path}"
 
 
-def create(
+def make_product(
     product: SummaryProduct,
     database: Database,
     mwm_astra: Path,
@@ -332,13 +332,13 @@ class _Making:
         files = self.files
         if files.sample in self.chosen:
             expected = [_expected(table, min(table.rows, SAMPLE_ROWS)) for table in tables]
-            verify(there(files.sample), expected, label=files.sample.name)
+            check_fits(there(files.sample), expected, label=files.sample.name)
             give_back()
         twins = [there(path) if path in self.chosen else None for path in files.parquet] or [None] * len(
             tables
         )
         expected = [_expected(table, table.rows, twin) for table, twin in zip(tables, twins, strict=True)]
-        return verify(there(files.fits), expected, label=self.rows.product.name), findings(expected)
+        return check_fits(there(files.fits), expected, label=self.rows.product.name), findings(expected)
 
     def _judge(self, censuses: Sequence[Census], previous: Previous | None) -> list[Finding]:
         name, limit = self.rows.product.name, self.rows.limit
@@ -357,7 +357,7 @@ class _Making:
             column.name: column.definition for table in self.rows.tables for column in table.columns
         }
         with tables_of(before) as old:
-            return compare(product, (before.fits, self.files.fits), (old, parquet), definitions)
+            return compare_versions(product, (before.fits, self.files.fits), (old, parquet), definitions)
 
 
 def _expected(table: MeasuredTable, rows: int, twin: Path | None = None) -> ExpectedTable:

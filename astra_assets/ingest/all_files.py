@@ -133,7 +133,7 @@ class MigrateError(IngestError):
         self.report = report
 
 
-def migrate(
+def ingest_all(
     database: Database,
     *,
     run2d: Sequence[str] = (),

@@ -49,7 +49,7 @@ class FreezeReport:
         return f"frozen: {what}, {self.files:,} files, {self.size_bytes / 1e9:.3g} GB, {self.marker}"
 
 
-def freeze(
+def freeze_version(
     mwm_astra: Path,
     v_astra: str,
     *,

@@ -16,11 +16,11 @@ from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.writer import FitsWriter
 from astra_assets.models.base import table_of
 from astra_assets.models.source import Source
-from astra_assets.products.create import create
 from astra_assets.products.headers import Provenance
+from astra_assets.products.make import make_product
 from astra_assets.products.release import frozen
 from astra_assets.products.release.audit import audit_others, audit_product, audit_sources
-from astra_assets.products.release.freeze import FreezeError, freeze
+from astra_assets.products.release.freezing import FreezeError, freeze_version
 from astra_assets.products.release.frozen import FrozenError, read_marker
 from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS
 from astra_assets.registry.kinds import Definition, Kind
@@ -42,7 +42,7 @@ def root(tmp_path):
 
 
 def write(database, root, product=MWM_TARGETS, **options):
-    return create(product, database, root, Provenance(V_ASTRA, "dr20"), **options)
+    return make_product(product, database, root, Provenance(V_ASTRA, "dr20"), **options)
 
 
 def spectra(root, count: int = 3, of: str = "spectra") -> list:
@@ -62,7 +62,7 @@ def spectra(root, count: int = 3, of: str = "spectra") -> list:
 
 def freeze_all(root, parts=("summary", "spectra"), **options):
     settings = {"release": "dr20", "git_revision": "0123abc", "say": lambda _: None}
-    return freeze(root, V_ASTRA, parts=parts, **{**settings, **options})
+    return freeze_version(root, V_ASTRA, parts=parts, **{**settings, **options})
 
 
 def is_writable(path) -> bool:
@@ -119,11 +119,11 @@ def test_freezing_that_was_killed_protects_at_once_and_goes_on(filled, root, mon
     write(filled, root)
     spectra(root)
     with monkeypatch.context() as patched:
-        patched.setattr("astra_assets.products.release.freeze._make_read_only", lambda _: 1 / 0)
+        patched.setattr("astra_assets.products.release.freezing._make_read_only", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             freeze_all(root)
     with monkeypatch.context() as patched:
-        patched.setattr("astra_assets.products.release.freeze._Taking.spectra", lambda _: 1 / 0)
+        patched.setattr("astra_assets.products.release.freezing._Taking.spectra", lambda _: 1 / 0)
         (root / V_ASTRA / "FROZEN").unlink()
         with pytest.raises(ZeroDivisionError):
             freeze_all(root)

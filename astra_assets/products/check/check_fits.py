@@ -56,7 +56,7 @@ class Verified:
     rows: tuple[int, ...]
 
 
-def verify(path: Path, expected: Sequence[ExpectedTable], *, label: str) -> Verified:
+def check_fits(path: Path, expected: Sequence[ExpectedTable], *, label: str) -> Verified:
     """Read a FITS file, gzipped or not, to its end and check it. Raises VerificationError."""
     blocks = Blocks(path)
     try:

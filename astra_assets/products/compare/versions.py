@@ -140,7 +140,7 @@ class Diff:
         return [f"{table.title}: {text}" for table in self.tables for text in table.warnings]
 
 
-def compare(
+def compare_versions(
     product: SummaryProduct,
     paths: tuple[Path, Path],
     files: tuple[Sequence[Path], Sequence[Path]],
