@@ -56,6 +56,15 @@ def test_every_link_of_a_page_leads_to_a_file():
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_module_that_a_page_names_exists():
+    package = PROJECT / "astra_assets"
+    named = re.compile(r"`((?:[a-z_0-9]+/)+(?:[a-z_0-9]+\\.py)?|[a-z_0-9]+\\.py)`")
+    found = named.findall((PROJECT / "docs" / "architecture.md").read_text())
+    assert len(found) > 60
+    missing = [name for name in found if not (package / name).exists() and not list(package.rglob(name))]
+    assert missing == []
+
+
 @pytest.mark.parametrize("verb", sorted(main_group.commands))
 def test_every_verb_says_what_it_does(verb):
     command = main_group.commands[verb]
