@@ -58,7 +58,7 @@ def test_every_link_of_a_page_leads_to_a_file():
 
 def test_every_module_that_a_page_names_exists():
     package = PROJECT / "astra_assets"
-    named = re.compile(r"`((?:[a-z_0-9]+/)+(?:[a-z_0-9]+\\.py)?|[a-z_0-9]+\\.py)`")
+    named = re.compile(r"`((?:[a-z_0-9]+/)+(?:[a-z_0-9]+\.py)?|[a-z_0-9]+\.py)`")
     found = named.findall((PROJECT / "docs" / "architecture.md").read_text())
     assert len(found) > 60
     missing = [name for name in found if not (package / name).exists() and not list(package.rglob(name))]
