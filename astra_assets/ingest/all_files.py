@@ -1,7 +1,6 @@
 """All of ingestion in order: catalogues, summary files, links, headers, derived columns, counts.
 
-A run that is killed at any moment is simply repeated. With nothing new nothing is written. Belongs here: the
-order of the steps and their report. Does not belong here: what a step does.
+A run that is killed at any moment is simply repeated. With nothing new nothing is written.
 """
 
 from __future__ import annotations

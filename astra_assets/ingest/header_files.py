@@ -1,8 +1,4 @@
-"""Reading the headers of many files at a time.
-
-Belongs here: paging through the rows, the pool of threads and the report. Does not belong here: which files are read
-and what is in them (`spec_headers`, `ap_visit_headers`, `ap_star_headers`).
-"""
+"""Reading the headers of many files at a time."""
 
 from __future__ import annotations
 

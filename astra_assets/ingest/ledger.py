@@ -1,8 +1,7 @@
 """Which files were ingested completely, so that a file that did not change is not read again.
 
 A file counts as ingested only when its entry is written, which is done after everything that follows from its
-rows: a run that is killed before that reads it again and finds its rows unchanged. Belongs here: the table
-ingest_file. Does not belong here: rows.
+rows: a run that is killed before that reads it again and finds its rows unchanged.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What ingestion tells: rows read, added, updated, unchanged and refused, and why a file could not be used.
-
-Belongs here: the counts, the refusals and the error. Does not belong here: deciding which rows are refused.
-"""
+"""What ingestion tells: rows read, added, updated, unchanged and refused, and why a file could not be used."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""What the summary files of all reductions have in common on their way into a table of spectra.
-
-Belongs here: rows with the same key, new rows with their spectrum_pk, what a limit left out, progress. Does not belong
-here: which file becomes which table (`spall`, `apogee`), what its columns become (`spall_columns`, `apogee_columns`).
-"""
+"""What the summary files of all reductions have in common on their way into a table of spectra."""
 
 from __future__ import annotations
 

@@ -3,8 +3,7 @@
 Numbers, text, lists, byte strings, with NULL for "nothing".
 
 All functions take and return Arrow arrays of one column; values that cannot be read come back as null
-together with a mask that says which they are. Belongs here: conversion. Does not belong here: which column is
-which.
+together with a mask that says which they are.
 """
 
 from __future__ import annotations

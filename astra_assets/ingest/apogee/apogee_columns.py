@@ -1,8 +1,7 @@
 """Columns of allVisit and allStar, by the columns of our tables that they become.
 
 Names differ between reductions, so each column has several, of which the first that a file has is taken; a
-column that no version of a file has stays NULL. Belongs here: names and types. Does not belong here: what becomes
-of a value (`apogee_rows`).
+column that no version of a file has stays NULL.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Rows of allVisit and allStar as rows of our tables: values, and which rows cannot be used.
-
-Belongs here: what becomes of each value. Does not belong here: what columns are called (`apogee_columns`), reading
-the file and writing to the database (`apogee`).
-"""
+"""Rows of allVisit and allStar as rows of our tables: values, and which rows cannot be used."""
 
 from __future__ import annotations
 

@@ -3,9 +3,6 @@
 Rows are compared by content with those that exist, as those of spAll are: new rows are added, rows that differ are
 updated, all others are left alone, and each chunk of rows is one transaction. Of rows with the same key the one of
 the newest version (STARVER) counts.
-
-Belongs here: the order of things for one file, and which files a reduction has. Does not belong here: what a column
-becomes (`apogee_columns`, `apogee_rows`), headers (`ap_visit_headers`, `ap_star_headers`).
 """
 
 from __future__ import annotations

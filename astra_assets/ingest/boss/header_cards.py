@@ -1,8 +1,4 @@
-"""The primary header of a specFull file: its observing conditions, read from the first bytes of the file.
-
-Belongs here: one file. Does not belong here: which files are read and what is done with the values
-(`spec_headers`).
-"""
+"""The primary header of a specFull file: its observing conditions, read from the first bytes of the file."""
 
 from __future__ import annotations
 

@@ -4,9 +4,6 @@ Rows are compared by content with those that exist, so it does not matter which 
 late a reduction comes: new rows are added, rows that differ are updated, all others are left alone. Each
 chunk of rows is one transaction; since a row is complete in itself, the chunks before a point where a file
 breaks off stay, and reading the file again goes on from there.
-
-Belongs here: the order of things for one file. Does not belong here: what a column of spAll becomes
-(`spall_columns`).
 """
 
 from __future__ import annotations

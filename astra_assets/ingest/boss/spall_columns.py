@@ -1,8 +1,4 @@
-"""Rows of spAll as rows of boss_visit_spectrum: names, types, and which rows cannot be used.
-
-Belongs here: what each spAll column becomes. Does not belong here: reading the file, writing to the database
-(`spall`).
-"""
+"""Rows of spAll as rows of boss_visit_spectrum: names, types, and which rows cannot be used."""
 
 from __future__ import annotations
 

@@ -3,9 +3,6 @@
 A catalogue may have any of the columns of a Source; a published mwmTargets file works as it is. A value that
 a catalogue lacks does not erase one that is there. Where several catalogues give the same column, the last in
 the list counts.
-
-Belongs here: the order of things for catalogues. Does not belong here: formats (`catalog_files`), types
-(`catalog_columns`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,6 @@
 """Columns of a catalogue as columns of a Source.
 
 Which are taken, in what type, and which rows cannot be used.
-
-Belongs here: names, types, fill values. Does not belong here: reading files (`catalog_files`), writing
-sources (`catalog`).
 """
 
 from __future__ import annotations

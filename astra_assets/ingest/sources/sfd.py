@@ -1,7 +1,6 @@
 """The dust map of Schlegel, Finkbeiner & Davis (1998, ApJ 500, 525), where a site has it, and E(B-V) of sources from it.
 
-Belongs here: reading the map's two files, and giving sources their value. Does not belong here: what is made of the value
-(`reddening`). The map is 134 MB and published by its authors (doi:10.7910/DVN/EWCNL5); nothing is downloaded.
+The map is 134 MB and published by its authors (doi:10.7910/DVN/EWCNL5); nothing is downloaded.
 """
 
 from __future__ import annotations
