@@ -11,11 +11,12 @@ their names (`write/`), checked (`check/`), and get their names together.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from astra_assets.database.allocators import give_back, keep_little
 from astra_assets.database.database import Database
@@ -30,7 +31,7 @@ from astra_assets.fits.writer import WidthError
 from astra_assets.products.bundle import Bundle, bundle_of, product_path
 from astra_assets.products.check.census import Census
 from astra_assets.products.check.content import Previous, check_filled, check_positions, not_judged
-from astra_assets.products.check.verify import ExpectedTable, Verified, findings, verify
+from astra_assets.products.check.verify import ExpectedTable, findings, verify
 from astra_assets.products.compare.diff import Diff, compare
 from astra_assets.products.compare.previous import previous_bundle, previous_values
 from astra_assets.products.compare.tabular import tables_of
@@ -286,9 +287,9 @@ class _Making:
         previous = previous_values(product, files.fits, self.mwm_astra) if anew else None
         self.database.get_ready()
         tables = [measure(self.database, table) for table in self.rows.tables]
-        with staging() as staged:
+        with staging() as staged, TemporaryDirectory(prefix="astra-check-") as scratch:
             there = partial(self._there, staged)
-            writer = ProductWriter(tables, self.headers, files, chosen, staged)
+            writer = ProductWriter(tables, self.headers, files, chosen, staged=staged, scratch=Path(scratch))
             if {files.fits, files.sample, *files.parquet}.intersection(chosen):
                 writer.write(self.database, limit=self.rows.limit, progress=self.progress)
                 give_back()
@@ -297,7 +298,13 @@ class _Making:
             if files.page in chosen:
                 text = page(product, self.rows.v_astra, self.headers.fingerprint, tables, files)
                 staged.partial(files.page).write_text(text)
-            verified, found = self._verify(tables, there)
+            if files.sample in chosen:
+                expected = _expected(tables, writer.sample_twins, SAMPLE_ROWS)
+                verify(there(files.sample), expected, label=files.sample.name)
+                give_back()
+            expected = _expected(tables, writer.twins)
+            verified = verify(there(files.fits), expected, label=product.name)
+            found = findings(expected, twins=any(path in chosen for path in files.parquet))
             if files.fits in chosen:
                 found += self._judge([seen.census for seen in writer.seen], previous)
             if files.plain in chosen:
@@ -320,20 +327,6 @@ class _Making:
         """Where a file is before the new ones have their names."""
         return staged.partial(path) if path in self.chosen else path
 
-    def _verify(
-        self, tables: Sequence[MeasuredTable], there: Callable[[Path], Path]
-    ) -> tuple[Verified, list[Finding]]:
-        files = self.files
-        if files.sample in self.chosen:
-            expected = [_expected(table, min(table.rows, SAMPLE_ROWS)) for table in tables]
-            verify(there(files.sample), expected, label=files.sample.name)
-            give_back()
-        twins = [there(path) if path in self.chosen else None for path in files.parquet] or [None] * len(
-            tables
-        )
-        expected = [_expected(table, table.rows, twin) for table, twin in zip(tables, twins, strict=True)]
-        return verify(there(files.fits), expected, label=self.rows.product.name), findings(expected)
-
     def _judge(self, censuses: Sequence[Census], previous: Previous | None) -> list[Finding]:
         name, limit = self.rows.product.name, self.rows.limit
         positions = check_positions(name, censuses, foreign=self.rows.inventory.foreign)
@@ -354,8 +347,18 @@ class _Making:
             return compare(product, (before.fits, self.files.fits), (old, parquet), definitions)
 
 
-def _expected(table: MeasuredTable, rows: int, twin: Path | None = None) -> ExpectedTable:
-    # Rows of spectra that were made from visits are ordered by their own key, and show that of the visit.
-    return ExpectedTable(
-        table.columns, rows, table.table.key, ordered=table.table.reduction is None, twin=twin
-    )
+def _expected(
+    tables: Sequence[MeasuredTable], twins: Sequence[Path | None], most: int | None = None
+) -> list[ExpectedTable]:
+    """What the tables of a file have to be, with at most so many rows each."""
+    return [
+        ExpectedTable(
+            table.columns,
+            table.rows if most is None else min(most, table.rows),
+            table.table.key,
+            # Rows of spectra that were made from visits are ordered by their own key, and show that of the visit.
+            ordered=table.table.reduction is None,
+            twin=twin,
+        )
+        for table, twin in zip(tables, twins, strict=True)
+    ]
