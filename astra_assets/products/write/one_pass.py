@@ -13,7 +13,7 @@ from astra_assets.database.arrow import WrongValueError
 from astra_assets.database.database import Database
 from astra_assets.files.staged import Staged
 from astra_assets.fits.writer import FitsWriteError, FitsWriter
-from astra_assets.products.bundle import Bundle
+from astra_assets.products.bundle import FITS_SUFFIX, PARQUET_SUFFIX, Bundle
 from astra_assets.products.check.census import Census
 from astra_assets.products.headers import ProductHeaders
 from astra_assets.products.rows import MeasuredTable
@@ -86,9 +86,11 @@ class ProductWriter:
         self.sample_twins = self._scratch_twins(files.sample, scratch)
 
     def _scratch_twins(self, fits: Path, scratch: Path) -> Sequence[Path | None]:
-        numbers = range(1, len(self._tables) + 1)
+        if fits not in self._wanted:
+            return [None] * len(self._tables)
+        stem = fits.name.removesuffix(FITS_SUFFIX)
         return [
-            scratch / f"{fits.name}-{number}.parquet" if fits in self._wanted else None for number in numbers
+            scratch / f"{stem}-{number}{PARQUET_SUFFIX}" for number, _ in enumerate(self._tables, start=1)
         ]
 
     def write(
