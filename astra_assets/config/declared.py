@@ -1,7 +1,6 @@
 """Which summary products there are: those of the survey, and those that follow from the declared pipelines.
 
-Belongs here: joining pipelines and products, which know nothing of each other. Does not belong here: rows, columns
-and files of a product (`products`).
+Pipelines and products know nothing of each other; they are joined here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Looking at a version that is on disk: are its files those that were written, and do they fit together?
 
-Belongs here: checksums, FITS checksums, rows and companions of files that have their names already. Does not belong here:
-checking a file before it gets its name (`verify`), freezing (`freeze`).
+What is checked before a file gets its name is in `check/`.
 """
 
 from __future__ import annotations
@@ -108,7 +107,7 @@ def audit_others(products: Iterable[SummaryProduct], v_astra: str, mwm_astra: Pa
 
 
 def frozen_files(folder: Path, part: frozen.Part) -> dict[str, str] | None:
-    """Checksum by file name of a part of a version, whose folder is given; None where it is not frozen."""
+    """Read the checksum by file name of a part of a version, whose folder is given; None where it is not frozen."""
     marker = frozen.read_marker(folder)
     if marker is None or not marker.complete or part not in marker.parts:
         return None
@@ -156,7 +155,7 @@ class _Found:
 
 
 def audit_fits(path: Path) -> tuple[str, _Found]:
-    """Checksum of a FITS file, rows of its binary tables, and what is wrong with its own checksums."""
+    """Return the checksum of a FITS file, the rows of its tables, and what is wrong with its own checksums."""
     blocks = Blocks(path)
     found = _Found([], [])
     try:

@@ -1,8 +1,5 @@
 """Freezing a version: its files become read-only, and a list of their checksums says what they were.
 
-Belongs here: taking the checksums, writing the marker, changing permissions. Does not belong here: what the marker says and
-the refusal to write (`frozen`), whether a version may be frozen (the caller), checking it later (`audit`).
-
 A version can have a million per-source files. So FROZEN lists the summary files themselves and, of the per-source files, one
 SHA256SUMS for each folder of the first level (100 of each kind, some 10,000 files each).
 """
@@ -22,6 +19,7 @@ from astra_assets.files import sha256sums
 from astra_assets.files.atomic import PARTIAL_PREFIX, atomic_write
 from astra_assets.products.release.audit import THREADS
 from astra_assets.products.release.frozen import NAME, SOURCE_FOLDERS, Frozen, Part, read_marker
+from astra_assets.text import size_text
 
 _WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
@@ -46,7 +44,7 @@ class FreezeReport:
         what = " and ".join(self.parts)
         if self.already:
             return f"{what} were frozen before, see {self.marker}"
-        return f"frozen: {what}, {self.files:,} files, {self.size_bytes / 1e9:.3g} GB, {self.marker}"
+        return f"frozen: {what}, {self.files:,} files, {size_text(self.size_bytes)}, {self.marker}"
 
 
 def freeze_version(
@@ -58,12 +56,20 @@ def freeze_version(
     parts: Sequence[Part],
     say: Callable[[str], None],
 ) -> FreezeReport:
-    """Freeze folders of a version.
+    """Freeze folders of a version. What was interrupted goes on when it is called again.
 
-    From the first moment nobody writes into them any more: the marker is there before checksums are taken. When this is
-    killed, doing it again goes on.
+    The marker is written before checksums are taken, so that nobody writes into the folders from then on.
 
-    Raises FreezeError when there is nothing to freeze.
+    Args:
+        mwm_astra: the folder of all versions.
+        v_astra: the version.
+        release: named in the marker.
+        git_revision: of this package, named in the marker.
+        parts: what is frozen of the version.
+        say: where progress is reported.
+
+    Raises:
+        FreezeError: there is nothing to freeze.
     """
     folder = mwm_astra / v_astra
     missing = [part for part in parts if not (folder / part).is_dir()]
