@@ -229,10 +229,10 @@ def usable_path(path: Path) -> Path:
         raise ValueError(f"{text}: there is no user {path.parts[0].removeprefix('~')}") from None
 
 
-Place = tuple[str | int, ...]
+Location = tuple[str | int, ...]
 """Where a value stands: the field, then keys of tables."""
 
-_UNUSABLE: ContextVar[frozenset[Place]] = ContextVar("_UNUSABLE", default=frozenset())
+_UNUSABLE: ContextVar[frozenset[Location]] = ContextVar("_UNUSABLE", default=frozenset())
 
 
 class _Without(PydanticBaseSettingsSource):
@@ -284,7 +284,7 @@ def usable_settings() -> tuple[Settings, tuple[str, ...]]:
         problems = error.problems
     else:
         return settings, tuple(_unknown_release(settings))
-    unusable_places: set[Place] = set()
+    unusable_places: set[Location] = set()
     while True:
         token = _UNUSABLE.set(frozenset(unusable_places))
         try:
@@ -312,14 +312,14 @@ def _unknown_release(settings: Settings) -> Iterator[str]:
         yield from error.problems
 
 
-def _shorter(place: Place, known: Collection[Place]) -> Place:
+def _shorter(place: Location, known: Collection[Location]) -> Location:
     """A place, or the innermost one around it that is not known yet."""
     while place in known and len(place) > 1:
         place = place[:-1]
     return place
 
 
-def _remove(content: dict[str, Any], place: Place) -> None:
+def _remove(content: dict[str, Any], place: Location) -> None:
     """Remove a value, or the innermost one around it that there is."""
     inside: Any = content
     last: tuple[Any, Any] | None = None
