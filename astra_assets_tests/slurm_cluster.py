@@ -94,6 +94,10 @@ class Cluster:
         """slurmctld is back, with all it knew."""
         self.start()
 
+    def stop_accounts(self):
+        """slurmdbd is gone, until `start_controller`."""
+        self._end(self.root / "run" / "slurmdbd.pid", signal.SIGTERM)
+
     def kill_node(self, node, *, with_jobs=False):
         """Kill the slurmd of a node; `with_jobs` also what runs there, as when its power goes."""
         self._end(self.root / "run" / f"slurmd-{node}.pid", signal.SIGKILL)

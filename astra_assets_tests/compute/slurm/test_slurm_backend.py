@@ -395,7 +395,7 @@ def test_what_would_wait_for_ever_is_cancelled_with_what_to_change(scene):
 def test_a_reason_that_may_pass_is_waited_for(scene):
     scene.begin()
     for task in (0, 1):
-        scene.set(task, SlurmState.PENDING, reason="ResourceRequest")
+        scene.set(task, SlurmState.PENDING, reason="Resources")
     for _ in range(100):
         assert scene.look(600) == ["waiting", "waiting"]
     assert scene.slurm.cancelled == []
