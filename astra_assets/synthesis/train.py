@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import time
 import warnings
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from astra_assets.files.atomic import atomic_write
 from astra_assets.pipelines import snow_white
 from astra_assets.pipelines.snow_white.features import FEATURE_VERSION, extract, feature_names
 from astra_assets.synthesis.simulate import TRAINING, ObservingConditions, simulate
@@ -129,10 +129,11 @@ def train(
     model = fitted(vectors, labels, members=members, rounds=rounds)
     scores = measured(model, share=min(0.25, share))
     seconds = time.perf_counter() - began
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "classifier.onnx"
-    _write(path, exported(model))
-    _write(folder / "ORIGIN.md", origin(len(labels), seed, scores).encode())
+    with atomic_write(path) as partial:
+        partial.write_bytes(exported(model))
+    with atomic_write(folder / "ORIGIN.md") as partial:
+        partial.write_bytes(origin(len(labels), seed, scores).encode())
     log.info("%s written after %.0f s: accuracy %.3f, DA precision %.3f, recall %.3f", path, seconds, *scores)
     return path
 
@@ -159,15 +160,6 @@ and galaxies are mixed up now and then. At S/N 4 to 8 three or four spectra in a
 
 Licence: that of this package.
 """
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def main() -> None:
