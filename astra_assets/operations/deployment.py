@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 
 from astra_assets.config.releases import Release
 from astra_assets.config.settings import Settings, load_settings
@@ -146,7 +146,7 @@ def expected_text(error: Exception) -> str | None:
         return (
             f"the database does not answer: {first}; check ASTRA_DATABASE_URL, or type: astra-assets doctor"
         )
-    if isinstance(error, ProgrammingError):
+    if isinstance(error, ProgrammingError | InternalError):
         first = hide_secrets(str(error.orig or error).strip().splitlines()[0])
         return (
             f"the database refuses a statement: {first}; how its tables differ from ours, and what may be done "

@@ -219,6 +219,7 @@ def test_texts_are_read_whatever_the_encoding_of_the_database(place, monkeypatch
         ("postgresql://u:secret@h:5432x/d", "the port in the PostgreSQL URL is no number"),
         ("postgresql+asyncpg://u:secret@h/d?ssl=require", 'libpq does not know .*"ssl"'),
         ("postgresql://u:secret@h/d?prepare_threshold=5", 'libpq does not know .*"prepare_threshold"'),
+        ("postgresql://h/d?password=half&secret=1", "libpq does not know .*in a password write & as %26"),
         ("postgresql://u:secret@h/d?sslmode", "an option of the PostgreSQL URL has no value"),
         ("postgresql://h/d?password=a&password=secret", "has the option password more than once"),
         ("postgresql://u:secret@/d?host=a&host=b&port=1&port=2", "the hosts of the PostgreSQL URL cannot be told apart"),
