@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
 import time
-import urllib.request
 
 import pytest
+
+from astra_assets_tests.end_to_end.servers import served
 
 pytestmark = pytest.mark.browser
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def server(finished):
-    """The web server on the finished demo."""
-    port = free_port()
-    command = ["dagster-webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
-    process = finished.start(*command)
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5).close()
-            break
-        except OSError:
-            assert process.poll() is None, (finished.folder / "started.log").read_text()
-            assert time.monotonic() < deadline, (finished.folder / "started.log").read_text()
-            time.sleep(0.2)
-    yield f"http://127.0.0.1:{port}"
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(20)
+    """The address of the web server on the finished demo."""
+    with served(finished, "dagster-webserver", "--workspace", "workspace.yaml") as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
