@@ -162,7 +162,7 @@ def test_the_pipeline_of_the_page_works_word_for_word(ingested, tmp_path):
         PROJECT / "astra_assets", tmp_path / "astra_assets", ignore=shutil.ignore_patterns("__pycache__")
     )
     (tmp_path / "astra_assets" / "pipelines" / "rocket.py").write_text(ROCKET)
-    releases = tmp_path / "astra_assets" / "releases.py"
+    releases = tmp_path / "astra_assets" / "config" / "releases.py"
     before = releases.read_text()
     releases.write_text(before.replace('"mdwarftype")', '"mdwarftype", "rocket")'))
     assert releases.read_text() != before
