@@ -1,7 +1,6 @@
 """Where things are and how work is run: environment variables, then `astra.toml`, then defaults.
 
-Belongs here: the settings of a deployment, their validation and their defaults.
-Does not belong here: what a release contains (`releases`, `own_releases`), what a pipeline needs (its declaration).
+What a release contains is in `releases` and `own_releases`, what a pipeline needs in its declaration.
 """
 
 from __future__ import annotations

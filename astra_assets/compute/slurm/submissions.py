@@ -7,7 +7,7 @@
 
 A submission is written down before Slurm is asked, under a name of its own that `Submission.name` says, and its job id after the
 answer. Whoever finds one without an id looks for that name before anything is submitted again. Of the submissions of a
-task the one with the highest number counts. Not here: what is asked of Slurm and what follows from an end (`slurm_backend`).
+task the one with the highest number counts. Not here: what is asked of Slurm and what follows from an end (`batch_jobs`).
 """
 
 from __future__ import annotations
