@@ -1,7 +1,8 @@
-"""Sizes, durations and tables as people read them, in a terminal, in Markdown and in the web UI."""
+"""Sizes, durations, tables and names as people read them, in a terminal, in Markdown and in the web UI."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -21,6 +22,11 @@ def duration_text(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+
+
+def snake_case(name: str) -> str:
+    """Return the name of the table or key of a class: `SnowWhite` becomes `snow_white`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

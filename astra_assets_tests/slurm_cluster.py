@@ -27,7 +27,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "deploy" / "slurm-test-cluster"
+from astra_assets_tests.project import PROJECT
+
+SCRIPTS = PROJECT / "deploy" / "slurm-test-cluster"
 NODES = ("np001", "np002", "kp001", "gpu001")
 SBIN = ("/usr/sbin", "/sbin")
 

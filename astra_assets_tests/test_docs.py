@@ -10,9 +10,9 @@ import pytest
 
 from astra_assets.cli import main_group
 from astra_assets.models.describe import describe
-from astra_assets.operations.operations import all_tables
+from astra_assets.operations.tables import all_tables
+from astra_assets_tests.project import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 
 

@@ -92,7 +92,7 @@ def lists(url: str, folder: str) -> dict[str, float]:
 
 
 def _write_lists(database: Database, path: Path) -> None:
-    columns = output_columns(PRODUCT, TABLE, database.survey)
+    columns = output_columns(PRODUCT, TABLE, database.inventory)
     with database.connect() as connection:
         result = connection.execution_options(stream_results=True).execute(rows_query(database))
         data = _collect(columns, (dict(row) for row in result.mappings()))
@@ -155,7 +155,7 @@ def scan_inputs(url: str, folder: str) -> dict[str, float]:
 
 
 def _inputs_query(planner: Engine) -> Select[Any]:
-    from astra_assets.compute.inputs import Selection
+    from astra_assets.compute.step_inputs import Selection
 
     return planner.inputs(CORV, STEP).unprocessed(Selection())
 

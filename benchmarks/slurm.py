@@ -23,13 +23,12 @@ from trivial import TRIVIAL
 
 from astra_assets.compute import Batch, Engine, EnginePaths
 from astra_assets.compute.local import environment
-from astra_assets.compute.slurm.backend import SlurmBackend
 from astra_assets.compute.slurm.command_line import CommandLineClient
 from astra_assets.compute.slurm.queue import SharedQueue
-from astra_assets.compute.slurm.script import script
-from astra_assets.compute.slurm.spec import JobSpec, output_in
+from astra_assets.compute.slurm.slurm_backend import SlurmBackend
+from astra_assets.compute.slurm.spec import JobSpec, output_in, script
 from astra_assets.database.database import Database
-from astra_assets.pipelines.options import Resources
+from astra_assets.pipelines.options import ResourceRequest
 from astra_assets.spectra.base import Roots
 
 INPUTS_PER_TASK = 5
@@ -87,7 +86,7 @@ def array(folder: Path, tasks: int) -> list[Result]:
 def ours(url: str, folder: str, conf: str, tasks: int) -> dict[str, float]:
     """Plan, submit, watch, collect, account."""
     engine = _engine(url, folder, conf, "0.8.1")
-    asked = Resources(nodes=tasks)
+    asked = ResourceRequest(nodes=tasks)
     took = seconds(lambda: _check(engine.run(TRIVIAL, STEP, resources=asked).results, tasks))
     return {"ours": took}
 
@@ -95,7 +94,7 @@ def ours(url: str, folder: str, conf: str, tasks: int) -> dict[str, float]:
 def plain(url: str, folder: str, conf: str, tasks: int) -> dict[str, float]:
     """The same array by `sbatch`, and `squeue` once a second until it is gone."""
     engine = _engine(url, folder, conf, "0.9.0")
-    batch = engine.plan(TRIVIAL, STEP, resources=Resources(nodes=tasks))
+    batch = engine.plan(TRIVIAL, STEP, resources=ResourceRequest(nodes=tasks))
     if not isinstance(batch, Batch):
         raise TypeError(f"a batch was to be planned, found: {batch}")
     logs = batch.log_file(0).parent

@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import UniqueConstraint
 
-from astra_assets.models.base import Base, field, heading, row_times, table
+from astra_assets.models.base import Base, table
+from astra_assets.models.fields import field, heading, row_times
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import Pipeline, Step, WorkContext
 from astra_assets.pipelines.options import SlurmOptions

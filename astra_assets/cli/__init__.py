@@ -1,7 +1,4 @@
-"""`astra-assets`, the command line: the verbs of `operations`, of the demo survey and of trying a pipeline.
-
-Belongs here: arguments in, text or JSON out, exit codes. Does not belong here: what the verbs do.
-"""
+"""`astra-assets`, the command line: a module for each verb, with its arguments, its output and its exit code."""
 
 from __future__ import annotations
 
@@ -11,12 +8,23 @@ import sys
 import click
 
 from astra_assets import __version__
-from astra_assets.cli.attempt import attempt
-from astra_assets.cli.data import create, demo, init, migrate, products
-from astra_assets.cli.inspect import datamodel, doctor, status, why
-from astra_assets.cli.release import diff, freeze, verify
-from astra_assets.cli.work import cancel, plan, run, srun
-from astra_assets.operations.operations import expected_text
+from astra_assets.cli.cancel import cancel
+from astra_assets.cli.create import create
+from astra_assets.cli.datamodel import datamodel
+from astra_assets.cli.demo import demo
+from astra_assets.cli.diff import diff
+from astra_assets.cli.doctor import doctor
+from astra_assets.cli.freeze import freeze
+from astra_assets.cli.init import init
+from astra_assets.cli.migrate import migrate
+from astra_assets.cli.plan import plan
+from astra_assets.cli.products import products
+from astra_assets.cli.run import run, srun
+from astra_assets.cli.status import status
+from astra_assets.cli.try_ import try_
+from astra_assets.cli.verify import verify
+from astra_assets.cli.why import why
+from astra_assets.operations.deployment import expected_text
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -45,13 +53,13 @@ for verb in (
     why,
     doctor,
     datamodel,
-    attempt,
+    try_,
 ):
     main_group.add_command(verb)
 
 
 def main() -> None:
-    """Entry point: problems that a person can mend are a message and exit code 2, not a traceback."""
+    """Run the command line: problems that a person can fix are a message and exit code 2, not a traceback."""
     try:
         main_group(standalone_mode=False)
     except click.ClickException as error:

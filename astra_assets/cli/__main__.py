@@ -1,4 +1,4 @@
-"""`python -m astra_assets.cli`, where the command `astra-assets` is not installed. Nothing else belongs here."""
+"""`python -m astra_assets.cli`, where the command `astra-assets` is not installed."""
 
 from astra_assets.cli import main
 

@@ -1,4 +1,4 @@
-"""Tables and bars in a terminal. Belongs here: layout. Does not belong here: what is shown."""
+"""Lines of progress, tables and bars in a terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 WIDEST = 1000
 """Columns of text that a line of a table may have."""
+
+
+def say(text: str) -> None:
+    """Print one line of progress, on standard error so that results on standard output stay clean."""
+    click.echo(text, err=True)
 
 
 def print_table(

@@ -1,8 +1,4 @@
-"""Which steps a command line means, on which inputs, and what it asks of the place where they run.
-
-Belongs here: names, arguments and options that the verbs about work share. Does not belong here: the verbs (`work`), what the
-options mean (`profile`).
-"""
+"""The arguments of `run`, `srun` and `plan`: which steps are meant, on which inputs, and what is asked of the place."""
 
 from __future__ import annotations
 
@@ -13,15 +9,17 @@ import click
 from pydantic import ValidationError
 
 from astra_assets.config.profile import Asked
-from astra_assets.operations.operations import OperationError, find_pipeline
+from astra_assets.operations.deployment import OperationError, find_pipeline
+from astra_assets.pipelines.options import OPTIONS
 
 if TYPE_CHECKING:
+    from astra_assets.compute.step_inputs import Selection
     from astra_assets.pipelines.base import Pipeline, Step
-    from astra_assets.pipelines.options import Resources
+    from astra_assets.pipelines.options import ResourceRequest
 
 Command = Callable[..., Any]
 
-HERE = ("nodes", "procs")
+HERE = tuple(name for name, option in OPTIONS.items() if option.here)
 """What can be asked of this machine; the rest is for a cluster."""
 
 
@@ -36,7 +34,7 @@ def named_steps(command: Command) -> Command:
     )
 
 
-def restrictions(command: Command) -> Command:
+def selections(command: Command) -> Command:
     """The options that say on which inputs a step works."""
     return _with(
         command,
@@ -74,7 +72,26 @@ def _with(command: Command, *decorators: Callable[[Command], Command]) -> Comman
     return command
 
 
-def asked(options: Mapping[str, Any]) -> Resources:
+def parsed(
+    *,
+    pipeline: str,
+    words: tuple[str, ...],
+    step_name: str | None,
+    sdss_ids: tuple[int, ...],
+    limit: int | None,
+    retry_failed: bool,
+    force: bool,
+    **asked_for: Any,
+) -> tuple[Pipeline, list[Step], Selection, ResourceRequest]:
+    """Return what the arguments and options mean: pipeline, steps, inputs, and what is asked of the place."""
+    from astra_assets.compute.step_inputs import Selection
+
+    found, steps, objects = chosen(pipeline, words, step_name)
+    selection = Selection((*objects, *sdss_ids) or None, limit, retry_failed, force)
+    return found, steps, selection, asked(asked_for)
+
+
+def asked(options: Mapping[str, Any]) -> ResourceRequest:
     """What the options of a command line ask for.
 
     Raises:

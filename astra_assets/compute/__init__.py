@@ -2,7 +2,7 @@
 
 ```
 engine = Engine(database, EnginePaths(home, roots), "0.8.1", settings={}, backend=LocalBackend())
-account = engine.run(pipeline, step, limit=1000)
+account = engine.run(pipeline, step, Selection(limit=1000))
 ```
 
 Names are imported when they are first used, for the worker program in this package must set the number of
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from astra_assets.compute.account import Account
     from astra_assets.compute.backend import Backend
-    from astra_assets.compute.batch import Batch, BatchError, BrokenBatchError, EnginePaths, Limits
+    from astra_assets.compute.batch import Batch, BatchError, BatchLimits, BrokenBatchError, EnginePaths
     from astra_assets.compute.engine import Engine
-    from astra_assets.compute.inputs import Selection
     from astra_assets.compute.local import LocalBackend
-    from astra_assets.compute.plan import NothingToDo
-    from astra_assets.compute.states import Phase, Progress, Sparingly, TaskState
+    from astra_assets.compute.planner import NothingToDo
+    from astra_assets.compute.progress import Phase, Progress, Sparingly, TaskState
+    from astra_assets.compute.step_inputs import Selection
 
 _HOMES = {
     "Account": "account",
@@ -31,14 +31,14 @@ _HOMES = {
     "BrokenBatchError": "batch",
     "Engine": "engine",
     "EnginePaths": "batch",
-    "Limits": "batch",
+    "BatchLimits": "batch",
     "LocalBackend": "local",
-    "NothingToDo": "plan",
-    "Phase": "states",
-    "Progress": "states",
-    "Selection": "inputs",
-    "Sparingly": "states",
-    "TaskState": "states",
+    "NothingToDo": "planner",
+    "Phase": "progress",
+    "Progress": "progress",
+    "Selection": "step_inputs",
+    "Sparingly": "progress",
+    "TaskState": "progress",
 }
 
 __all__ = [
@@ -46,10 +46,10 @@ __all__ = [
     "Backend",
     "Batch",
     "BatchError",
+    "BatchLimits",
     "BrokenBatchError",
     "Engine",
     "EnginePaths",
-    "Limits",
     "LocalBackend",
     "NothingToDo",
     "Phase",

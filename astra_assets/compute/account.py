@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 
-from astra_assets.compute.inputs import StepInputs
+from astra_assets.compute.step_inputs import StepInputs
 from astra_assets.database.database import Database
 
 

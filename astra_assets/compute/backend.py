@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from astra_assets.compute.batch import Batch
-from astra_assets.compute.states import TaskState
+from astra_assets.compute.progress import TaskState
 from astra_assets.pipelines.base import Pipeline, Step
-from astra_assets.pipelines.options import Resources, SlurmOptions
+from astra_assets.pipelines.options import ResourceRequest, SlurmOptions
 
 
 class Backend(Protocol):
@@ -27,7 +27,7 @@ class Backend(Protocol):
     def poll_seconds(self) -> float:
         """How long to wait at most between two looks at a running batch."""
 
-    def options(self, pipeline: Pipeline, step: Step, resources: Resources) -> SlurmOptions:
+    def options(self, pipeline: Pipeline, step: Step, resources: ResourceRequest) -> SlurmOptions:
         """What a batch of this step gets: number of tasks (`nodes`), processes of each (`procs`), and the rest.
 
         What `resources` asks for wins over everything else.

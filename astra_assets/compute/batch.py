@@ -31,8 +31,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from astra_assets.compute.files import read_json, write_json
 from astra_assets.errors import ExpectedError
+from astra_assets.files.json_files import read_json, write_json
 from astra_assets.pipelines.base import Pipeline, PipelineDeclarationError, Step, WorkContext
 from astra_assets.pipelines.options import SlurmOptions
 from astra_assets.spectra.base import Roots
@@ -50,7 +50,7 @@ class BrokenBatchError(BatchError):
 
 
 @dataclass(frozen=True)
-class Limits:
+class BatchLimits:
     """Sizes and intervals of the machinery; the defaults suit spectra that take between milliseconds and minutes.
 
     Attributes:
@@ -126,7 +126,7 @@ class Batch:
     slurm: SlurmOptions
     roots: Roots
     settings: dict[str, str]
-    limits: Limits
+    limits: BatchLimits
     attached: bool = False
 
     @property
@@ -203,6 +203,11 @@ def read_batch(directory: Path) -> Batch:
     return batch
 
 
+def submission_file(directory: Path, number: int) -> Path:
+    """What is written down about one submission of the batch in a folder."""
+    return directory / "jobs" / f"{number}.json"
+
+
 def new_batch_id(planned: datetime) -> str:
     """An id that nobody else makes and that sorts by time."""
     return f"{planned:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
@@ -223,5 +228,5 @@ def _typed(content: dict[str, Any]) -> dict[str, Any]:
         "tasks": tuple((int(first), int(last)) for first, last in content["tasks"]),
         "slurm": SlurmOptions(**content["slurm"]),
         "roots": Roots(Path(roots["sas_base_dir"]), Path(roots["mwm_astra"])),
-        "limits": Limits(**content["limits"]),
+        "limits": BatchLimits(**content["limits"]),
     }

@@ -68,7 +68,7 @@ def serve(connection: Connection[Any, Any], directory: Path) -> None:
         # Imported here, for numerical libraries read the number of threads when they are imported.
         from threadpoolctl import threadpool_limits
 
-        work = Work(directory)
+        work = PreparedStep(directory)
         threadpool_limits(1)
     except BaseException:  # noqa: BLE001 - whatever it is, the supervisor must hear of it
         connection.send(Broken(traceback.format_exc(limit=-6)))
@@ -84,7 +84,7 @@ def serve(connection: Connection[Any, Any], directory: Path) -> None:
         connection.send(work.on(row))
 
 
-class Work:
+class PreparedStep:
     """The pipeline of a batch, set up in this process."""
 
     def __init__(self, directory: Path) -> None:

@@ -21,10 +21,9 @@ from sqlalchemy import Connection, Delete, Table, delete, exists, select, update
 
 from astra_assets.compute import outcomes
 from astra_assets.compute.batch import Batch, BatchError
-from astra_assets.compute.history import ATTEMPTS, CURRENT_RESULT, EARLIER, OUTDATED_RESULT
-from astra_assets.compute.inputs import StepInputs
 from astra_assets.compute.parts import FAILURES, RESULTS, failure_schema, part_files
 from astra_assets.compute.rows import PROBLEMS, ResultShape
+from astra_assets.compute.step_inputs import ATTEMPTS, CURRENT_RESULT, EARLIER, OUTDATED_RESULT, StepInputs
 from astra_assets.database.database import Database
 from astra_assets.models.base import Base, table_of, utcnow
 from astra_assets.models.compute import ComputeBatch, ComputeOutcome

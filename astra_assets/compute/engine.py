@@ -1,6 +1,6 @@
 """The engine: one object with the verbs plan, start, collect, run, account, active and cancel.
 
-It puts the parts together: how inputs are found is in `inputs` and `plan`, folders and rows of batches in
+It puts the parts together: how inputs are found is in `step_inputs` and `plan`, folders and rows of batches in
 `folders` and `ledger`, how a batch runs in the backends and `watch`, how it is collected in `collect`.
 """
 
@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from astra_assets.compute import folders
 from astra_assets.compute.account import Account, take_account
@@ -22,23 +21,23 @@ from astra_assets.compute.backend import Backend
 from astra_assets.compute.batch import (
     Batch,
     BatchError,
+    BatchLimits,
     BrokenBatchError,
     EnginePaths,
-    Limits,
     cut,
     new_batch_id,
 )
-from astra_assets.compute.inputs import Selection, StepInputs
 from astra_assets.compute.ledger import Ledger
-from astra_assets.compute.plan import NothingToDo, Planner
+from astra_assets.compute.planner import NothingToDo, Planner
 from astra_assets.compute.program.call import SETTING, Site, call_of
 from astra_assets.compute.program.written import collector_of
-from astra_assets.compute.states import Progress, Sparingly
+from astra_assets.compute.progress import Progress, Sparingly
+from astra_assets.compute.step_inputs import UNPROCESSED, Selection, StepInputs
 from astra_assets.compute.watch import Watch
 from astra_assets.database.database import Database
 from astra_assets.models.base import utcnow
 from astra_assets.pipelines.base import Pipeline, Step, reference_of
-from astra_assets.pipelines.options import AS_DECLARED, Resources, SlurmOptions
+from astra_assets.pipelines.options import AS_DECLARED, ResourceRequest, SlurmOptions
 from astra_assets.registry.version import major_minor
 
 log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ class Engine:
     settings: Mapping[str, str]
     backend: Backend
     max_attempts: int = 2
-    limits: Limits = field(default_factory=Limits)
+    limits: BatchLimits = field(default_factory=BatchLimits)
     pipelines: tuple[Pipeline, ...] = ()
     others: tuple[Backend, ...] = ()
     programs: Site = field(default_factory=dict)
@@ -76,12 +75,13 @@ class Engine:
         self,
         pipeline: Pipeline,
         step: Step,
+        selection: Selection = UNPROCESSED,
+        resources: ResourceRequest = AS_DECLARED,
         *,
         progress: Callable[[Progress], object] | None = None,
-        **options: Any,
     ) -> Account:
-        """Plan, start and collect; `options` are those of `plan`. With nothing to do only the account is taken."""
-        planned = self.plan(pipeline, step, **options)
+        """Plan, start and collect. With nothing to do only the account is taken."""
+        planned = self.plan(pipeline, step, selection, resources)
         if isinstance(planned, NothingToDo):
             return self.account(pipeline, step)
         self.start(planned)
@@ -91,23 +91,17 @@ class Engine:
         self,
         pipeline: Pipeline,
         step: Step,
-        *,
-        sdss_ids: Sequence[int] | None = None,
-        limit: int | None = None,
-        retry_failed: bool = False,
-        force: bool = False,
-        resources: Resources = AS_DECLARED,
+        selection: Selection = UNPROCESSED,
+        resources: ResourceRequest = AS_DECLARED,
     ) -> Batch | NothingToDo:
         """A batch of what is unprocessed; the active one, with `attached` set, where there is one already.
 
-        Inputs that do not fulfil a requirement of the step are recorded as skipped at once. `sdss_ids` and
-        `limit` restrict; `retry_failed` and `force` widen: to failures that were tried often enough, and to
-        everything.
+        Inputs that do not fulfil a requirement of the step are recorded as skipped at once.
         """
         active = self.active(pipeline, step)
         if active is not None:
             return self._attached(active, self._program(pipeline, step), resources)
-        selection = Selection(sdss_ids, limit, retry_failed, force)
+        self._need_writable(pipeline, step)
         options = self.backend.options(pipeline, step, resources)
         folders.clear_leftovers(self.paths.step_folder(pipeline, step))
         draft = self._draft(pipeline, step, options)
@@ -230,21 +224,23 @@ class Engine:
         after = tuple(self._pipeline(name).table for name in pipeline.after)
         return StepInputs(pipeline, step, major_minor(self.v_astra), self.max_attempts, after)
 
-    def _attached(self, batch: Batch, program: Mapping[str, str], resources: Resources) -> Batch:
+    def _attached(self, batch: Batch, program: Mapping[str, str], resources: ResourceRequest) -> Batch:
         """The active batch. What is asked of a cluster, and how a program is called, holds for tasks that are started now."""
         label = f"{batch.pipeline} {batch.step}: going on with batch {batch.batch_id}"
         where = (
             "" if batch.backend == self.backend.name else f", on {batch.backend}, for which it was planned"
         )
         log.info("%s%s", label, where)
-        fixed = replace(AS_DECLARED, nodes=resources.nodes, procs=resources.procs).over(batch.slurm)
-        if fixed != batch.slurm:
-            log.warning("%s: how it is cut is fixed, %s is not heeded", label, fixed.beside(batch.slurm))
-        asked = replace(resources, nodes=None, procs=None).over(batch.slurm)
+        fixed, changeable = resources.split()
+        kept = fixed.over(batch.slurm)
+        if kept != batch.slurm:
+            refused = kept.differences(batch.slurm)
+            log.warning("%s: %s is not heeded: it is fixed when a batch is planned", label, refused)
+        asked = changeable.over(batch.slurm)
         settings = batch.settings | dict(program)
         if asked == batch.slurm and settings == batch.settings:
             return batch
-        new = [asked.beside(batch.slurm)] if asked != batch.slurm else []
+        new = [asked.differences(batch.slurm)] if asked != batch.slurm else []
         new += [f"program {text}" for name, text in program.items() if batch.settings.get(name) != text]
         log.info("%s: %s for tasks that are started from now on", label, ", ".join(new))
         changed = replace(batch, slurm=asked, settings=settings)
@@ -311,6 +307,12 @@ class Engine:
             draft.batch_id,
             draft.judged,
         )
+
+    def _need_writable(self, pipeline: Pipeline, step: Step) -> None:
+        """Check that the tables of results take our rows; Astra's own command line writes rows of its own."""
+        call = call_of(pipeline, step, self.programs)
+        if not step.is_filter and (call is None or call.protocol != "astra"):
+            self.database.need_writable(step.table or pipeline.table, *step.tables)
 
     def _program(self, pipeline: Pipeline, step: Step) -> dict[str, str]:
         """The setting of a batch that says how its program is called; none for functions."""

@@ -22,7 +22,7 @@ from astra_assets.registry.version import major_minor, version_integer
 
 
 @dataclass(frozen=True)
-class Entry:
+class ActiveBatch:
     """An active batch as the database knows it."""
 
     batch_id: str
@@ -38,7 +38,7 @@ class Ledger:
     database: Database
     major_minor: int
 
-    def active(self, pipeline: str, step: str) -> Entry | None:
+    def active(self, pipeline: str, step: str) -> ActiveBatch | None:
         """The active batch of a step."""
         table = table_of(ComputeBatch)
         query = select(table.c.batch_id, table.c.directory, table.c.job, table.c.backend).where(
@@ -49,7 +49,7 @@ class Ledger:
         )
         with self.database.connect() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else Entry(row.batch_id, Path(row.directory), row.job, row.backend)
+        return None if row is None else ActiveBatch(row.batch_id, Path(row.directory), row.job, row.backend)
 
     def earliest_active(self, pipelines: Sequence[str]) -> datetime | None:
         """When the oldest active batch of these pipelines was planned; None where none is active."""

@@ -23,10 +23,10 @@ import psutil
 import astra_assets
 from astra_assets.compute import claims
 from astra_assets.compute.batch import Batch
-from astra_assets.compute.states import Phase, TaskState, read_status
+from astra_assets.compute.progress import Phase, TaskState, read_status
 from astra_assets.compute.worker import THREADS
 from astra_assets.pipelines.base import Pipeline, Step
-from astra_assets.pipelines.options import Resources, SlurmOptions
+from astra_assets.pipelines.options import ResourceRequest, SlurmOptions
 
 MOST_PROCESSES = 8
 """Worker processes of a batch unless more are asked for: a laptop should stay usable."""
@@ -60,7 +60,7 @@ class LocalBackend:
         """How long to wait at most between two looks at a running batch."""
         return 0.5
 
-    def options(self, _pipeline: Pipeline, step: Step, resources: Resources) -> SlurmOptions:
+    def options(self, _pipeline: Pipeline, step: Step, resources: ResourceRequest) -> SlurmOptions:
         """One task with a process for each core, whatever the step asks of a cluster."""
         here = replace(step.slurm, nodes=1, procs=self.procs or min(cores(), MOST_PROCESSES))
         return resources.over(here)

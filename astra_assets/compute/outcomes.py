@@ -12,7 +12,7 @@ from datetime import datetime
 import pyarrow as pa
 from sqlalchemy import Connection, delete
 
-from astra_assets.compute.inputs import StepInputs
+from astra_assets.compute.step_inputs import StepInputs
 from astra_assets.database.database import Database
 from astra_assets.models.base import table_of
 from astra_assets.models.compute import ComputeOutcome

@@ -2,7 +2,7 @@
 
 PostgreSQL sends one stream; with several processors at it a million inputs were planned no faster. SQLite's inputs are
 read in pieces, each a range of keys, by several processes side by side. Keys do not change and each is in one piece, so no
-input is read twice or left out, whatever is written meanwhile. What is read is said in `inputs`.
+input is read twice or left out, whatever is written meanwhile. What is read is said in `step_inputs`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Select, select
 
-from astra_assets.compute.inputs import Selection, StepInputs
+from astra_assets.compute.step_inputs import Selection, StepInputs
 from astra_assets.database.ahead import read_ahead
 from astra_assets.database.database import Database
 

@@ -1,6 +1,6 @@
 """Running one task of a batch by worker processes: hand out its inputs, write parts, go on after a kill.
 
-Tasks that a program does are in `program`. What every run of a task has in common is in `task`; worker processes are in
+Tasks that a program does are in `program`. What every run of a task has in common is in `task_run`; worker processes are in
 `crew` and `child`, files in `parts`.
 """
 
@@ -16,13 +16,19 @@ from typing import Any
 from astra_assets.compute import claims
 from astra_assets.compute.batch import Batch, read_batch
 from astra_assets.compute.child import Broken, Finished, Ready
-from astra_assets.compute.conditions import Conditions
 from astra_assets.compute.crew import Crew, Died, Member
 from astra_assets.compute.in_hand import InHand
 from astra_assets.compute.parts import FAILURES, RESULTS, manifest_rows
 from astra_assets.compute.program.call import call_of_batch
-from astra_assets.compute.states import Cause, Phase
-from astra_assets.compute.task import WAIT, BrokenTaskError, Ended, ShortOfMemoryError, TaskRun
+from astra_assets.compute.progress import Cause, Phase
+from astra_assets.compute.task_run import (
+    WAIT,
+    BrokenTaskError,
+    Ended,
+    ShortOfMemoryError,
+    TaskConditions,
+    TaskRun,
+)
 
 WORKER_DIED = "WorkerDied"
 """Code of an input that several worker processes died of."""
@@ -36,7 +42,7 @@ LOGGED_FAILURES = 20
 log = logging.getLogger(__name__)
 
 
-def run_task(directory: Path, task: int, conditions: Conditions) -> Ended:
+def run_task(directory: Path, task: int, conditions: TaskConditions) -> Ended:
     """Run a task until it is done or must stop."""
     batch = read_batch(directory)
     folder = batch.task_folder(task)
@@ -50,8 +56,8 @@ def run_task(directory: Path, task: int, conditions: Conditions) -> Ended:
     if call is None:
         return Supervisor(batch, task, claim, conditions).run()
     # Not needed by all other tasks, and neither are the readers of tables that come with them.
-    from astra_assets.compute.program.astra import AstraRun
-    from astra_assets.compute.program.task import FilesRun
+    from astra_assets.compute.program.astra_run import AstraRun
+    from astra_assets.compute.program.files_run import FilesRun
 
     kind = AstraRun if call.protocol == "astra" else FilesRun
     return kind(batch, task, claim, conditions, call).run()
@@ -60,7 +66,7 @@ def run_task(directory: Path, task: int, conditions: Conditions) -> Ended:
 class Supervisor(TaskRun):
     """One run of one task."""
 
-    def __init__(self, batch: Batch, task: int, claim: claims.Claim, conditions: Conditions) -> None:
+    def __init__(self, batch: Batch, task: int, claim: claims.Claim, conditions: TaskConditions) -> None:
         super().__init__(batch, task, claim, conditions)
         self.in_hand = InHand(self.folder, spare=conditions.spare)
         self.crew = Crew(batch.directory, batch.procs)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from astra_assets.compute.backend import Backend
 from astra_assets.compute.batch import Batch, BatchError
 from astra_assets.compute.parts import FAILURES, RESULTS, part_files
-from astra_assets.compute.states import Meter, Phase, Progress, TaskState, read_status
+from astra_assets.compute.progress import Meter, Phase, Progress, TaskState, read_status
 
 FIRST_PAUSE = 0.05
 """Seconds between the first two looks; pauses grow from there to what the backend wants."""

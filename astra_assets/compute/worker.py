@@ -57,12 +57,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     # First, since it takes its time to import things while this process does the same.
     start_server(options.directory)
-    from astra_assets.compute.conditions import Conditions, on_cluster
-    from astra_assets.compute.states import Cause, Phase
+    from astra_assets.compute.progress import Cause, Phase
     from astra_assets.compute.supervisor import run_task
+    from astra_assets.compute.task_run import TaskConditions, on_cluster
 
     if options.submission is None:
-        conditions = Conditions(parent=options.parent)
+        conditions = TaskConditions(parent=options.parent)
     else:
         conditions = on_cluster(options.directory, options.submission, options.task, os.environ)
     ended = run_task(options.directory, options.task, conditions)

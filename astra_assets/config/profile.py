@@ -1,20 +1,28 @@
 """What is asked of a cluster beyond the declarations: by a site in `astra.toml`, in the launchpad, on the command line.
 
-Belongs here: the options as people write them, what each means, and which wins over which. Does not belong here: the
-declarations themselves (`pipelines`), how a cluster is asked (`compute.slurm`).
+The options themselves are declared in `pipelines.options`; here is how people write them, and which request wins over which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
 
-from astra_assets.compute.slurm.spec import megabytes_of, problems
+from astra_assets.compute.slurm.variables import request_of
 from astra_assets.pipelines.base import Pipeline, Step
-from astra_assets.pipelines.options import Resources, SlurmOptions
+from astra_assets.pipelines.options import OPTIONS, ResourceRequest, SlurmOptions, megabytes_of
 
 
 def as_text(value: object) -> object:
@@ -25,50 +33,54 @@ def as_text(value: object) -> object:
 Text = Annotated[str | None, BeforeValidator(as_text)]
 
 
-class Asked(BaseModel):
-    """Options of a step that somebody asks for; what is None is not asked for. The names are those of `Resources`."""
+class _Asked(BaseModel):
+    """What tables and launchpad have in common, whatever options there are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    nodes: int | None = Field(default=None, description="Tasks that a batch is cut into, each on one node.")
-    procs: int | None = Field(default=None, description="Worker processes of each task.")
-    time: Text = Field(default=None, description="Wall time, [days-]hours:minutes:seconds.")
-    mem: Text = Field(default=None, description="Memory of each task: 16000 (MB), 64G, 0 for all of a node.")
-    gres: str | None = Field(default=None, description="Generic resources of each task, e.g. gpu:v100:1.")
-    qos: str | None = Field(default=None, description="Quality of service.")
-    account: str | None = Field(default=None, description="Account that the time is charged to.")
-    partition: str | None = Field(default=None, description="Partition of the cluster.")
-    constraint: str | None = Field(default=None, description="Features that nodes must have.")
-    exclusive: bool | None = Field(default=None, description="A task has its node for itself.")
-    throttle: int | None = Field(default=None, description="At most this many tasks run at once.")
-    nice: int | None = Field(default=None, description="Lowers the priority of the job.")
-    extra: list[str] | None = Field(
-        default=None, description="Further argument of sbatch, e.g. --reservation=night."
-    )
-    setup: list[str] | None = Field(
-        default=None, description="Line of shell that runs before the worker, e.g. module load cuda."
-    )
-
-    @field_validator(*(each.name for each in fields(Resources)), mode="after")
+    @field_validator("*", mode="after")
     @classmethod
     def possible(cls, value: Any, info: ValidationInfo) -> Any:
         """What is asked for is something that can be asked for."""
-        if value is not None:
-            name = str(info.field_name)
-            asked: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value}
-            found = problems(replace(SlurmOptions(), **asked))
+        option = OPTIONS.get(str(info.field_name))
+        if option is not None and value is not None:
+            found = list(option.check(value))
             if found:
-                raise ValueError("; ".join(each.removeprefix(f"{name}: ") for each in found))
+                raise ValueError("; ".join(found))
         return value
 
     @property
-    def resources(self) -> Resources:
+    def resources(self) -> ResourceRequest:
         """The same as the engine knows it."""
-        asked: dict[str, Any] = {}
-        for each in fields(Resources):
-            value = getattr(self, each.name)
-            asked[each.name] = tuple(value) if isinstance(value, list) else value
-        return Resources(**asked)
+        return ResourceRequest(**{name: getattr(self, name) for name in OPTIONS})
+
+
+def _model_fields() -> dict[str, Any]:
+    """A field for each option: of its type, or None where it is not asked for."""
+    types = get_type_hints(SlurmOptions)
+    found: dict[str, Any] = {}
+    for each in fields(SlurmOptions):
+        kind = types[each.name]
+        if kind == tuple[str, ...]:
+            kind = list[str]
+        optional = Text if kind in (str, str | None) else kind | None
+        found[each.name] = (optional, Field(default=None, description=OPTIONS[each.name].help))
+    return found
+
+
+if TYPE_CHECKING:
+
+    class Asked(_Asked):
+        """Options of a step that somebody asks for; what is None is not asked for."""
+
+else:
+    Asked = create_model(
+        "Asked",
+        __base__=_Asked,
+        __module__=__name__,
+        __doc__="Options of a step that somebody asks for; what is None is not asked for.",
+        **_model_fields(),
+    )
 
 
 class SlurmProfile(Asked):
@@ -114,22 +126,29 @@ class SlurmProfile(Asked):
         self,
         pipeline: Pipeline,
         step: Step,
-        resources: Resources,
-        is_partition: Callable[[str], bool] = lambda _: False,
+        resources: ResourceRequest,
+        is_partition: Callable[[str | None, str], bool] = lambda _cluster, _name: False,
+        environment: Mapping[str, str] = os.environ,
     ) -> SlurmOptions:
-        """What a step gets: its declaration, under what the site asks for, under `resources`.
+        """What a step gets: its declaration, under sbatch's variables, under what the site asks for, under `resources`.
 
         Astra's own command line took the account for the partition where only the former was given. So does this where the
         cluster has such a partition, which `is_partition` tells.
         """
         options = step.slurm
         tables = (self, self.steps.get(pipeline.key), self.steps.get(f"{pipeline.key}/{step.name}"))
-        for asked in (*(table.resources for table in tables if table is not None), resources):
-            options = asked.over(options)
-            if asked.account and not asked.partition:
+        requests = [
+            request_of(environment),
+            *(table.resources for table in tables if table is not None),
+            resources,
+        ]
+        for request in requests:
+            options = request.over(options)
+            account = request.asked.get("account")
+            if account and "partition" not in request.asked:
                 alike = self.partition_like_account
-                if is_partition(asked.account) if alike is None else alike:
-                    options = replace(options, partition=asked.account)
+                if is_partition(options.cluster, account) if alike is None else alike:
+                    options = replace(options, partition=account)
         return options
 
     def unknown_steps(self, pipelines: tuple[Pipeline, ...]) -> Iterator[str]:

@@ -1,21 +1,21 @@
-"""What a site says about programs of other people: the table `[programs]` of `astra.toml`, and whether they are here.
+"""External programs as a site names them in the table `[programs]` of `astra.toml`, and whether they are here.
 
-Belongs here: how a site writes it down, and the sentence about a program that is not here. Does not belong here: what
-follows from it (`compute.program`), the declarations (`pipelines`).
+How a program is called follows from it in `compute.program`; the declarations are those of the `pipelines`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from astra_assets.compute.program.call import Site, SiteProgram, call_of, names_of
-from astra_assets.compute.slurm.spec import seconds_of
 from astra_assets.pipelines.base import Pipeline, Step
+from astra_assets.pipelines.options import seconds_of
 
 
 class ProgramSettings(BaseModel):
@@ -99,10 +99,24 @@ def unknown_programs(site: Site, pipelines: tuple[Pipeline, ...]) -> Iterator[st
             yield f"{name} in [programs] of astra.toml belongs to no program; there are: {', '.join(sorted(known))}"
 
 
-def why_absent(
+@dataclass(frozen=True)
+class Absence:
+    """The program of a step cannot run.
+
+    Attributes:
+        reason: why, and what to do, in sentences.
+        named: the site names the program in `[programs]`: that it cannot run is an error. A program that nobody has named is
+            left out.
+    """
+
+    reason: str
+    named: bool
+
+
+def absence_of(
     pipeline: Pipeline, step: Step, site: Site, *, prepared: bool = False, database: str = ""
-) -> str | None:
-    """Why the program of a step cannot run, as a sentence; None where it can, and for steps without one.
+) -> Absence | None:
+    """Whether the program of a step cannot run, and if so whether that is an error; None where it can, or there is none.
 
     Args:
         pipeline: of the step.
@@ -116,8 +130,10 @@ def why_absent(
     if call is None:
         return None
     if call.protocol == "astra" and database.startswith("sqlite"):
-        return (
+        reason: str | None = (
             f"{pipeline.name} is done by {call.program}, which writes to PostgreSQL, and the database is {database}: set "
             "ASTRA_DATABASE_URL"
         )
-    return None if prepared else call.absent(pipeline, step)
+    else:
+        reason = None if prepared else call.absent(pipeline, step)
+    return None if reason is None else Absence(reason, call.named)

@@ -14,21 +14,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
 
 from astra_assets.config.own_releases import ReleaseSettings, SettingsError, unusable
 from astra_assets.config.profile import SlurmProfile
 from astra_assets.config.programs import ProgramSettings
 from astra_assets.database.placement import OWN_SCHEMA
+from astra_assets.database.urls import parse_url
 
 __all__ = ["Compute", "Settings", "SettingsError", "load_settings", "usable_settings"]
 
 Compute = Literal["local", "slurm"]
 """Where pipelines run: on this machine, or on a cluster."""
-
-DATABASES = ("sqlite", "postgresql")
-"""What a database URL may begin with."""
 
 
 class Settings(ReleaseSettings):
@@ -41,7 +38,9 @@ class Settings(ReleaseSettings):
     model_config = SettingsConfigDict(env_prefix="ASTRA_", frozen=True, extra="forbid", env_ignore_empty=True)
 
     home: Path = Field(default=Path("astra-data"), description="folder of everything we write")
-    database_url: str | None = Field(default=None, description="SQLAlchemy URL; SQLite below home by default")
+    database_url: str | None = Field(
+        default=None, repr=False, description="URL of SQLAlchemy or libpq; SQLite below home by default"
+    )
     database_schema: str | None = Field(default=None, description="PostgreSQL schema of the tables")
     own_schema: str = Field(
         default=OWN_SCHEMA, description="schema of our tables where database_schema is that of another Astra"
@@ -113,18 +112,8 @@ class Settings(ReleaseSettings):
     @field_validator("database_url", mode="after")
     @classmethod
     def usable_url(cls, value: str | None) -> str | None:
-        """The URL must be one of a database that we know."""
-        if value is None:
-            return None
-        try:
-            kind = make_url(value).get_backend_name()
-        except ArgumentError:
-            kind = "no URL"
-        if kind not in DATABASES:
-            raise ValueError(
-                f"{kind} is no database that we know; use postgresql://user@host/name or sqlite:///file"
-            )
-        return value
+        """The URL must be one of a database that we know; it becomes one that every driver understands."""
+        return None if value is None else parse_url(value).render_as_string(hide_password=False)
 
     @model_validator(mode="after")
     def schema_needs_postgresql(self) -> Settings:

@@ -1,7 +1,4 @@
-"""How the allocators of a process deal with memory that is not used any more, since what they keep counts as ours.
-
-Nothing else belongs here.
-"""
+"""How the allocators of a process deal with memory that is not used any more, since what they keep counts as ours."""
 
 from __future__ import annotations
 

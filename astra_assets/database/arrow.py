@@ -34,7 +34,8 @@ from sqlalchemy.sql.elements import ColumnElement, Label
 from sqlalchemy.types import TypeEngine
 
 from astra_assets.database import sqlite_reader
-from astra_assets.errors import ExpectedError
+from astra_assets.database.urls import hide_secrets, reader_conninfo, shown
+from astra_assets.errors import ExpectedError, PassingError
 from astra_assets.registry.columns import ColumnInfo
 from astra_assets.registry.kinds import INFO_KEY, Kind
 from astra_assets.registry.sqltypes import FLOAT_ARRAY_DTYPE, Bytes, FloatArray
@@ -75,14 +76,14 @@ POSTGRESQL_BATCH_BYTES = 8 * 1024 * 1024
 
 
 POSTGRESQL_SETTINGS = (
-    "SET jit = off",
-    """SELECT set_config('work_mem', '64MB', false)
+    "SET LOCAL jit = off",
+    """SELECT set_config('work_mem', '64MB', true)
     WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB')""",
 )
-"""What holds for a session that reads many rows: expressions are not compiled, which takes seconds for joins of wide
+"""What holds for a transaction that reads many rows: expressions are not compiled, which takes seconds for joins of wide
 tables and saves less, and what is sorted stays off the disk for longer."""
 
-IN_ONE_PROCESS = "SET max_parallel_workers_per_gather = 0"
+IN_ONE_PROCESS = "SET LOCAL max_parallel_workers_per_gather = 0"
 """For rows that are sent in one stream: workers would join some of the tables once each and hand their rows on to the
 process that sends, which takes more processor time than it saves, and the driver is not faster than one process anyway."""
 
@@ -105,6 +106,14 @@ class WrongValueError(ExpectedError, ValueError):
         self.reason = reason
         self.row = row
         self.record = record
+
+
+class PostgresqlReadError(ExpectedError, RuntimeError):
+    """A query that PostgreSQL refused, or that could not be read to its end."""
+
+
+class ConnectionEndedError(PostgresqlReadError, PassingError):
+    """The connection ended before all rows were read: the server was restarted, or somebody ended it."""
 
 
 def registered(column: ColumnElement[Any]) -> ColumnInfo | None:
@@ -266,30 +275,59 @@ def floats_from_blobs(array: pa.Array) -> pa.Array:
 
 
 def driver_batches(engine: Engine, query: Query) -> Generator[pa.RecordBatch]:
-    """Batches of a query that PostgreSQL sends as one binary COPY; memory does not grow with rows."""
+    """Batches of a query that PostgreSQL sends as one binary COPY; memory does not grow with rows.
+
+    All statements are in one transaction, so that a pooler gives them one server process, and what is set ends with it.
+    Raises PostgresqlReadError.
+    """
     # Not the drivers' DBAPI, which loads every data frame library that is installed.
+    import adbc_driver_manager
     import adbc_driver_postgresql
     from adbc_driver_manager import AdbcConnection, AdbcStatement
 
-    with engine.connect():
+    with engine.connect() as learning:
         # The dialect learns from the server how to write literals.
         compiled = query.compile(engine, compile_kwargs={"literal_binds": True})
-    uri = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with (
-        adbc_driver_postgresql.connect(uri) as database,
-        AdbcConnection(database) as connection,
-        AdbcStatement(connection) as statement,
-    ):
-        for setting in (*POSTGRESQL_SETTINGS, IN_ONE_PROCESS):
-            statement.set_sql_query(setting)
-            statement.execute_update()
-        statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(POSTGRESQL_BATCH_BYTES)})
-        # Without parameters to fill in, the doubled percent signs of the driver's parameter style become
-        # single ones.
-        statement.set_sql_query(str(compiled) % ())
-        handle, _ = statement.execute_query()
-        with pa.RecordBatchReader._import_from_c(handle.address) as reader:  # noqa: SLF001 (the way that ADBC shows)
-            yield from reader
+        raw = learning.connection.driver_connection
+        assert raw is not None
+        uri = reader_conninfo(raw)
+    try:
+        with (
+            adbc_driver_postgresql.connect(uri) as database,
+            AdbcConnection(database) as connection,
+            AdbcStatement(connection) as statement,
+        ):
+            connection.set_autocommit(False)
+            for setting in (*POSTGRESQL_SETTINGS, IN_ONE_PROCESS):
+                statement.set_sql_query(setting)
+                statement.execute_update()
+            statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(POSTGRESQL_BATCH_BYTES)})
+            # Without parameters to fill in, the doubled percent signs of the driver's parameter style become
+            # single ones.
+            statement.set_sql_query(str(compiled) % ())
+            handle, _ = statement.execute_query()
+            with pa.RecordBatchReader._import_from_c(handle.address) as reader:  # noqa: SLF001 (the way that ADBC shows)
+                yield from reader
+            # This ends the transaction.
+            connection.set_autocommit(True)
+    except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
+        raise _read_error(error, shown(engine.url)) from error
+
+
+def _read_error(error: Exception, location: str) -> PostgresqlReadError:
+    """What to tell about an error of the driver; one that ended the connection may be gone the next time."""
+    reason = hide_secrets(" ".join(str(error).partition("\nQuery")[0].split()))
+    text = f"{location}: the database could not be read: {reason}"
+    if re.search(_CONNECTION_ENDED, reason):
+        return ConnectionEndedError(f"{text}. Doing the same again loses nothing")
+    return PostgresqlReadError(f"{text}; type: astra-assets doctor")
+
+
+_CONNECTION_ENDED = (
+    "server closed the connection|terminating connection|connection to server was lost|no connection to the server|"
+    "SSL connection has been closed|could not receive data from server"
+)
+"""What libpq and the server say when a connection ends early."""
 
 
 def _sqlite(engine: Engine, query: Query, schema: pa.Schema, rows: int) -> Generator[pa.RecordBatch]:

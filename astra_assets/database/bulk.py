@@ -1,13 +1,11 @@
-"""Writing Arrow tables into the database in bulk: COPY on PostgreSQL, executemany on SQLite.
-
-Reading is in `arrow.py`. Nothing here decides what is written.
-"""
+"""Writing Arrow tables into the database in bulk: COPY on PostgreSQL, executemany on SQLite."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -18,7 +16,7 @@ from sqlalchemy import Column, Connection, Table
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from astra_assets.database.arrow import ARROW_TYPES
-from astra_assets.models.base import Base, table_of
+from astra_assets.errors import ExpectedError
 from astra_assets.registry.columns import info
 from astra_assets.registry.sqltypes import FLOAT_ARRAY_DTYPE
 
@@ -28,82 +26,120 @@ CHUNK_ROWS = 20_000
 CSV = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
 
 
-def insert(connection: Connection, table: Table | type[Base], rows: pa.Table) -> int:
-    """Insert the rows of an Arrow table; returns how many.
+class NullNotAllowedError(ExpectedError, ValueError):
+    """A value is missing that a table of another Astra demands."""
 
-    Columns of `rows` are access keys or database names. Columns that are missing get their default, and so do
-    NULLs in columns that must not be NULL. NaN becomes NULL, so that conditions mean the same in SQLite and
-    PostgreSQL. Columns that the database computes are ignored.
 
-    Raises KeyError for a column that the table does not have, ValueError for a NULL where there must be none.
+@dataclass(frozen=True)
+class Target:
+    """A table that rows of Arrow tables are written into.
+
+    Columns of the rows are access keys or database names. Columns that are missing get their default, and so do NULLs
+    in columns that must not be NULL. NaN becomes NULL, so that conditions mean the same in SQLite and PostgreSQL.
+    Columns that the database computes are ignored.
+
+    Attributes:
+        connection: in whose transaction they are written.
+        table: as it is declared.
+        further: values of columns that only the database has, by name, the same for all rows.
+        demanded: access keys of columns that may be NULL as declared, but not in this database.
     """
-    target = _table(table)
-    prepared = prepare(target, rows)
-    if prepared.num_rows == 0:
-        return 0
-    columns = ", ".join(_name(connection, target, name) for name in prepared.column_names)
-    if connection.dialect.name == "postgresql":
-        _copy(connection, f"{_qualified(connection, target)} ({columns})", prepared)
-    else:
+
+    connection: Connection
+    table: Table
+    further: Mapping[str, Any] = field(default_factory=dict)
+    demanded: frozenset[str] = frozenset()
+
+    def insert(self, rows: pa.Table) -> int:
+        """Insert rows; returns how many.
+
+        Raises KeyError for a column that the table does not have, ValueError for a NULL where there must be none.
+        """
+        prepared, columns = self._prepared(rows)
+        if prepared.num_rows == 0:
+            return 0
+        if self.connection.dialect.name == "postgresql":
+            _copy(self.connection, f"{self._name} ({columns})", prepared)
+        else:
+            _executemany(self.connection, self._insert_values(prepared, columns), prepared)
+        return int(prepared.num_rows)
+
+    def upsert(self, rows: pa.Table, key: Sequence[str], keep: Sequence[str], *, changed_only: bool) -> int:
+        """Insert rows, or update those with the same `key`; returns how many were written.
+
+        `key` is a set of columns with a unique constraint. An update sets the columns of `rows` but those of `key` and
+        `keep`, and `modified`. With `changed_only`, rows whose columns are all as in the database already (`modified`
+        apart) are left alone.
+
+        Raises KeyError for a column that the table does not have, ValueError for a NULL where there must be none or
+        for a key that occurs twice in `rows`.
+        """
+        given = {column.key for column in (_column(self.table, name) for name in rows.column_names)}
+        prepared, columns = self._prepared(rows)
+        if prepared.num_rows == 0:
+            return 0
+        _refuse_duplicates(self.table, prepared, key)
+        compared = [
+            name for name in prepared.column_names if name in given and name not in {*key, *keep, "modified"}
+        ]
+        updated = compared + [
+            name for name in ("modified",) if name in prepared.column_names and name not in keep
+        ]
+        conflict = self._on_conflict(key, updated, compared if changed_only else [])
+        if self.connection.dialect.name != "postgresql":
+            statement = f"{self._insert_values(prepared, columns)} {conflict}"
+            return _executemany(self.connection, statement, prepared)
+        staging = self.connection.dialect.identifier_preparer.quote(f"staging_{self.table.name}")
+        self.connection.exec_driver_sql(
+            f"CREATE TEMPORARY TABLE {staging} ON COMMIT DROP AS "  # noqa: S608
+            f"SELECT {columns} FROM {self._name} WITH NO DATA"
+        )
+        _copy(self.connection, f"{staging} ({columns})", prepared)
+        merge = f"INSERT INTO {self._name} ({columns}) SELECT {columns} FROM {staging} {conflict}"  # noqa: S608
+        written = self.connection.exec_driver_sql(merge).rowcount
+        self.connection.exec_driver_sql(f"DROP TABLE {staging}")
+        return int(written)
+
+    def _prepared(self, rows: pa.Table) -> tuple[pa.Table, str]:
+        """The rows as they are stored, and the names of their columns as SQL."""
+        prepared = prepare(self.table, rows, self.demanded)
+        for name, value in self.further.items():
+            prepared = prepared.append_column(name, pa.repeat(pa.scalar(value), prepared.num_rows))
+        return prepared, ", ".join(map(self._quoted, prepared.column_names))
+
+    def _insert_values(self, prepared: pa.Table, columns: str) -> str:
         marks = ", ".join("?" * prepared.num_columns)
-        statement = f"INSERT INTO {_qualified(connection, target)} ({columns}) VALUES ({marks})"  # noqa: S608
-        _executemany(connection, statement, prepared)
-    return int(prepared.num_rows)
+        return f"INSERT INTO {self._name} ({columns}) VALUES ({marks})"  # noqa: S608
+
+    def _on_conflict(self, key: Sequence[str], updated: Sequence[str], compared: Sequence[str]) -> str:
+        """The ON CONFLICT clause; with `compared`, only rows that differ in one of these columns are updated."""
+        keys = ", ".join(map(self._quoted, key))
+        if not updated:
+            return f"ON CONFLICT ({keys}) DO NOTHING"
+        clause = ", ".join(f"{name} = excluded.{name}" for name in map(self._quoted, updated))
+        if compared:
+            table = self.connection.dialect.identifier_preparer.quote(self.table.name)
+            differs = "IS DISTINCT FROM" if self.connection.dialect.name == "postgresql" else "IS NOT"
+            condition = " OR ".join(
+                f"{table}.{name} {differs} excluded.{name}" for name in map(self._quoted, compared)
+            )
+            return f"ON CONFLICT ({keys}) DO UPDATE SET {clause} WHERE {condition}"
+        return f"ON CONFLICT ({keys}) DO UPDATE SET {clause}"
+
+    @property
+    def _name(self) -> str:
+        return self.connection.dialect.identifier_preparer.format_table(self.table)
+
+    def _quoted(self, key: str) -> str:
+        name = key if key in self.further else _column(self.table, key).name
+        return self.connection.dialect.identifier_preparer.quote(name)
 
 
-def upsert(
-    connection: Connection,
-    table: Table | type[Base],
-    rows: pa.Table,
-    key: Sequence[str],
-    keep: Sequence[str] = ("created",),
-    *,
-    changed_only: bool = False,
-) -> int:
-    """Insert the rows of an Arrow table, or update those with the same `key`; returns how many were written.
-
-    `key` is a set of columns with a unique constraint. An update sets the columns of `rows` but those of
-    `key` and `keep`, and `modified`. With `changed_only`, rows whose columns are all as in the database
-    already (`modified` apart) are left alone. What `insert` says about columns, defaults and NaN holds here,
-    too.
-
-    Raises KeyError for a column that the table does not have, ValueError for a NULL where there must be none
-    or for a key that occurs twice in `rows`.
-    """
-    target = _table(table)
-    given = {column.key for column in (_column(target, name) for name in rows.column_names)}
-    prepared = prepare(target, rows)
-    if prepared.num_rows == 0:
-        return 0
-    _refuse_duplicates(target, prepared, key)
-    compared = [
-        name for name in prepared.column_names if name in given and name not in {*key, *keep, "modified"}
-    ]
-    updated = compared + [
-        name for name in ("modified",) if name in prepared.column_names and name not in keep
-    ]
-    conflict = _on_conflict(connection, target, key, updated, compared if changed_only else [])
-    columns = ", ".join(_name(connection, target, name) for name in prepared.column_names)
-    into = f"INSERT INTO {_qualified(connection, target)} ({columns})"
-    if connection.dialect.name != "postgresql":
-        marks = ", ".join("?" * prepared.num_columns)
-        return _executemany(connection, f"{into} VALUES ({marks}) {conflict}", prepared)
-    staging = connection.dialect.identifier_preparer.quote(f"staging_{target.name}")
-    connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE {staging} ON COMMIT DROP AS "  # noqa: S608
-        f"SELECT {columns} FROM {_qualified(connection, target)} WITH NO DATA"
-    )
-    _copy(connection, f"{staging} ({columns})", prepared)
-    merge = f"{into} SELECT {columns} FROM {staging} {conflict}"  # noqa: S608
-    written = connection.exec_driver_sql(merge).rowcount
-    connection.exec_driver_sql(f"DROP TABLE {staging}")
-    return int(written)
-
-
-def prepare(target: Table, rows: pa.Table) -> pa.Table:
+def prepare(target: Table, rows: pa.Table, demanded: frozenset[str] = frozenset()) -> pa.Table:
     """The rows as they are stored.
 
-    Access keys as names, types of the registry, defaults filled in, NaN turned into NULL.
+    Access keys as names, types of the registry, defaults filled in, NaN turned into NULL. `demanded` are columns that
+    must not be NULL, although they may as declared.
     """
     arrays: dict[str, pa.ChunkedArray] = {}
     for name in rows.column_names:
@@ -119,11 +155,12 @@ def prepare(target: Table, rows: pa.Table) -> pa.Table:
         elif not column.nullable and fallback is not None:
             arrays[column.key] = arrays[column.key].fill_null(fallback)
         _refuse_null(target, column, arrays.get(column.key))
+        if column.key in demanded and (column.key not in arrays or arrays[column.key].null_count):
+            raise NullNotAllowedError(
+                f"the table {target.name} of this database demands {column.key}, which our rows may lack, so they cannot "
+                "be written; ask the owner of the database to let it be NULL"
+            )
     return pa.table(arrays)
-
-
-def _table(table: Table | type[Base]) -> Table:
-    return table if isinstance(table, Table) else table_of(table)
 
 
 def _column(target: Table, name: str) -> Column[Any]:
@@ -193,33 +230,6 @@ def _refuse_duplicates(target: Table, rows: pa.Table, key: Sequence[str]) -> Non
             f"{twice.num_rows} keys occur more than once in the rows for the table {target.name}, "
             f"the first is {first}; keep one row of each"
         )
-
-
-def _on_conflict(
-    connection: Connection, target: Table, key: Sequence[str], updated: Sequence[str], compared: Sequence[str]
-) -> str:
-    """The ON CONFLICT clause; with `compared`, only rows that differ in one of these columns are updated."""
-    keys = ", ".join(_name(connection, target, name) for name in key)
-    if not updated:
-        return f"ON CONFLICT ({keys}) DO NOTHING"
-    names = {name: _name(connection, target, name) for name in (*updated, *compared)}
-    clause = ", ".join(f"{names[name]} = excluded.{names[name]}" for name in updated)
-    if compared:
-        table = connection.dialect.identifier_preparer.quote(target.name)
-        differs = "IS DISTINCT FROM" if connection.dialect.name == "postgresql" else "IS NOT"
-        condition = " OR ".join(
-            f"{table}.{names[name]} {differs} excluded.{names[name]}" for name in compared
-        )
-        return f"ON CONFLICT ({keys}) DO UPDATE SET {clause} WHERE {condition}"
-    return f"ON CONFLICT ({keys}) DO UPDATE SET {clause}"
-
-
-def _name(connection: Connection, target: Table, key: str) -> str:
-    return connection.dialect.identifier_preparer.quote(_column(target, key).name)
-
-
-def _qualified(connection: Connection, target: Table) -> str:
-    return connection.dialect.identifier_preparer.format_table(target)
 
 
 def _executemany(connection: Connection, statement: str, rows: pa.Table) -> int:

@@ -19,6 +19,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 from sqlalchemy import (
+    URL,
     Column,
     Connection,
     Engine,
@@ -32,17 +33,18 @@ from sqlalchemy import (
     literal,
     select,
 )
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateSchema, CreateTable
 
 from astra_assets.database import arrow, bulk, sqlite_reader
 from astra_assets.database.inventory import Inventory
-from astra_assets.database.placement import OWN_SCHEMA, Placement
-from astra_assets.database.reflect import found_tables
+from astra_assets.database.placement import OWN_SCHEMA, Placement, look_around, neighbours
+from astra_assets.database.reflect import found_tables, relation_names
+from astra_assets.database.urls import hide_secrets, parse_url, shown
 from astra_assets.errors import ExpectedError
 from astra_assets.models.base import Base, table_of
+from astra_assets.models.source import Source
 from astra_assets.models.spectrum import SpectrumKey
 
 BUSY_TIMEOUT_S = 600.0
@@ -62,6 +64,10 @@ class NotAllowedError(ExpectedError, PermissionError):
     """The user of the database may not do what is needed; the message says whom to ask for what."""
 
 
+class NoSchemaError(ExpectedError, LookupError):
+    """The configured schema is not there, and one with a similar name is."""
+
+
 class DatabaseLocked(ExpectedError, RuntimeError):  # noqa: N818 (says what happened, as sqlite3 does)
     """Another process kept the SQLite file locked for longer than we wait."""
 
@@ -70,9 +76,9 @@ class DatabaseLocked(ExpectedError, RuntimeError):  # noqa: N818 (says what happ
 class Database:
     """A SQLite or PostgreSQL database with our tables.
 
-    `url` is a SQLAlchemy URL; a plain `postgresql://` uses psycopg 3. `schema` is a PostgreSQL schema, None
-    for the default one. Where it is that of another Astra, tables of ours that it lacks are in `own_schema`
-    (see `placement.py`). Raises ValueError for other databases, and for a schema with SQLite, which has none.
+    `url` is a URL that `urls.parse_url` accepts. `schema` is a PostgreSQL schema, None for the default one. Where
+    it is that of another Astra, tables of ours that it lacks are in `own_schema` (see `placement.py`). Raises
+    UnusableUrlError for other databases, ValueError for a schema with SQLite, which has none.
     """
 
     url: str
@@ -80,18 +86,7 @@ class Database:
     own_schema: str = OWN_SCHEMA
 
     def __post_init__(self) -> None:
-        found = make_url(self.url)
-        backend = found.get_backend_name()
-        if backend not in ("sqlite", "postgresql", "postgres"):
-            raise ValueError(
-                f"the database {found!r} is neither SQLite nor PostgreSQL; "
-                "use sqlite:////path/to/astra.db or postgresql://host/name"
-            )
-        if backend == "sqlite" and not found.database:
-            raise ValueError(
-                "a SQLite database needs a file, since several processes use it: sqlite:////path/to/astra.db"
-            )
-        if backend == "sqlite" and self.schema is not None:
+        if self.dialect == "sqlite" and self.schema is not None:
             raise ValueError(
                 f"SQLite has no schemas, found {self.schema!r}; leave it away or use a PostgreSQL database"
             )
@@ -106,22 +101,27 @@ class Database:
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
 
+    @cached_property
+    def parsed(self) -> URL:
+        """The URL as SQLAlchemy takes it, with our driver."""
+        return parse_url(self.url)
+
     @property
     def location(self) -> str:
         """The URL without its password, for messages."""
-        return make_url(self.url).render_as_string(hide_password=True)
+        return shown(self.parsed)
 
     @cached_property
     def dialect(self) -> str:
         """What the database is: "sqlite" or "postgresql"."""
-        return "sqlite" if make_url(self.url).get_backend_name() == "sqlite" else "postgresql"
+        return self.parsed.get_backend_name()
 
     @cached_property
     def engine(self) -> Engine:
         """The SQLAlchemy engine; statements on it name each table with its schema."""
         if self.dialect == "sqlite":
-            return _sqlite_engine(self.url)
-        made = _postgresql_engine(self.url)
+            return _sqlite_engine(self.parsed)
+        made = _postgresql_engine(self.parsed)
         self.placement.attach(made)
         return made
 
@@ -139,20 +139,24 @@ class Database:
         return self.placement.foreign
 
     @property
-    def survey(self) -> Inventory:
+    def inventory(self) -> Inventory:
         """What the database had of our tables when it was looked at last (`look`), or has now."""
-        kept: Inventory | None = self.__dict__.get("_survey")
+        kept: Inventory | None = self.__dict__.get("_inventory")
         return self.look() if kept is None else kept
 
     def look(self) -> Inventory:
         """Look up which tables and columns the database has. Reads the catalogue only."""
         with self.connect() as connection:
-            found = found_tables(connection, self.schema)
-            ours = found_tables(connection, self.own_schema) if self.placement.foreign else {}
-        made = Inventory(
-            self.dialect, {**ours, **found}, self.placement.foreign, frozenset(ours) & frozenset(found)
-        )
-        self.__dict__["_survey"] = made
+            return self._look(connection)
+
+    def _look(self, connection: Connection) -> Inventory:
+        found = found_tables(connection, self.schema)
+        ours = found_tables(connection, self.own_schema) if self.placement.foreign else {}
+        has_survey = table_of(Source).name in found
+        around = None if has_survey else look_around(connection, self.location, self.schema, found)
+        hidden = frozenset(ours) & frozenset(found)
+        made = Inventory(self.dialect, {**ours, **found}, self.placement.foreign, hidden, around)
+        self.__dict__["_inventory"] = made
         return made
 
     @contextlib.contextmanager
@@ -166,7 +170,6 @@ class Database:
         """A connection for a query over many rows: as `connect`, with `arrow.POSTGRESQL_SETTINGS`."""
         with self.connect() as connection:
             if self.dialect == "postgresql":
-                # Undone at the end, since nothing is committed.
                 for setting in arrow.POSTGRESQL_SETTINGS:
                     connection.exec_driver_sql(setting)
             yield connection
@@ -188,7 +191,8 @@ class Database:
         imported. A missing PostgreSQL schema is created. What the schema of another Astra lacks is created in
         `own_schema`, without foreign keys to Astra's tables, which would hinder changes there.
 
-        Raises NotAllowedError where the database's user may not create them.
+        Raises NotAllowedError where the database's user may not create them, NoSchemaError where a schema that is not
+        there has a name similar to that of another one.
         """
         if tables is None:
             for name in MODEL_MODULES:
@@ -198,18 +202,20 @@ class Database:
             chosen = {item if isinstance(item, Table) else table_of(item) for item in tables}
             wanted = [item for item in Base.metadata.sorted_tables if item in chosen]
         if self.dialect == "sqlite":
-            Path(str(make_url(self.url).database)).parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(Path(str(self.parsed.database)).parent)
         with self.begin() as connection:
             if self.dialect == "postgresql":
                 connection.execute(select(func.pg_advisory_xact_lock(CREATE_LOCK)))
             schema = self.own_schema if self.placement.foreign else self.schema
             looked = inspect(connection)
-            existing = {*looked.get_table_names(schema=schema), *(self.placement.theirs or ())}
+            existing = frozenset[str]().union(*relation_names(looked, schema), self.placement.theirs or ())
             missing = [item for item in wanted if item.name not in existing]
             if missing:
                 new = schema if schema is not None and not looked.has_schema(schema) else None
+                if new is not None and new == self.schema:
+                    _refuse_neighbour(new, looked.get_schema_names(), self.location)
                 _create(connection, missing, self.placement, new)
-        self.__dict__.pop("_survey", None)
+        self.__dict__.pop("_inventory", None)
         return [item.name for item in missing]
 
     def may_create_tables(self) -> bool:
@@ -218,7 +224,9 @@ class Database:
             return True
         with self.connect() as connection:
             configured = self.own_schema if self.placement.foreign else self.schema
-            schema = configured or str(connection.scalar(select(func.current_schema())))
+            schema = configured or connection.scalar(select(func.current_schema()))
+            if schema is None:
+                return False
             if inspect(connection).has_schema(schema):
                 return bool(connection.scalar(select(func.has_schema_privilege(schema, "CREATE"))))
             database = func.current_database()
@@ -255,8 +263,8 @@ class Database:
         return pa.Table.from_batches(list(self.arrow_batches(query)), schema=self.arrow_schema(query))
 
     def insert(self, connection: Connection, table: Table | type[Base], rows: pa.Table) -> int:
-        """Insert rows in bulk; returns how many. See `bulk.insert`."""
-        return bulk.insert(connection, table, rows)
+        """Insert rows in bulk; returns how many. What is done with their columns tells `bulk.Target`."""
+        return self._target(connection, table).insert(rows)
 
     def upsert(
         self,
@@ -268,13 +276,23 @@ class Database:
         *,
         changed_only: bool = False,
     ) -> int:
-        """Insert rows, or update those that exist by `key`; returns how many were written.
+        """Insert rows, or update those that exist by `key`; returns how many were written. See `bulk.Target.upsert`."""
+        return self._target(connection, table).upsert(rows, key, keep, changed_only=changed_only)
 
-        See `bulk.upsert`.
-        """
-        return bulk.upsert(connection, table, rows, key, keep, changed_only=changed_only)
+    def _target(self, connection: Connection, table: Table | type[Base]) -> bulk.Target:
+        target = table if isinstance(table, Table) else table_of(table)
+        if not self.placement.foreign:
+            return bulk.Target(connection, target)
+        inventory: Inventory = self.__dict__.get("_inventory") or self._look(connection)
+        return bulk.Target(connection, target, inventory.further(target), inventory.demanded(target))
 
-    def reserve_spectrum_pks(self, connection: Connection, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def need_writable(self, *models: type[Base]) -> None:
+        """Check that rows of these tables can be written, before they are made. See `Inventory.need_writable`."""
+        if self.foreign:
+            self.look().need_writable(*models)
+
+    @staticmethod
+    def reserve_spectrum_pks(connection: Connection, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Make `count` new rows in the table `spectrum`; returns their keys, ascending, int64."""
         if count < 1:
             return np.empty(0, dtype=np.int64)
@@ -308,8 +326,17 @@ def _create(
         raise NotAllowedError(_not_allowed(error, placement)) from error
 
 
+def _refuse_neighbour(schema: str, schemas: Sequence[str], location: str) -> None:
+    similar = neighbours(schema, schemas)
+    if similar:
+        raise NoSchemaError(
+            f"there is no schema {schema} in {location}, but {' and '.join(similar)}: set ASTRA_DATABASE_SCHEMA to the one "
+            f"that is meant; nothing was created. Where a new survey is meant, type in psql: CREATE SCHEMA {schema}"
+        )
+
+
 def _not_allowed(error: ProgrammingError, placement: Placement) -> str:
-    first = str(error.orig).splitlines()[0]
+    first = hide_secrets(str(error.orig).splitlines()[0])
     schema = placement.own_schema if placement.foreign else placement.schema or "public"
     setting = "ASTRA_OWN_SCHEMA" if placement.foreign else "ASTRA_DATABASE_SCHEMA"
     return (
@@ -323,14 +350,23 @@ WRITES = "astra_assets_writes"
 """Execution option of a connection that will write: SQLite takes the write lock at its start."""
 
 
-def _postgresql_engine(url: str) -> Engine:
-    found = make_url(url)
-    if found.drivername in ("postgresql", "postgres"):
-        found = found.set(drivername="postgresql+psycopg")
-    return create_engine(found, pool_pre_ping=True, hide_parameters=True)
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotAllowedError(
+            f"the folder {folder} of the SQLite database cannot be made ({error.strerror}); set ASTRA_DATABASE_URL"
+        ) from error
 
 
-def _sqlite_engine(url: str) -> Engine:
+def _postgresql_engine(url: URL) -> Engine:
+    # A pooler may give each transaction another server process, which does not know what was prepared before.
+    return create_engine(
+        url, pool_pre_ping=True, hide_parameters=True, connect_args={"prepare_threshold": None}
+    )
+
+
+def _sqlite_engine(url: URL) -> Engine:
     made = create_engine(
         url, poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True
     )

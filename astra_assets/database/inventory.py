@@ -10,11 +10,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, MetaData, Table
 
+from astra_assets.database.placement import Surroundings
 from astra_assets.database.reflect import (
     FoundColumn,
     FoundTable,
@@ -25,9 +27,9 @@ from astra_assets.database.reflect import (
     same_family,
 )
 from astra_assets.errors import ExpectedError
-from astra_assets.models.base import Base, LayoutEntry, PipelineResult, layout, table_of
+from astra_assets.models.base import Base, LayoutEntry, PipelineResult, layout, table_of, utcnow
 from astra_assets.registry.columns import COMMON_COLUMNS, ColumnInfo, definition, info
-from astra_assets.registry.kinds import INFO_KEY, MAX_DESCRIPTION, Definition
+from astra_assets.registry.kinds import INFO_KEY, MAX_DESCRIPTION, Definition, Kind
 
 NOT_REGISTERED = "Not in the registry; the database holds {type}"
 """Description of a column that nothing is known about."""
@@ -39,6 +41,10 @@ class MissingTableError(ExpectedError, LookupError):
 
 class MissingColumnError(ExpectedError, LookupError):
     """A table of the database lacks a column that is needed."""
+
+
+class DemandedColumnError(ExpectedError, LookupError):
+    """A table of the database demands values of a column that nothing of ours writes."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +97,14 @@ class Inventory:
         found: its tables by name; None stands for a database that has what we declare.
         foreign: the configured schema is that of another Astra, not made by us.
         hidden: tables of ours that a foreign schema has, too, and that are not used therefore.
+        surroundings: what there is instead, where there is no survey.
     """
 
     dialect: str
     found: Mapping[str, FoundTable] | None = None
     foreign: bool = False
     hidden: frozenset[str] = frozenset()
+    surroundings: Surroundings | None = None
     _shapes: dict[type[Base], Shape] = field(default_factory=dict, repr=False, compare=False)
 
     def has(self, model: type[Base]) -> bool:
@@ -107,10 +115,72 @@ class Inventory:
         """The shape of a table that must be there. Raises MissingTableError."""
         if not self.has(model):
             raise MissingTableError(
-                f"the database has no table {table_of(model).name}; type: astra-assets init (makes what is "
-                "missing) and astra-assets run, or set ASTRA_DATABASE_SCHEMA to the schema that has it"
+                self.absence(
+                    f"no table {table_of(model).name}",
+                    "astra-assets init (makes what is missing) and astra-assets run, or set ASTRA_DATABASE_SCHEMA to the "
+                    "schema that has it",
+                )
             )
         return self.shape(model)
+
+    def absence(self, what: str, command: str) -> str:
+        """Say that the database lacks something, and what to do: `command`, unless that would make a second survey."""
+        if self.surroundings is None:
+            return f"the database has {what}; type: {command}"
+        return self.surroundings.absence(what, command)
+
+    def need_writable(self, *models: type[Base]) -> None:
+        """Check that rows of these tables can be written, before they are made.
+
+        Raises:
+            MissingTableError: the database lacks a table.
+            MissingColumnError: a table lacks columns of ours.
+            DemandedColumnError: a table has further columns that must not be NULL.
+        """
+        for model in models:
+            shape = self.need(model)
+            if shape.missing:
+                raise MissingColumnError(
+                    f"the table {shape.table.fullname} of this database lacks {', '.join(shape.missing)}, which our rows "
+                    "have, so nothing is computed for it; ask the owner of the database for these columns, or see how "
+                    "its tables differ: astra-assets doctor"
+                )
+            self.further(table_of(model))
+
+    def further(self, table: Table) -> dict[str, Any]:
+        """Values of columns that a table of another Astra demands and that we do not declare, by name.
+
+        They are those that Astra itself gives: times of the row, and flags of which none is set.
+
+        Raises:
+            DemandedColumnError: it demands a column that we have no value for.
+        """
+        found = (self.found or {}).get(table.name)
+        if found is None or not self.foreign:
+            return {}
+        declared = {name for column in table.columns for name in _names_of(column)}
+        names = [column.name for column in found.columns if column.demanded and column.name not in declared]
+        now = utcnow()
+        values = {name: _usual_value(name, now) for name in names}
+        unknown = [name for name, value in values.items() if value is None]
+        if unknown:
+            raise DemandedColumnError(
+                f"the table {table.name} of this database demands {', '.join(unknown)}, which nothing here computes, so no "
+                "row can be written; ask the owner of the database for a default of these columns"
+            )
+        return values
+
+    def demanded(self, table: Table) -> frozenset[str]:
+        """Access keys of declared columns that may be NULL for us but not in the table of another Astra."""
+        found = (self.found or {}).get(table.name)
+        if found is None or not self.foreign:
+            return frozenset()
+        names = {column.name for column in found.columns if column.demanded}
+        return frozenset(
+            column.key
+            for column in table.columns
+            if column.nullable and not names.isdisjoint(_names_of(column))
+        )
 
     def shape(self, model: type[Base]) -> Shape:
         """What the database has of a declared table."""
@@ -241,6 +311,16 @@ class _Comparison:
         return max(
             (place for place, entry in enumerate(entries, start=1) if _key(entry) in before), default=0
         )
+
+
+def _usual_value(name: str, now: datetime) -> Any:
+    """What Astra writes into a column that we do not declare; None where that is not known."""
+    if name in ("created", "modified"):
+        return now
+    try:
+        return 0 if definition(name).kind is Kind.bits else None
+    except KeyError:
+        return None
 
 
 def _key(entry: LayoutEntry) -> str:

@@ -1,6 +1,6 @@
 """The catalogue of a database: which tables and columns it has, and which kinds of value its SQL types hold.
 
-How that differs from what we declare is said in `survey.py`.
+How that differs from what we declare is said in `inventory.py`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from sqlalchemy import (
     inspect,
 )
 from sqlalchemy.dialects.postgresql import DOMAIN, REAL
+from sqlalchemy.dialects.postgresql.base import PGInspector
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind
 from sqlalchemy.exc import CompileError, SAWarning
@@ -50,6 +51,7 @@ class FoundColumn:
         type_text: its SQL type as text.
         comment: what the database says about it.
         is_domain: its type is a domain, which drivers do not look behind.
+        demanded: it must not be NULL, and the database has no value for it where a row gives none.
     """
 
     name: str
@@ -57,6 +59,7 @@ class FoundColumn:
     type_text: str
     comment: str = ""
     is_domain: bool = False
+    demanded: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class FoundTable:
     Attributes:
         name: of the table.
         columns: in the order of the database.
-        stored: True for a table that holds rows itself, False for a view.
+        stored: True for a table that holds rows itself, False for a view or a table of another server.
         schema: where it is; None for the default schema.
     """
 
@@ -100,27 +103,27 @@ def found_tables(connection: Connection, schema: str | None) -> dict[str, FoundT
 
 def _looked_up(connection: Connection, schema: str | None) -> dict[str, FoundTable]:
     looked = inspect(connection)
-    tables = _columns(looked, looked.get_table_names(schema=schema), schema, stored=True)
-    views = looked.get_view_names(schema=schema)
-    if connection.dialect.name == "postgresql":
-        views += looked.get_materialized_view_names(schema=schema)
-    return {**_columns(looked, views, schema, stored=False), **tables}
-
-
-def _columns(
-    looked: Inspector, names: list[str], schema: str | None, *, stored: bool
-) -> dict[str, FoundTable]:
-    if not names:
+    tables, others = relation_names(looked, schema)
+    if not tables and not others:
         return {}
-    kind = ObjectKind.TABLE if stored else ObjectKind.ANY_VIEW
     with warnings.catch_warnings():
         # Types of extensions that SQLAlchemy does not know are read as text.
         warnings.simplefilter("ignore", SAWarning)
-        found = looked.get_multi_columns(schema=schema, kind=kind)
+        found = looked.get_multi_columns(schema=schema, kind=ObjectKind.ANY)
     return {
-        name: FoundTable(name, tuple(_column(looked, column) for column in columns), stored, schema)
+        name: FoundTable(name, tuple(_column(looked, column) for column in columns), name in tables, schema)
         for (_, name), columns in found.items()
+        if name in tables or name in others
     }
+
+
+def relation_names(looked: Inspector, schema: str | None) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of the tables of a schema, and of what can be read like one: views, and tables of another server."""
+    others = looked.get_view_names(schema=schema)
+    if isinstance(looked, PGInspector):
+        others += looked.get_materialized_view_names(schema=schema)
+        others += looked.get_foreign_table_names(schema=schema)
+    return frozenset(looked.get_table_names(schema=schema)), frozenset(others)
 
 
 def _column(looked: Inspector, column: ReflectedColumn) -> FoundColumn:
@@ -133,7 +136,9 @@ def _column(looked: Inspector, column: ReflectedColumn) -> FoundColumn:
     except CompileError:
         text = "a type of its own"
     comment = " ".join((column.get("comment") or "").split())
-    return FoundColumn(column["name"], behind, text, comment, behind is not declared)
+    filled = column.get("default") or column.get("identity") or column.get("computed")
+    demanded = not column["nullable"] and not filled
+    return FoundColumn(column["name"], behind, text, comment, behind is not declared, demanded)
 
 
 def kind_of_type(sql_type: TypeEngine[Any]) -> Kind:

@@ -1,1 +1,1 @@
-"""Every Dagster noun: assets, checks, jobs, schedules, sensors, resources, executors."""
+"""Every Dagster noun: assets, checks, jobs, schedules, sensors, resources, executors, the end of runs, the console."""

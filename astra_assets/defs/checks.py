@@ -1,8 +1,6 @@
 """Asset checks: what must hold before anything may follow.
 
-Belongs here: Dagster's view of the verification of files, of what moved since the version before, and of the account of a
-pipeline. Does not belong here: the verification itself (`products.verify`, `products.content`), the comparison
-(`products.diff`), the account itself (`compute.account`).
+They show what `products` found in files, what moved since the version before, and the accounts of steps.
 """
 
 from __future__ import annotations
@@ -16,8 +14,8 @@ from astra_assets.products.findings import FILE, FILLED, KEYS, POSITIONS, TWIN, 
 
 if TYPE_CHECKING:
     from astra_assets.compute import Account
-    from astra_assets.products.create import CreateReport
     from astra_assets.products.findings import VerificationError
+    from astra_assets.products.make import CreateReport
 
 ACCOUNT = "every_input_is_accounted_for"
 DRIFT = "little_moved_since_the_version_before"

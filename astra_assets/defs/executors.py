@@ -1,14 +1,12 @@
 """In which processes the steps of a job run.
 
-Belongs here: the choice of an executor. Does not belong here: where spectra are worked on (`compute`).
-
 With local compute all steps run in the process of the run: the work is in worker processes anyway, and a step only plans,
 waits and collects. On a cluster a step may wait for days in the queue, and the steps of independent pipelines must wait
 side by side, so each gets a process of its own, forked from a server that has imported everything already.
 
 Measured on the job `dr20` with nothing new (14 steps, two busy cores, interleaved rounds, wall time relative to the first):
 in process 1; a process for each step from a server that has imported the definitions 2.7 (five rounds); processes that import
-everything anew (Dagster's default) 9.7, and ten times the processor time (two rounds).
+everything again (Dagster's default) 9.7, and ten times the processor time (two rounds).
 """
 
 from __future__ import annotations
@@ -20,11 +18,11 @@ import dagster as dg
 
 from astra_assets.config.own_releases import SettingsError
 from astra_assets.defs.jobs import RELEASE_TAG
-from astra_assets.defs.resources import SurveyResource
+from astra_assets.defs.resources import DeploymentResource
 from astra_assets.defs.termination import StoppingExecutor
 
 if TYPE_CHECKING:
-    from astra_assets.operations.work import Work
+    from astra_assets.operations.step_runner import StepRunner
     from astra_assets.pipelines.base import Pipeline, Step
 
 LOAD_TAG = "astra/load"
@@ -41,10 +39,12 @@ WAITING_AT_ONCE = 64
 
 PRELOADED = (
     "astra_assets.definitions",
-    "astra_assets.operations.work",
+    "astra_assets.operations.create",
+    "astra_assets.operations.migrate",
+    "astra_assets.operations.step_runner",
     "astra_assets.compute.collect",
-    "astra_assets.ingest.migrate",
-    "astra_assets.products.write.create",
+    "astra_assets.ingest.all_files",
+    "astra_assets.products.make",
     "alembic.config",
 )
 """What the server has imported from which the processes of steps are forked; the last is what Dagster's storage needs."""
@@ -57,7 +57,7 @@ STEP_PROCESSES: dict[str, object] = {
 """How steps get processes of their own."""
 
 
-def step_executor(survey: SurveyResource, steps: Mapping[str, tuple[str, str]]) -> dg.ExecutorDefinition:
+def step_executor(survey: DeploymentResource, steps: Mapping[str, tuple[str, str]]) -> dg.ExecutorDefinition:
     """The executor of all jobs; it asks for the setting `compute` when a run starts, so that a change needs no restart.
 
     `steps` are the steps of pipelines, by key and name, by the name of their graph, for the end of a run that is terminated.
@@ -65,14 +65,16 @@ def step_executor(survey: SurveyResource, steps: Mapping[str, tuple[str, str]]) 
 
     def on_cluster() -> bool:
         try:
-            return survey.operations().settings.compute == "slurm"
+            return survey.deployment().settings.compute == "slurm"
         except SettingsError:
             # The first step says what is wrong, in words instead of a traceback.
             return False
 
-    def work_of(run: dg.DagsterRun) -> Work:
-        operations = survey.operations()
-        return operations.work(operations.release(run.tags.get(RELEASE_TAG)))
+    def runner_of(run: dg.DagsterRun) -> StepRunner:
+        from astra_assets.operations.step_runner import StepRunner
+
+        deployment = survey.deployment()
+        return StepRunner(deployment, deployment.release(run.tags.get(RELEASE_TAG)))
 
     @dg.executor(
         name="by_setting",
@@ -84,7 +86,7 @@ def step_executor(survey: SurveyResource, steps: Mapping[str, tuple[str, str]]) 
             inner = made(dg.multiprocess_executor, context, STEP_PROCESSES)
         else:
             inner = made(dg.in_process_executor, context, {})
-        return StoppingExecutor(inner, declared_steps(steps), work_of)
+        return StoppingExecutor(inner, declared_steps(steps), runner_of)
 
     return by_setting
 

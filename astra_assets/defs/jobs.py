@@ -1,8 +1,4 @@
-"""The jobs: one for each release, made of the assets that the release declares.
-
-Belongs here: which assets a job selects. Does not belong here: what the assets do (`assets`), when they run
-(`schedules`, `sensors`).
-"""
+"""The jobs: one for each release, made of the assets that the release declares."""
 
 from __future__ import annotations
 

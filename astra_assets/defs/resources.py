@@ -1,8 +1,4 @@
-"""What assets, sensors and checks are given at run time.
-
-Belongs here: Dagster's view of a deployment. Does not belong here: what can be done with it (`operations`),
-what can be set (`settings`).
-"""
+"""The deployment as a Dagster resource, and how expected errors end a step or the loading of the definitions."""
 
 from __future__ import annotations
 
@@ -19,13 +15,13 @@ from astra_assets.defs.termination import end_with_run
 from astra_assets.errors import ExpectedError, PassingError
 
 if TYPE_CHECKING:
-    from astra_assets.operations.operations import Operations
+    from astra_assets.operations.deployment import Deployment
 
 RETRIES = 1
 """How often a step is tried again after what may pass by itself."""
 
 
-class SurveyResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class DeploymentResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The deployment: its settings, database, archive and products.
 
     Everything comes from the environment and `astra.toml` at the moment of use, so that a changed setting needs no
@@ -34,27 +30,26 @@ class SurveyResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     overrides: dict[str, str] = {}  # noqa: RUF012 - pydantic copies defaults
 
-    def operations(self) -> Operations:
-        """What can be done with the survey."""
-        from astra_assets.config.settings import load_settings
-        from astra_assets.operations.operations import Operations
+    def deployment(self) -> Deployment:
+        """The deployment with the settings of this moment."""
+        from astra_assets.operations.deployment import Deployment
 
-        return Operations(load_settings(**self.overrides))
+        return Deployment.load(**self.overrides)
 
-    def of_run(self, run: dg.DagsterRun) -> tuple[Operations, Release]:
-        """What can be done with the survey, and the release that a run is for; asked by its steps.
+    def of_run(self, run: dg.DagsterRun) -> tuple[Deployment, Release]:
+        """The deployment, and the release that a run is for; asked by its steps.
 
         Assets that are materialised one by one belong to the deployment's own release.
         """
-        operations = self.operations()
-        if operations.settings.compute == "slurm":
+        deployment = self.deployment()
+        if deployment.settings.compute == "slurm":
             end_with_run()
-        return operations, operations.release(run.tags.get(RELEASE_TAG))
+        return deployment, deployment.release(run.tags.get(RELEASE_TAG))
 
 
 @contextmanager
 def refused_in_words() -> Iterator[None]:
-    """Problems that a person can mend end the loading of definitions with their message; Dagster's commands show no more."""
+    """Problems that a person can fix end the loading of definitions with their message; Dagster's commands show no more."""
     try:
         yield
     except ExpectedError as error:
@@ -63,14 +58,14 @@ def refused_in_words() -> Iterator[None]:
 
 @contextmanager
 def plainly(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Iterator[None]:
-    """Problems that a person can mend fail a step with their message, without a traceback.
+    """Problems that a person can fix end a step with their message, without a traceback.
 
     A step that met one that may pass by itself is tried again before, and says so.
     """
     try:
         yield
     except Exception as error:
-        from astra_assets.operations.operations import expected_text
+        from astra_assets.operations.deployment import expected_text
 
         text = expected_text(error)
         if text is None:

@@ -1,4 +1,4 @@
-"""Daily runs of the jobs. Belongs here: the calendar. Does not belong here: new data as a reason (`sensors`)."""
+"""Daily runs of the jobs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Runs that start because something new arrived.
-
-Belongs here: what counts as news and the run that follows. Does not belong here: how news is ingested (`ingest`).
-"""
+"""Runs that start because a file is new or has changed."""
 
 import json
 
@@ -9,7 +6,7 @@ import dagster as dg
 
 from astra_assets.config.releases import Release
 from astra_assets.defs.jobs import RELEASE_TAG, AssetJob
-from astra_assets.defs.resources import SurveyResource
+from astra_assets.defs.resources import DeploymentResource
 
 
 def new_spectra(release: Release, job: AssetJob) -> dg.SensorDefinition:
@@ -27,19 +24,21 @@ def new_spectra(release: Release, job: AssetJob) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.STOPPED,
     )
     def sensor(
-        context: dg.SensorEvaluationContext, survey: SurveyResource
+        context: dg.SensorEvaluationContext, survey: DeploymentResource
     ) -> dg.SensorResult | dg.SkipReason:
-        news = survey.operations().news(release)
-        if not news.expected:
-            return dg.SkipReason(f"no summary file yet: none of {', '.join(news.looked_for)} exists")
-        if not news.changed:
+        from astra_assets.operations.news import news
+
+        found = news(survey.deployment(), release)
+        if not found.expected:
+            return dg.SkipReason(f"no summary file yet: none of {', '.join(found.looked_for)} exists")
+        if not found.changed:
             return dg.SkipReason(
-                f"nothing new: {len(news.expected)} files are as they were when they were ingested"
+                f"nothing new: {len(found.expected)} files are as they were when they were ingested"
             )
-        seen = json.dumps({str(path): stamp for path, stamp in sorted(news.changed.items())}, sort_keys=True)
+        seen = json.dumps({str(path): stamp for path, stamp in sorted(found.changed.items())}, sort_keys=True)
         if seen == context.cursor:
-            return dg.SkipReason("a run was already asked for with these files: " + ", ".join(news.changed))
-        run = dg.RunRequest(run_key=news.key, tags={RELEASE_TAG: release.name, "astra/news": news.key})
+            return dg.SkipReason("a run was already asked for with these files: " + ", ".join(found.changed))
+        run = dg.RunRequest(run_key=found.key, tags={RELEASE_TAG: release.name, "astra/news": found.key})
         return dg.SensorResult(run_requests=[run], cursor=seen)
 
     return sensor

@@ -1,8 +1,4 @@
-"""What becomes of work on the cluster when a run ends before its steps do.
-
-Belongs here: telling a person's wish to end the work from an accident of the machine. Does not belong here: ending a job
-(`work`), what is kept (`compute`).
-"""
+"""What becomes of jobs on the cluster when a run ends before its steps do: Terminate is told from an accident."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
     from astra_assets.compute import Progress
-    from astra_assets.operations.work import Work
+    from astra_assets.operations.step_runner import StepRunner
     from astra_assets.pipelines.base import Pipeline, Step
 
 SUBMIT, COLLECT = "submit", "collect"
@@ -40,8 +36,8 @@ GRACE_SECONDS = 30.0
 WATCHMAN = "end with run"
 """Name of the thread that waits for the end of the run."""
 
-WorkOf = Callable[[dg.DagsterRun], "Work"]
-"""The work that a run does."""
+RunnerOf = Callable[[dg.DagsterRun], "StepRunner"]
+"""Gives what runs the steps of a run."""
 
 
 class StoppingExecutor(dg.Executor):
@@ -53,13 +49,13 @@ class StoppingExecutor(dg.Executor):
     Attributes:
         inner: runs the steps.
         steps: by the name of its graph, what a step of the job is.
-        work_of: tells the work that a run does.
+        runner_of: gives what runs the steps of a run.
     """
 
     def __init__(
-        self, inner: dg.Executor, steps: Mapping[str, tuple[Pipeline, Step]], work_of: WorkOf
+        self, inner: dg.Executor, steps: Mapping[str, tuple[Pipeline, Step]], runner_of: RunnerOf
     ) -> None:
-        self.inner, self.steps, self.work_of = inner, steps, work_of
+        self.inner, self.steps, self.runner_of = inner, steps, runner_of
 
     @property
     def retries(self) -> Any:
@@ -93,7 +89,7 @@ class StoppingExecutor(dg.Executor):
         """End the jobs of these steps, or say who has to."""
         for name in sorted(names & self.steps.keys()):
             try:
-                done = self.work_of(run).stop(*self.steps[name])
+                done = self.runner_of(run).stop(*self.steps[name])
             except ExpectedError as error:
                 done = (
                     f"{name}: its jobs could not be cancelled: {error}. astra-assets status shows its batch; then type: "
@@ -104,24 +100,24 @@ class StoppingExecutor(dg.Executor):
 
     def tell(self, run: dg.DagsterRun, names: set[str], say: Callable[[str], object]) -> None:
         """Say which jobs of these steps go on."""
-        work = self.work_of(run)
+        runner = self.runner_of(run)
         for name in sorted(names & self.steps.keys()):
-            jobs = work.jobs(*self.steps[name])
+            jobs = runner.jobs(*self.steps[name])
             if jobs:
                 say(
                     f"{name}: job {', '.join(jobs)} goes on on the cluster; run the same again to attach to it, or type "
-                    f"astra-assets cancel {work.batch_id(*self.steps[name])}"
+                    f"astra-assets cancel {runner.batch_id(*self.steps[name])}"
                 )
 
 
 def while_run_lives(
-    context: dg.OpExecutionContext, work: Work, progress: Callable[[Progress], object]
+    context: dg.OpExecutionContext, runner: StepRunner, progress: Callable[[Progress], object]
 ) -> Callable[[Progress], object]:
     """The same progress, which ends the waiting on a cluster when the run of this step was terminated.
 
     A step that is just being started at that moment is not told by Dagster.
     """
-    if work.compute != "slurm":
+    if runner.compute != "slurm":
         return progress
     asked = time.monotonic()
 

@@ -1,8 +1,5 @@
 """The source catalogue, in the layout of a public mwmTargets file of DR20.
 
-Belongs here: columns of the source table as that file has them, and its headers. Does not belong here: what
-is in them (`photometry`).
-
 As in the public files positions are single precision, NULL is NaN, -1, 0 or the empty text, and there is no
 row key. Derived columns are left to be filled on ingestion: visit counts everywhere, sky pixels in some rows.
 """

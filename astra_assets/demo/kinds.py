@@ -1,10 +1,7 @@
 """What the demo survey is made of: how common each kind of object is, and what is typical of a kind.
 
-Belongs here: numbers and carton names by kind. Does not belong here: spectra of a kind
-(`pipelines.white_dwarf.templates`) and individual objects (`population`).
-
-Shares are not those of the survey: every kind that a pipeline must tell apart is there, and DA white dwarfs,
-which two pipelines are about, are the most common.
+Shares are not those of the survey: every kind that a pipeline must tell apart is there, and DA white dwarfs, which two
+pipelines are about, are the most common. Spectra of a kind are in `synthesis.templates`.
 """
 
 from __future__ import annotations
@@ -14,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from astra_assets.demo.ephemeris import Floats
+from astra_assets.astronomy.ephemeris import Floats
 
 WD_CARTONS = (
     "mwm_wd_core_0.1.0",
@@ -38,7 +35,7 @@ GALAXY_CARTONS = ("bhm_spiders_clusters_lsdr10_1.0.37", "bhm_spiders_agn_lsdr8_0
 
 
 @dataclass(frozen=True)
-class Traits:
+class KindTraits:
     """What is typical of one kind.
 
     `share` is the relative number of sources, `in_wd` the part of them in a carton of mwm_wd, `cartons` the
@@ -65,21 +62,25 @@ class Traits:
 GRAVITATIONAL = 30.0
 
 TRAITS = {
-    "DA": Traits(112, 0.94, NEARBY_CARTONS, 38.0, GRAVITATIONAL, binaries=0.12, subclass="WDhotter"),
-    "DAH": Traits(8, 0.94, NEARBY_CARTONS, 24.0, GRAVITATIONAL, error=1.8, subclass="WDmagnetic"),
-    "DB": Traits(14, 0.94, HOT_CARTONS, 24.0, GRAVITATIONAL, correlation=0.4, error=1.5),
-    "DC": Traits(12, 0.94, NEARBY_CARTONS, 22.0, GRAVITATIONAL, correlation=0.3, error=8.0),
-    "DQ": Traits(
+    "DA": KindTraits(112, 0.94, NEARBY_CARTONS, 38.0, GRAVITATIONAL, binaries=0.12, subclass="WDhotter"),
+    "DAH": KindTraits(8, 0.94, NEARBY_CARTONS, 24.0, GRAVITATIONAL, error=1.8, subclass="WDmagnetic"),
+    "DB": KindTraits(14, 0.94, HOT_CARTONS, 24.0, GRAVITATIONAL, correlation=0.4, error=1.5),
+    "DC": KindTraits(12, 0.94, NEARBY_CARTONS, 22.0, GRAVITATIONAL, correlation=0.3, error=8.0),
+    "DQ": KindTraits(
         8, 0.94, NEARBY_CARTONS, 22.0, GRAVITATIONAL, correlation=0.35, error=3.0, subclass="CarbonWD"
     ),
-    "DZ": Traits(
+    "DZ": KindTraits(
         8, 0.94, NEARBY_CARTONS, 22.0, GRAVITATIONAL, correlation=0.5, error=2.0, subclass="CalciumWD"
     ),
-    "DA_MS": Traits(12, 0.85, BINARY_CARTONS, 24.0, binaries=1.0, correlation=1.0, subclass="M2"),
-    "CV": Traits(8, 0.6, BINARY_CARTONS, binaries=1.0, correlation=0.5, error=2.0, subclass="CV"),
-    "SDB": Traits(10, 0.7, HOT_CARTONS, 22.0, dispersion=60.0, binaries=0.3, correlation=0.9, subclass="OB"),
-    "STAR": Traits(24, 0.5, STAR_CARTONS, 22.0, dispersion=80.0, correlation=3.0, error=0.15, subclass="A0"),
-    "QSO": Traits(
+    "DA_MS": KindTraits(12, 0.85, BINARY_CARTONS, 24.0, binaries=1.0, correlation=1.0, subclass="M2"),
+    "CV": KindTraits(8, 0.6, BINARY_CARTONS, binaries=1.0, correlation=0.5, error=2.0, subclass="CV"),
+    "SDB": KindTraits(
+        10, 0.7, HOT_CARTONS, 22.0, dispersion=60.0, binaries=0.3, correlation=0.9, subclass="OB"
+    ),
+    "STAR": KindTraits(
+        24, 0.5, STAR_CARTONS, 22.0, dispersion=80.0, correlation=3.0, error=0.15, subclass="A0"
+    ),
+    "QSO": KindTraits(
         10,
         0.5,
         QSO_CARTONS,
@@ -91,7 +92,7 @@ TRAITS = {
         subclass="BROADLINE",
         spectral_class="QSO",
     ),
-    "GALAXY": Traits(
+    "GALAXY": KindTraits(
         10,
         0.5,
         GALAXY_CARTONS,
@@ -121,10 +122,7 @@ _STAR_MAGNITUDE = (9.5, 6.8, 5.0, 3.7, 2.6, 1.5, 0.8, 0.2, 4.4, 4.2)
 
 
 def colour(kind: str, teff: float, rng: np.random.Generator) -> float:
-    """Gaia BP - RP in magnitudes; rounded from cooling tracks (Bedard et al.
-
-    2020, ApJ 901, 93), good to 0.1.
-    """
+    """Gaia BP - RP in magnitudes, good to 0.1: rounded from cooling tracks (Bedard et al. 2020, ApJ 901, 93)."""
     if kind in EXTRAGALACTIC:
         return float(rng.normal(0.6 if kind == "QSO" else 1.3, 0.2))
     if kind in ("CV", "DA_MS"):

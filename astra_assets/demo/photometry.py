@@ -1,10 +1,7 @@
 """What catalogues say about the sources: positions, proper motions, magnitudes, distances, identifiers.
 
-Belongs here: plausible numbers, one array per column of the source table. Does not belong here: the file they
-go to (`catalog`) and what is typical of a kind (`kinds`).
-
-Relations are rough (good to 0.1 or 0.2 mag): they put the sources at the right place of a colour-magnitude
-diagram, no more.
+Relations are rough (good to 0.1 or 0.2 mag): they put the sources at the right place of a colour-magnitude diagram, no
+more.
 """
 
 from __future__ import annotations
@@ -14,16 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astra_assets.demo.ephemeris import Floats
+from astra_assets.astronomy import sky
+from astra_assets.astronomy.ephemeris import Floats
 from astra_assets.demo.kinds import EXTRAGALACTIC, absolute_magnitude, colour, giant_magnitude
-from astra_assets.demo.population import STREAMS, PlannedSurvey, Target
+from astra_assets.demo.population import PlannedSurvey, Target
+from astra_assets.demo.streams import stream
 from astra_assets.models import cartons
 
 Columns = dict[str, NDArray[Any]]
 
-STREAM = len(STREAMS)
-"""First word after the seed of the random streams of photometry; after those of `population`."""
-NSIDE = 128
 GIANTS = 3.6
 """logg below which a star is a giant."""
 SATURATED, FAINTEST_2MASS, FAINTEST_XP = 5.0, 16.6, 17.65
@@ -40,9 +36,9 @@ def g_magnitude(snr: Floats) -> Floats:
 
 
 def flux_density(g_mag: float) -> float:
-    """Flux near 5500 Angstrom in 1e-17 erg s-1 cm-2 A-1 (Vega: 3.63e-9 erg s-1 cm-2 A-1; Bessell et al.
+    """Flux near 5500 Angstrom in 1e-17 erg s-1 cm-2 A-1.
 
-    1998).
+    Vega has 3.63e-9 erg s-1 cm-2 A-1 (Bessell et al. 1998, A&A 333, 231).
     """
     return float(3.63e8 * 10.0 ** (-0.4 * g_mag))
 
@@ -53,7 +49,7 @@ def describe(survey: PlannedSurvey) -> Columns:
     NaN, -1 and "" where nothing is known.
     """
     groups = [
-        _describe(tuple(chosen), np.random.default_rng([survey.seed, STREAM, *more]))
+        _describe(tuple(chosen), stream(survey.seed, "photometry", *more))
         for more, chosen in (
             ((), [target for target in survey.targets if not target.has_apogee]),
             ((1,), [target for target in survey.targets if target.has_apogee]),
@@ -124,14 +120,9 @@ def twomass_name(target: Target) -> str:
 
 def _places(targets: tuple[Target, ...]) -> Columns:
     """Equatorial and Galactic coordinates, and the sky pixel."""
-    from astropy import units as u
-    from astropy.coordinates import SkyCoord
-    from astropy_healpix import HEALPix
-
     ra, dec = np.array([t.ra for t in targets]), np.array([t.dec for t in targets])
-    galactic = SkyCoord(ra, dec, unit="deg").galactic
-    pixels = HEALPix(NSIDE, order="ring").lonlat_to_healpix(ra * u.deg, dec * u.deg)
-    return {"ra": ra, "dec": dec, "l": galactic.l.deg, "b": galactic.b.deg, "healpix": np.asarray(pixels)}
+    longitude, latitude = sky.galactic(ra, dec)
+    return {"ra": ra, "dec": dec, "l": longitude, "b": latitude, "healpix": sky.healpix(ra, dec)}
 
 
 def _gaia(targets: tuple[Target, ...], rng: np.random.Generator) -> Columns:

@@ -1,8 +1,7 @@
-"""The pixels of one visit: what the spectrograph would have recorded of a template.
+"""Pixels of one BOSS visit: what the spectrograph would have recorded of a template.
 
-Belongs here: flux scale, sky lines, fringes, bad pixels, masks. Does not belong here: the object's spectrum,
-its Doppler shift, resolution, photon noise and calibration (`pipelines.white_dwarf.templates`), and the file
-(`specfull`).
+`synthesis.observing` gives Doppler shift, resolution, photon noise and calibration; flux scale, sky lines, fringes, bad
+pixels and masks are added here.
 """
 
 from __future__ import annotations
@@ -15,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from astra_assets.demo.ephemeris import Floats
+from astra_assets.astronomy.constants import FWHM_PER_SIGMA
+from astra_assets.astronomy.ephemeris import Floats
 from astra_assets.demo.population import Visit
 from astra_assets.spectra.airvac import air_to_vacuum
 from astra_assets.spectra.grid import BOSS_GRID
-from astra_assets.synthesis import templates
+from astra_assets.synthesis import observing
 
 MASK_BITS = {
     "NEARBADPIXEL": 16,
@@ -41,8 +41,6 @@ DEAD_SHARE = 0.06
 DICHROIC = 6000.0
 """Angstrom; where the light is split between the blue and the red camera."""
 FRINGES_BEYOND = 8000.0
-FWHM = 2.3548200450309493
-"""Full width at half maximum of a Gaussian, in units of its sigma."""
 
 # Strongest lines of the night sky in air, Angstrom (Osterbrock et al. 1996, PASP 108, 277), with their
 # strength in units of the sky's continuum: oxygen and sodium, then the hydroxyl bands.
@@ -102,15 +100,15 @@ def _instrument() -> tuple[Floats, Floats, Floats]:
     Resolution (FWHM, Angstrom), sky in units of its continuum, extra noise (factor >= 1).
     """
     wavelength = BOSS_GRID.wavelength
-    fwhm = templates.boss_fwhm(wavelength)
+    fwhm = observing.boss_fwhm(wavelength)
     sky = 1.0 + 0.5 * np.clip((wavelength - 8000.0) / 2400.0, 0.0, None)
     lines = np.zeros_like(wavelength)
     places = air_to_vacuum(np.array([place for place, _ in SKY_LINES]))
     for place, (_, strength) in zip(places, SKY_LINES, strict=True):
         near = slice(*np.searchsorted(wavelength, [place - 20.0, place + 20.0]))
-        sigma = np.interp(place, wavelength, fwhm) / FWHM
+        sigma = np.interp(place, wavelength, fwhm) / FWHM_PER_SIGMA
         lines[near] += strength * np.exp(-0.5 * ((wavelength[near] - place) / sigma) ** 2)
-    # Photon noise of the sky grows with the root of its brightness; half of the noise beside the lines is the
+    # Photon noise of the sky grows with the root of its brightness; half of the noise next to the lines is the
     # sky's.
     noise = np.sqrt(1.0 + 0.5 * lines)
     return fwhm, sky + lines, noise
@@ -124,7 +122,7 @@ def observe(visit: Visit, level: float, rng: np.random.Generator) -> Pixels:
     first, cut = rng.integers(0, TRIMMED[0] + 1), rng.integers(0, TRIMMED[1] + 1)
     part = slice(int(first), BOSS_GRID.n_pixels - int(cut))
     wavelength = BOSS_GRID.wavelength[part]
-    flux, ivar = templates.observe(
+    flux, ivar = observing.observe(
         visit.target.template, rng, wavelength=wavelength, snr=visit.snr, v_rad=visit.v_rad
     )
     table = np.zeros(len(wavelength), dtype=COADD)
@@ -136,7 +134,10 @@ def observe(visit: Visit, level: float, rng: np.random.Generator) -> Pixels:
     masks = _masks(flux, ivar, sky, wavelength, rng)
     table["FLUX"], table["IVAR"], table["LOGLAM"] = flux, ivar, BOSS_GRID.log_wavelength[part]
     table["AND_MASK"], table["OR_MASK"] = masks
-    table["WRESL"], table["WDISP"] = fwhm, fwhm / FWHM / (wavelength * np.log(10.0) * BOSS_GRID.cdelt)
+    table["WRESL"], table["WDISP"] = (
+        fwhm,
+        fwhm / FWHM_PER_SIGMA / (wavelength * np.log(10.0) * BOSS_GRID.cdelt),
+    )
     table["SKY"] = sky_level * sky * rng.normal(1.0, 0.02)
     table["MODEL"] = uniform_filter1d(flux, 15, mode="nearest")
     return _summary(table, wavelength)
@@ -154,7 +155,7 @@ def _add_noise(
 
 
 def _response(wavelength: Floats, rng: np.random.Generator) -> Floats:
-    """Light lost beside the fibre, and a small smooth step where the cameras meet."""
+    """Light lost outside of the fibre, and a small smooth step where the cameras meet."""
     step = 0.01 * rng.normal() * np.tanh((wavelength - DICHROIC) / 80.0)
     return np.asarray((1.0 + step) * np.exp(0.05 * rng.normal()))
 

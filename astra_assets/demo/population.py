@@ -1,10 +1,7 @@
-"""Who is in the demo survey: sources with their names, places, cartons and velocities, and their visits.
+"""Plan the BOSS part of the demo survey: sources with their positions, cartons and velocities, and their visits.
 
-Belongs here: everything that is decided before a pixel is made, from a seed alone. Does not belong here:
-pixels (`pixels`), magnitudes (`photometry`), files.
-
-Every source draws from a random stream of its own, so what one source is does not depend on how many pixels
-another had.
+Everything that is decided before a pixel is made follows from a seed. Every source draws from a random stream of its
+own, so what one source is does not depend on the others.
 """
 
 from __future__ import annotations
@@ -15,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import ndtri
 
-from astra_assets.demo.ephemeris import Floats
+from astra_assets.astronomy.ephemeris import Floats
 from astra_assets.demo.kinds import (
     TRAITS,
     VISIT_NUMBERS,
@@ -24,7 +21,8 @@ from astra_assets.demo.kinds import (
     apportion,
     part_of,
 )
-from astra_assets.demo.sky import Field, Night, Patch, make_patch
+from astra_assets.demo.sky import Night, Patch, SurveyField, make_patch
+from astra_assets.demo.streams import stream
 from astra_assets.synthesis.templates import Template
 
 SOURCES_PER_PATCH = 9
@@ -45,8 +43,6 @@ SNR_SPREAD = 0.6
 """Standard deviation of ln(S/N) over the sources of a kind."""
 LAST_EARLY_MJD = 59850
 """Until then the robots mostly observed targets of cross-match version 0.5."""
-STREAMS = {"survey": 0, "patch": 1, "source": 2, "visit": 3}
-"""First word after the seed of each random stream."""
 
 Draw = Callable[[str, np.random.Generator], Template]
 
@@ -99,7 +95,7 @@ class Visit:
 
     number: int
     target: Target
-    field: Field
+    field: SurveyField
     night: Night
     catalogid: int
     sdss_id: int
@@ -128,17 +124,12 @@ class PlannedSurvey:
         object.__setattr__(self, "catalogued", tuple(t for t in self.targets if t.in_catalog))
 
 
-def stream(seed: int, name: str, number: int = 0) -> np.random.Generator:
-    """The random stream of one thing of the survey."""
-    return np.random.default_rng([seed, STREAMS[name], number])
-
-
 def plan_survey(sources: int, seed: int, draw: Draw) -> PlannedSurvey:
     """Decide everything that is not a pixel; `draw` makes the template of a kind.
 
     Raises ValueError when there are fewer sources than kinds.
     """
-    rng = stream(seed, "survey")
+    rng = stream(seed, "survey", 0)
     kinds = [str(kind) for kind in rng.permutation(allocate(sources))]
     n_unlinked = max(2, round(UNLINKED_SHARE * sources))
     patches = [make_patch(i, stream(seed, "patch", i)) for i in range(1 + (sources - 1) // SOURCES_PER_PATCH)]
@@ -287,7 +278,7 @@ def boss_visits(
             count += 1
 
 
-def choose_nights(patch: Patch, number: int, rng: np.random.Generator) -> list[tuple[Field, Night]]:
+def choose_nights(patch: Patch, number: int, rng: np.random.Generator) -> list[tuple[SurveyField, Night]]:
     """Different nights of a patch by date; the first ones chosen take turns between its fields."""
     decks = [[(pointing, night) for night in pointing.nights] for pointing in patch.fields]
     shuffled = [[deck[i] for i in rng.permutation(len(deck))] for deck in decks]
@@ -298,7 +289,7 @@ def choose_nights(patch: Patch, number: int, rng: np.random.Generator) -> list[t
     return sorted(chosen, key=lambda pair: pair[1].tai_beg)
 
 
-def current_catalogid(target: Target, pointing: Field, night: Night, rng: np.random.Generator) -> int:
+def current_catalogid(target: Target, pointing: SurveyField, night: Night, rng: np.random.Generator) -> int:
     """The identifier that was in use when the night was planned: version 0 for plates, then 0.5, then 1."""
     planned_early = night.mjd < LAST_EARLY_MJD and rng.uniform() < 0.8
     version = 21 if pointing.plate is not None else 25 if planned_early else 31

@@ -1,8 +1,6 @@
-"""Fields and the nights they are observed in: where, when, under which conditions.
+"""Fields and the nights in which they are observed: where, when, under which conditions.
 
-Belongs here: the two observatories, fields on the sky, exposures in the dark hours with the field above the
-horizon, weather. Does not belong here: what is in a field (`population`) and how a night is written
-(`specfull`, `spall`).
+Exposures are taken in the dark hours, with the field above the horizon, from one of the two observatories.
 """
 
 from __future__ import annotations
@@ -11,17 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from astra_assets.demo import ephemeris
-from astra_assets.demo.ephemeris import Direction, Floats
+from astra_assets.astronomy.constants import SECONDS_PER_DAY, TAI_MINUS_UTC
+from astra_assets.astronomy.ephemeris import Direction, Ephemeris, Floats, separation
+from astra_assets.astronomy.observatories import APACHE_POINT, LAS_CAMPANAS, Observatory
 
+EPHEMERIS = Ephemeris(obliquity=23.437, obliquity_rate=0.0, sidereal=280.46062, sidereal_rate=360.98564737)
+"""Rounded numbers, which the bytes of a seed depend on: better ones would choose other nights."""
 NIGHTS_PER_FIELD = 12
-SECONDS_PER_DAY = 86400.0
 EXPOSURE = 900.0
 """Seconds of one exposure of the BOSS spectrographs."""
 READOUT = 66.0
 """Seconds between two exposures."""
-TAI_MINUS_UTC = 37.0
-"""Seconds, since 2017."""
 DARK = -14.0
 """Degrees; exposures are taken while the Sun is lower."""
 LOWEST = 30.0
@@ -35,16 +33,22 @@ PLATE_PERIOD = 3
 
 
 @dataclass(frozen=True)
-class Observatory:
-    """One of the two sites; east longitude and latitude in degrees, mean pressure in inch of mercury."""
+class Site:
+    """An observatory, and how the demo survey uses it.
 
-    code: str
-    longitude: float
-    latitude: float
+    `pressure` is the mean one in inch of mercury, `declinations` (degrees) what is observed from there.
+    """
+
+    observatory: Observatory
     pressure: float
     spectrograph: str
     declinations: tuple[float, float]
     first_robot_mjd: int
+
+    @property
+    def code(self) -> str:
+        """APO or LCO."""
+        return self.observatory.code
 
     @property
     def telescope(self) -> str:
@@ -52,9 +56,9 @@ class Observatory:
         return f"{self.code.lower()}25m"
 
 
-OBSERVATORIES = {
-    "APO": Observatory("APO", -105.8203, 32.7803, 21.6, "1", (-14.0, 72.0), 59630),
-    "LCO": Observatory("LCO", -70.6926, -29.0146, 22.6, "2", (-78.0, 17.0), 59830),
+SITES = {
+    "APO": Site(APACHE_POINT, 21.6, "1", (-14.0, 72.0), 59630),
+    "LCO": Site(LAS_CAMPANAS, 22.6, "2", (-78.0, 17.0), 59830),
 }
 BOTH_DECLINATIONS = (-12.0, 15.0)
 """Degrees; what both observatories reach."""
@@ -108,11 +112,11 @@ class Night:
 
 
 @dataclass(frozen=True)
-class Field:
+class SurveyField:
     """A pointing of one observatory and the nights it was observed in, by date."""
 
     fieldid: int
-    observatory: Observatory
+    site: Site
     ra: float
     dec: float
     nights: tuple[Night, ...]
@@ -125,7 +129,7 @@ class Patch:
 
     ra: float
     dec: float
-    fields: tuple[Field, ...]
+    fields: tuple[SurveyField, ...]
 
     def position(self, rng: np.random.Generator) -> tuple[float, float]:
         """A random place in it, right ascension and declination in degrees."""
@@ -137,73 +141,69 @@ class Patch:
 def make_patch(number: int, rng: np.random.Generator) -> Patch:
     """The `number`-th patch of the survey, with its fields and nights."""
     codes = PATTERN[number % len(PATTERN)]
-    low, high = BOTH_DECLINATIONS if len(codes) > 1 else OBSERVATORIES[codes[0]].declinations
+    low, high = BOTH_DECLINATIONS if len(codes) > 1 else SITES[codes[0]].declinations
     sines = np.sin(np.radians([low, high]))
     ra, dec = float(rng.uniform(0, 360)), float(np.degrees(np.arcsin(rng.uniform(*sines))))
     fields = []
     for code in codes:
         on_plate = code == "APO" and len(codes) == 1 and number % PLATE_PERIOD == 1
         place = Direction(np.array(ra), np.array(dec))
-        fields.append(_make_field(number, OBSERVATORIES[code], place, rng, on_plate=on_plate))
+        fields.append(_make_field(number, SITES[code], place, rng, on_plate=on_plate))
     return Patch(ra, dec, tuple(fields))
 
 
 def _make_field(
-    number: int, observatory: Observatory, place: Direction, rng: np.random.Generator, *, on_plate: bool
-) -> Field:
+    number: int, site: Site, place: Direction, rng: np.random.Generator, *, on_plate: bool
+) -> SurveyField:
     if on_plate:
-        return plate_field(15000 + 7 * number, observatory, place, PLATE_MJDS, rng)
-    fieldid = 100000 + 13 * number + (500 if observatory.code == "LCO" else 0)
-    nights = _make_nights(observatory, place, (observatory.first_robot_mjd, LAST_MJD), rng)
-    return Field(fieldid, observatory, float(place.ra), float(place.dec), nights, None)
+        return plate_field(15000 + 7 * number, site, place, PLATE_MJDS, rng)
+    fieldid = 100000 + 13 * number + (500 if site.code == "LCO" else 0)
+    nights = _make_nights(site, place, (site.first_robot_mjd, LAST_MJD), rng)
+    return SurveyField(fieldid, site, float(place.ra), float(place.dec), nights, None)
 
 
 def plate_field(
-    number: int, observatory: Observatory, place: Direction, span: tuple[int, int], rng: np.random.Generator
-) -> Field:
+    number: int, site: Site, place: Direction, span: tuple[int, int], rng: np.random.Generator
+) -> SurveyField:
     """A field that is observed with a plug plate of this number, in nights between two MJDs."""
     cartridge = int(rng.integers(1, 10))
     plate = Plate(number, cartridge, int(rng.integers(1, 4)), cartridge)
-    nights = _make_nights(observatory, place, span, rng)
-    return Field(number, observatory, float(place.ra), float(place.dec), nights, plate)
+    nights = _make_nights(site, place, span, rng)
+    return SurveyField(number, site, float(place.ra), float(place.dec), nights, plate)
 
 
 def _make_nights(
-    observatory: Observatory, target: Direction, span: tuple[int, int], rng: np.random.Generator
+    site: Site, target: Direction, span: tuple[int, int], rng: np.random.Generator
 ) -> tuple[Night, ...]:
     """Nights of different dates in which the field is up while it is dark."""
     size = 6000
     mjd = rng.integers(*span, size=size)
-    middle = mjd - observatory.longitude / 360.0 + rng.uniform(-0.17, 0.17, size)
+    middle = mjd - site.observatory.longitude / 360.0 + rng.uniform(-0.17, 0.17, size)
     n_exp = rng.choice([2, 3, 4, 5, 6, 8], size=size, p=[0.15, 0.25, 0.3, 0.15, 0.1, 0.05])
     half = (n_exp * (EXPOSURE + READOUT) - READOUT) / 2 / SECONDS_PER_DAY
     usable = np.ones(size, dtype=bool)
     for moment in (middle - half, middle + half):
-        altitude, _ = ephemeris.horizontal(moment, target, observatory.longitude, observatory.latitude)
-        sun, _ = ephemeris.horizontal(
-            moment, ephemeris.sun(moment), observatory.longitude, observatory.latitude
-        )
+        altitude, _ = EPHEMERIS.horizontal(moment, target, site.observatory)
+        sun, _ = EPHEMERIS.horizontal(moment, EPHEMERIS.sun(moment), site.observatory)
         usable &= (altitude > LOWEST) & (sun < DARK)
-    moon_altitude, _ = ephemeris.horizontal(
-        middle, ephemeris.moon(middle), observatory.longitude, observatory.latitude
-    )
-    usable &= (moon_altitude < 0) | (ephemeris.separation(ephemeris.moon(middle), target) > 30.0)
+    moon_altitude, _ = EPHEMERIS.horizontal(middle, EPHEMERIS.moon(middle), site.observatory)
+    usable &= (moon_altitude < 0) | (separation(EPHEMERIS.moon(middle), target) > 30.0)
     chosen = np.flatnonzero(usable)
     _, first = np.unique(mjd[chosen], return_index=True)
     several = rng.permutation(chosen[first])[:NIGHTS_PER_FIELD]
     several = several[np.argsort(mjd[several])]
     return tuple(
-        _make_night(observatory, target, (int(mjd[i]), float(middle[i]), int(n_exp[i])), rng) for i in several
+        _make_night(site, target, (int(mjd[i]), float(middle[i]), int(n_exp[i])), rng) for i in several
     )
 
 
 def _make_night(
-    observatory: Observatory, target: Direction, date: tuple[int, float, int], rng: np.random.Generator
+    site: Site, target: Direction, date: tuple[int, float, int], rng: np.random.Generator
 ) -> Night:
     """One night; `date` is its number, the MJD (UTC) of its middle, and the number of exposures."""
     mjd, middle, n_exp = date
     moment = np.array(middle)
-    altitude, azimuth = ephemeris.horizontal(moment, target, observatory.longitude, observatory.latitude)
+    altitude, azimuth = EPHEMERIS.horizontal(moment, target, site.observatory)
     length = n_exp * (EXPOSURE + READOUT) - READOUT
     begin = round(middle * SECONDS_PER_DAY + TAI_MINUS_UTC - length / 2, 2)
     starts = begin - TAI_MINUS_UTC + (EXPOSURE + READOUT) * np.arange(n_exp, dtype=np.float64)
@@ -219,11 +219,11 @@ def _make_night(
         azimuth=float(azimuth),
         airmass=airmass,
         seeing=(0.88 * seeing, seeing, 1.17 * seeing),
-        moon_distance=_rounded(ephemeris.separation(ephemeris.moon(exposures), target)),
-        moon_phase=_rounded(ephemeris.moon_phase(exposures)),
-        weather=_weather(observatory, rng),
+        moon_distance=_rounded(separation(EPHEMERIS.moon(exposures), target)),
+        moon_phase=_rounded(EPHEMERIS.moon_phase(exposures)),
+        weather=_weather(site, rng),
         n_guide=int(length // 35),
-        velocity=float(ephemeris.barycentric_correction(moment, target)),
+        velocity=float(EPHEMERIS.barycentric_correction(moment, target)),
     )
 
 
@@ -231,7 +231,7 @@ def _rounded(values: Floats) -> tuple[float, ...]:
     return tuple(round(float(value), 3) for value in values)
 
 
-def _weather(observatory: Observatory, rng: np.random.Generator) -> dict[str, float]:
+def _weather(site: Site, rng: np.random.Generator) -> dict[str, float]:
     """Header key to value, as the telescope's weather station reports."""
     temperature = rng.normal(9.0, 6.0)
     humidity = float(np.clip(rng.normal(38.0, 16.0), 5.0, 84.0))
@@ -245,7 +245,7 @@ def _weather(observatory: Observatory, rng: np.random.Generator) -> dict[str, fl
         "GUSTD": (direction + rng.normal(0, 15)) % 360.0,
         "GUSTS": wind * rng.uniform(1.15, 1.6),
         "HUMIDITY": humidity,
-        "PRESSURE": rng.normal(observatory.pressure, 0.06),
+        "PRESSURE": rng.normal(site.pressure, 0.06),
         "WINDD": direction,
         "WINDS": wind,
     }

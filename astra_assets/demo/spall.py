@@ -1,7 +1,6 @@
-"""Rows of spAll, the summary of the BOSS reduction: one per visit.
+"""Rows of spAll, the summary of the BOSS reduction: one for each visit.
 
-Belongs here: what the reduction would have said of each visit, its redshift class and XCSAO velocity
-included. Does not belong here: the list of columns (`spall_columns`), pixels.
+A row is what the reduction would have said of the visit, its redshift class and XCSAO velocity included.
 """
 
 from __future__ import annotations
@@ -11,23 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.demo.kinds import EXTRAGALACTIC, TRAITS
 from astra_assets.demo.photometry import Columns
 from astra_assets.demo.pixels import Pixels
-from astra_assets.demo.population import STREAMS, UNKNOWN_ID, Visit
+from astra_assets.demo.population import UNKNOWN_ID, Visit
 from astra_assets.demo.spall_columns import RUN2D, SPALL_COLUMNS
+from astra_assets.demo.streams import stream
 from astra_assets.demo.tables import records
-from astra_assets.spectra.velocity import SPEED_OF_LIGHT
 
-STREAM = len(STREAMS) + 1
-"""First word after the seed of the random stream of a row; after those of `population` and `photometry`."""
 UNITS = {name: unit for name, _, unit in SPALL_COLUMNS if unit}
 SMALL_DELTA_CHI2, MANY_OUTLIERS = 1 << 2, 1 << 4
 """Bits of ZWARNING."""
 NAMELESS_FILES = 97
 """Each so many rows have no SPEC_FILE: its name then follows from field, date and catalogid."""
 OFFSET_SHARE = 0.08
-"""Part of the visits with the fibre placed beside a star that is too bright."""
+"""Part of the visits with the fibre placed next to a star that is too bright."""
 
 
 def stack(rows: list[dict[str, Any]]) -> NDArray[Any]:
@@ -52,7 +50,7 @@ def _nothing(form: str) -> Any:
 
 def row(seed: int, visit: Visit, pixels: Pixels, columns: Columns) -> dict[str, Any]:
     """The row of one visit; `columns` describe all targets of the survey."""
-    rng = np.random.default_rng([seed, STREAM, visit.number])
+    rng = stream(seed, "spall", visit.number)
     return {
         **_observation(visit, rng),
         **_names(visit, columns),
@@ -79,7 +77,7 @@ def _observation(visit: Visit, rng: np.random.Generator) -> dict[str, Any]:
     return {
         "FIELD": pointing.fieldid,
         "MJD": night.mjd,
-        "OBS": pointing.observatory.code,
+        "OBS": pointing.site.code,
         "MJD_FINAL": night.middle,
         "MJD_LIST": _list([night.mjd] * size),
         "TAI_LIST": _list(round(float(x), 1) for x in middles),
@@ -177,7 +175,7 @@ def _photometry(visit: Visit, columns: Columns, rng: np.random.Generator) -> dic
 def _quality(visit: Visit, pixels: Pixels) -> dict[str, Any]:
     size = visit.night.n_exp
     each = [round(10.0 * visit.night.n_exp / visit.night.seeing[1], 2)] * size
-    camera = visit.field.observatory.spectrograph
+    camera = visit.field.site.spectrograph
     return {
         "SN_MEDIAN": pixels.bands,
         "SN_MEDIAN_ALL": pixels.snr,

@@ -1,7 +1,5 @@
 """The 147 columns of spAll as in run2d v6_2_1: names, FITS formats, units, in the order of the file.
 
-Belongs here: the declaration alone. Does not belong here: what is in the rows (`spall`).
-
 Source: the public data model of the SDSS (sdss/datamodel, specFull of DR20, HDU SPALL). The width of texts is
 that of the longest value, as in the real file; here it is written as `A`.
 """

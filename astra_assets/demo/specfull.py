@@ -1,11 +1,7 @@
-"""specFull files: one coadded spectrum with its metadata, as the BOSS reduction of the SDSS-V writes them.
+"""specFull files: one coadded spectrum with its metadata, as the BOSS reduction of SDSS-V writes them.
 
-Belongs here: headers and HDUs of the file. Does not belong here: pixels (`pixels`) and the row of spAll
-(`spall`).
-
-Layout, keys and their order follow the public data model (sdss/datamodel, specFull of DR20). The file ends
-with ZLINE: the single exposures, which would make it six times larger, are left out, as in the reduction's
-own spec-lite files.
+Layout, keys and their order follow the public data model (sdss/datamodel, specFull of DR20). The file ends with ZLINE:
+the single exposures, which would make it six times larger, are left out, as in the reduction's own spec-lite files.
 """
 
 from __future__ import annotations
@@ -16,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astra_assets.demo.pixels import Pixels
-from astra_assets.demo.population import STREAMS, Visit
+from astra_assets.demo.population import Visit
 from astra_assets.demo.spall import UNITS
 from astra_assets.demo.spall_columns import RUN2D, SPALL_COLUMNS
+from astra_assets.demo.streams import stream
 from astra_assets.demo.tables import EmptyCard, primary_hdu, records, table_hdu
 from astra_assets.fits.header import Card, section
 
-STREAM = len(STREAMS) + 2
-"""First word after the seed of the random stream of a header; after that of `spall`."""
 COADD_UNITS = {
     "FLUX": "10^-17 ergs/s/cm^2/Angs",
     "LOGLAM": "log10(Angs)",
@@ -67,7 +62,7 @@ def spec_full(seed: int, visit: Visit, pixels: Pixels, spall_row: NDArray[Any]) 
 
 def header(seed: int, visit: Visit, pixels: Pixels) -> list[Card]:
     """The cards of the primary header after the mandatory ones."""
-    rng = np.random.default_rng([seed, STREAM, visit.number])
+    rng = stream(seed, "header", visit.number)
     return [
         *_instrument(visit),
         *_exposures(visit),
@@ -81,7 +76,7 @@ def header(seed: int, visit: Visit, pixels: Pixels) -> list[Card]:
 
 
 def _instrument(visit: Visit) -> list[Card]:
-    code = visit.field.observatory.code
+    code = visit.field.site.code
     return [
         *section("INSTRUMENT INFO"),
         Card("TELESCOP", "SDSS 2.5-M" if code == "APO" else "LCO Du Pont", "Telescope"),
@@ -91,7 +86,7 @@ def _instrument(visit: Visit) -> list[Card]:
 
 
 def _exposures(visit: Visit) -> list[Card]:
-    night, camera = visit.night, visit.field.observatory.spectrograph
+    night, camera = visit.night, visit.field.site.spectrograph
     first = 10 * (night.mjd - 25_000)
     return [
         *section("EXPOSURE INFO"),
@@ -139,7 +134,7 @@ def _pointing(visit: Visit, *, with_guider: bool) -> list[Card]:
             EmptyCard("PLATEID", "", "The currently loaded plate"),
             Card(
                 "CARTID",
-                "FPS-N" if pointing.observatory.code == "APO" else "FPS-S",
+                "FPS-N" if pointing.site.code == "APO" else "FPS-S",
                 "Cartridge used in this plugging",
             ),
             EmptyCard("MAPID", "", "The mapping version of the loaded plate"),
@@ -208,7 +203,7 @@ def _conditions(visit: Visit, rng: np.random.Generator) -> list[Card]:
     """
     night = visit.night
     weather: dict[str, float | str] = dict(night.weather)
-    if visit.field.observatory.code == "APO" and visit.field.plate is None:
+    if visit.field.site.code == "APO" and visit.field.plate is None:
         del weather["AIRTEMP"], weather["DEWPOINT"]
         if rng.uniform() < 0.5:
             weather["HUMIDITY"] = "NaN"

@@ -1,16 +1,11 @@
-"""Making the demo survey: all files below one folder, whole or not at all.
+"""Make the demo survey: all files below one folder, whole or not at all.
 
-Belongs here: the order of the work, what happens when it was done before or was interrupted, the manifest.
-Does not belong here: what is in the files.
-
-Everything is written to a folder beside its final place (`STAGING`), renamed when complete; the manifest
-`demo.json` comes last. So a demo that was interrupted never looks complete, and is made anew by the next
-call.
+Everything is written to a folder next to its final place (`STAGING`), which is renamed when complete; the manifest
+`demo.json` comes last. So a demo that was interrupted never looks complete, and the next call makes it again.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import shutil
@@ -19,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from astra_assets.demo.spall_columns import RUN2D
+from astra_assets.demo.layout import CATALOG, DR17, PARTS, SPALL, TRUTH
 from astra_assets.errors import ExpectedError
 from astra_assets.files.atomic import atomic_write
-from astra_assets.files.paths import apogee_redux, spall_path
+from astra_assets.files.locks import try_lock
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +28,6 @@ LAYOUT = 2
 MANIFEST = "demo.json"
 STAGING = ".demo-unfinished"
 LOCK = ".demo.lock"
-CATALOG = "catalogs/mwmTargets-demo.fits"
-TRUTH = "truth.fits"
-DR17 = apogee_redux("dr17").split("/", 1)[0]
-PARTS = (spall_path(RUN2D).split("/", 1)[0], DR17, "catalogs", TRUTH)
-"""What a demo consists of, directly below its folder, besides the manifest."""
 
 
 class DemoError(ExpectedError):
@@ -62,7 +52,7 @@ class DemoSurvey:
     @property
     def spall(self) -> Path:
         """The spAll file."""
-        return self.root / spall_path(RUN2D)
+        return self.root / SPALL
 
     @property
     def catalog(self) -> Path:
@@ -121,7 +111,7 @@ def make_demo(
 
 def _make(root: Path, sources: int, seed: int, say: Callable[[str], None]) -> DemoSurvey:
     # Finding that there is nothing to do is to cost nothing, making spectra needs half of SciPy.
-    from astra_assets.demo.apogee.population import add_stars
+    from astra_assets.demo.apogee.stars import add_stars
     from astra_assets.demo.population import plan_survey
     from astra_assets.demo.write import write_survey
     from astra_assets.synthesis import templates
@@ -146,13 +136,11 @@ def _make(root: Path, sources: int, seed: int, say: Callable[[str], None]) -> De
 @contextmanager
 def _only_one(root: Path) -> Iterator[None]:
     """Hold the folder's lock; it is released when the process ends, however it ends."""
-    with (root / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with try_lock(root / LOCK) as held:
+        if not held:
             raise DemoError(
                 f"another process is making a demo survey in {root}; wait until it has finished and try again"
-            ) from None
+            )
         yield
 
 

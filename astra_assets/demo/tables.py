@@ -1,8 +1,4 @@
-"""FITS files from NumPy records and images, without anything that changes from run to run.
-
-Belongs here: turning arrays into the bytes of an HDU, and writing a file of several HDUs. Does not belong
-here: what the columns mean.
-"""
+"""Bytes of FITS HDUs from NumPy records and images, without anything that changes from run to run."""
 
 from __future__ import annotations
 

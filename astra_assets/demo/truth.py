@@ -1,7 +1,4 @@
-"""What is true about the demo survey: the table that results are compared with.
-
-Belongs here: `truth.fits`. Does not belong here: comparing.
-"""
+"""The true properties of the demo survey (`truth.fits`), with which results are compared."""
 
 from __future__ import annotations
 

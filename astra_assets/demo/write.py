@@ -1,8 +1,4 @@
-"""Writing a planned survey: every spectrum, then the files that list them.
-
-Belongs here: which file is made of what, in which order. Does not belong here: whether there is anything to
-write (`survey`), what is in the files.
-"""
+"""Write a planned survey: every spectrum, then the files that list them."""
 
 from __future__ import annotations
 
@@ -13,19 +9,18 @@ from typing import Any
 import numpy as np
 
 from astra_assets.demo import photometry, pixels, spall
-from astra_assets.demo.apogee.population import ApogeeSurvey
-from astra_assets.demo.apogee.write import write_apogee
+from astra_assets.demo.apogee.reduction import write_apogee
+from astra_assets.demo.apogee.stars import ApogeeSurvey
 from astra_assets.demo.catalog import catalog_hdus
-from astra_assets.demo.population import STREAMS, PlannedSurvey, Visit
+from astra_assets.demo.layout import CATALOG, SPALL, TRUTH
+from astra_assets.demo.population import PlannedSurvey, Visit
 from astra_assets.demo.spall_columns import RUN2D
 from astra_assets.demo.specfull import spec_full
-from astra_assets.demo.survey import CATALOG, TRUTH
+from astra_assets.demo.streams import stream
 from astra_assets.demo.tables import primary_hdu, table_hdu, write_fits
 from astra_assets.demo.truth import truth_hdus
-from astra_assets.files.paths import inside, spall_path, spec_full_path
+from astra_assets.files.paths import inside, spec_full_path
 
-STREAM = len(STREAMS) + 3
-"""First word after the seed of the random stream of a visit's pixels; after that of `specfull`."""
 SAY_EVERY = 100
 
 
@@ -43,7 +38,7 @@ def write_survey(
         if len(rows) % SAY_EVERY == 0:
             say(f"{len(rows)} of {len(survey.visits)} spectra written")
     table = table_hdu(spall.stack(rows), name="SPALL", units=spall.UNITS)
-    write_fits(inside(staging, spall_path(RUN2D)), [primary_hdu(), table])
+    write_fits(inside(staging, SPALL), [primary_hdu(), table])
     written = write_apogee(staging, apogee, columns, say)
     listed = np.array([target.number for target in survey.catalogued])
     write_fits(staging / CATALOG, catalog_hdus(columns, listed))
@@ -58,7 +53,7 @@ def write_survey(
 def _write_visit(staging: Path, seed: int, visit: Visit, columns: photometry.Columns) -> dict[str, Any]:
     """The specFull file of one visit; returns its row of spAll."""
     level = photometry.flux_density(float(columns["g_mag"][visit.target.number]))
-    seen = pixels.observe(visit, level, np.random.default_rng([seed, STREAM, visit.number]))
+    seen = pixels.observe(visit, level, stream(seed, "pixels", visit.number))
     row = spall.row(seed, visit, seen, columns)
     relative = spec_full_path(RUN2D, visit.field.fieldid, visit.night.mjd, visit.catalogid, row["SPEC_FILE"])
     write_fits(inside(staging, relative), spec_full(seed, visit, seen, spall.stack([row])))

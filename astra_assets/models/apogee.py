@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from sqlalchemy import Index, UniqueConstraint
 
-from astra_assets.models.base import (
-    Base,
+from astra_assets.models.base import Base, table
+from astra_assets.models.fields import (
+    Field,
+    Heading,
     field,
     heading,
     primary_key,
     row_times,
     source_key,
     spectrum_key,
-    table,
 )
-from astra_assets.models.boss import astra_version, file_type, nmf
-from astra_assets.models.fields import Field, Heading
+from astra_assets.models.spectrum import astra_keywords, file_type, nmf, required
 from astra_assets.registry.flags import APOGEE_REST_FRAME_VISIT_FLAGS
 
 CONDITIONS = heading("Observing Conditions", "date_obs", "jd", "exptime", "dithered", "f_night_time")
@@ -45,26 +45,25 @@ VISIT_NUMBERS = heading(
 STAR_STATISTICS = heading("Summary Statistics", "snr", "mean_fiber", "std_fiber", "spectrum_flags")
 
 
-def required(*names: str) -> tuple[Field, ...]:
-    """Fields that are never NULL."""
-    return tuple(field(name, nullable=False) for name in names)
-
-
-def astra_keywords(name: str) -> Heading:
-    """The keywords of spectra in files of our own."""
-    return heading(
-        "Data Product Keywords",
-        field("release", nullable=False, index=True),
-        file_type(name),
-        astra_version(),
-        "healpix",
-        field("sdss_id", nullable=False, index=True),
-    )
-
-
 def empty(name: str) -> Field:
     """A text that is part of a file's name and may be empty, but not NULL."""
     return field(name, nullable=False, default="")
+
+
+def ap_star_keywords(*more: Field) -> Heading:
+    """Return the keywords that identify an apStar file, and `more` that identify a spectrum in it."""
+    return heading(
+        "Data Product Keywords",
+        field("release", nullable=False),
+        file_type("apStar"),
+        field("apred", nullable=False),
+        field("apstar", nullable=False, default="stars"),
+        *required("obj", "telescope"),
+        "healpix",
+        empty("field"),
+        empty("prefix"),
+        *more,
+    )
 
 
 class ApogeeVisitSpectrum(Base):
@@ -113,17 +112,7 @@ class ApogeeCoaddedSpectrumInApStar(Base):
         source_key(),
         *row_times(),
         heading("Identifiers", field("star_pk", unique=True), spectrum_key()),
-        heading(
-            "Data Product Keywords",
-            field("release", nullable=False),
-            file_type("apStar"),
-            field("apred", nullable=False),
-            field("apstar", nullable=False, default="stars"),
-            *required("obj", "telescope"),
-            "healpix",
-            empty("field"),
-            empty("prefix"),
-        ),
+        ap_star_keywords(),
         heading("Observing Span", "min_mjd", "max_mjd", "starver"),
         VISIT_NUMBERS,
         STAR_STATISTICS,
@@ -150,19 +139,7 @@ class ApogeeVisitSpectrumInApStar(Base):
             *row_times(),
         ),
         PIXELS,
-        heading(
-            "Data Product Keywords",
-            field("release", nullable=False),
-            file_type("apStar"),
-            field("apred", nullable=False),
-            field("apstar", nullable=False, default="stars"),
-            *required("obj", "telescope"),
-            "healpix",
-            empty("field"),
-            empty("prefix"),
-            *required("plate", "mjd", "fiber"),
-            field("reduction", default=""),
-        ),
+        ap_star_keywords(*required("plate", "mjd", "fiber"), field("reduction", default="")),
         UniqueConstraint(
             *("release", "apred", "apstar", "obj", "telescope", "field", "prefix", "plate", "mjd", "fiber"),
         ),

@@ -1,7 +1,6 @@
-"""Building tables: the declarative base, `table` for those of Astra, `PipelineResult` for results.
+"""Build tables: the declarative base, `table` for those of Astra, `PipelineResult` for results.
 
-A table is declared in Astra's order of fields and headings, which files follow. Which tables there are is
-said in `source.py`, `boss.py` and so on; result tables stand with their pipeline.
+A table is declared in Astra's order of fields and headings, which files follow. Result tables stand with their pipeline.
 """
 
 from __future__ import annotations
@@ -31,18 +30,7 @@ from sqlalchemy.schema import SchemaItem
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from astra_assets.errors import ExpectedError
-from astra_assets.models.fields import (
-    Field,
-    Heading,
-    field,
-    heading,
-    primary_key,
-    row_times,
-    source_key,
-    spectrum_key,
-    utcnow,
-)
-from astra_assets.models.names import snake_case
+from astra_assets.models.fields import Field, Heading, field, utcnow
 from astra_assets.registry.columns import (
     COMMON_COLUMNS,
     HIDDEN_COLUMNS,
@@ -51,29 +39,19 @@ from astra_assets.registry.columns import (
     Virtual,
     complete,
     definition,
-    own_columns,
 )
 from astra_assets.registry.flags import flag_definitions
 from astra_assets.registry.kinds import INFO_KEY, Definition, Kind
 from astra_assets.registry.sqltypes import Bytes, FloatArray
+from astra_assets.text import snake_case
 
 __all__ = [
     "Base",
-    "Field",
-    "Heading",
     "LayoutEntry",
     "PipelineResult",
     "bit",
-    "field",
-    "heading",
     "layout",
-    "own_columns",
     "pixel_names",
-    "primary_key",
-    "row_times",
-    "snake_case",
-    "source_key",
-    "spectrum_key",
     "table",
     "table_of",
     "utcnow",

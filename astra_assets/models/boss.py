@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Index, UniqueConstraint
 
-from astra_assets.models.base import (
-    Base,
-    field,
-    heading,
-    primary_key,
-    row_times,
-    source_key,
-    spectrum_key,
-    table,
-)
-from astra_assets.models.fields import Field, Heading
-from astra_assets.registry.kinds import Kind
+from astra_assets.models.base import Base, table
+from astra_assets.models.fields import field, heading, primary_key, row_times, source_key, spectrum_key
+from astra_assets.models.spectrum import astra_keywords, file_type, nmf, required
 
 EXPOSURE = heading("Exposure Information", "n_exp", "exptime")
 FIELD = heading("Field/Plate Information", "plateid", "cartid", "mapid", "slitid")
@@ -66,21 +57,6 @@ XCSAO = heading(
 )
 
 
-def astra_version() -> Field:
-    """The version of Astra as text, as tables of spectra hold it."""
-    return field("v_astra", kind=Kind.text, description="Version of Astra", nullable=False)
-
-
-def file_type(name: str) -> Field:
-    """The type of file that holds the spectra of a table."""
-    return field("filetype", nullable=False, default=name)
-
-
-def nmf(*pixels: str) -> Heading:
-    """The continuum model's columns."""
-    return heading("NMF Continuum Model", *pixels, "nmf_rchi2", "nmf_flags")
-
-
 class BossVisitSpectrum(Base):
     """One object on one night as the BOSS reduction made it (specFull file)."""
 
@@ -93,10 +69,7 @@ class BossVisitSpectrum(Base):
             "Data Product Keywords",
             field("release", nullable=False),
             file_type("specFull"),
-            *(
-                field(name, nullable=False)
-                for name in ("run2d", "mjd", "fieldid", "catalogid", "healpix", "spec_file")
-            ),
+            *required("run2d", "mjd", "fieldid", "catalogid", "healpix", "spec_file"),
         ),
         EXPOSURE,
         FIELD,
@@ -129,18 +102,8 @@ class BossRestFrameVisitSpectrum(Base):
                 summary_name="drp_spectrum_pk",
             ),
         ),
-        heading(
-            "Data Product Keywords",
-            field("release", nullable=False, index=True),
-            file_type("mwmVisit"),
-            astra_version(),
-            "healpix",
-            field("sdss_id", nullable=False, index=True),
-        ),
-        heading(
-            "Related Data Product Keywords",
-            *(field(name, nullable=False) for name in ("run2d", "mjd", "fieldid", "catalogid")),
-        ),
+        astra_keywords("mwmVisit"),
+        heading("Related Data Product Keywords", *required("run2d", "mjd", "fieldid", "catalogid")),
         EXPOSURE,
         FIELD,
         REDUCTION,
@@ -167,14 +130,7 @@ class BossCombinedSpectrum(Base):
         "boss_combined_spectrum",
         primary_key(),
         heading("Identifiers", spectrum_key("spectrum_pk_id"), source_key()),
-        heading(
-            "Data Product Keywords",
-            field("release", nullable=False, index=True),
-            file_type("mwmStar"),
-            astra_version(),
-            "healpix",
-            field("sdss_id", nullable=False, index=True),
-        ),
+        astra_keywords("mwmStar"),
         heading(
             "Related Data Product Keywords",
             field("run2d", nullable=False),

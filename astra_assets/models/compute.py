@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 
-from astra_assets.models.base import Base, field, heading, primary_key, row_times, table
+from astra_assets.models.base import Base, table
+from astra_assets.models.fields import field, heading, primary_key, row_times
 
 BATCH_STATES = ("active", "collected", "cancelled")
 """A batch is active from when it is planned until it is collected or cancelled."""

@@ -1,7 +1,4 @@
-"""The data model as Markdown, from the registry: what docs and people read about a table.
-
-Belongs here: turning tables into text. Does not belong here: the definitions themselves (`glossary`).
-"""
+"""Describe tables in Markdown, from what the registry says about their columns."""
 
 from __future__ import annotations
 

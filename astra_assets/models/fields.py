@@ -1,11 +1,8 @@
-"""Parts of a table before it exists: fields and headings.
-
-`base.table` makes tables of them. Nothing here knows which tables there are.
-"""
+"""Parts of a table before it exists: fields and headings, of which `base.table` makes tables."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,8 +76,7 @@ def field(
     name: str,
     *,
     key: str | None = None,
-    kind: Kind | None = None,
-    description: str | None = None,
+    meaning: str | None = None,
     nullable: bool | None = None,
     references: str | None = None,
     ondelete: str | None = None,
@@ -90,16 +86,15 @@ def field(
     hidden: bool = False,
     **options: Any,
 ) -> Field:
-    """A field whose kind, key, nullability or default differs from what its name alone says.
+    """A field whose key, meaning, nullability or default differs from what its name alone says.
 
-    `key` is the name in code where the database name differs. `references` ("spectrum.pk") makes it a
+    `key` is the name in code where the database name differs. `meaning` is the name in the glossary where that
+    differs. `references` ("spectrum.pk") makes it a
     foreign key, `ondelete` ("CASCADE") says what happens to the row; `computed` is the SQL of a generated
     column. Bits are not NULL and 0 by default, other columns may be NULL. Further options (default, unique,
     index, primary_key) go to SQLAlchemy's Column.
     """
-    found = definition(key or name)
-    if kind is not None or description is not None:
-        found = replace(found, kind=kind or found.kind, description=description or found.description)
+    found = definition(meaning or key or name)
     if found.kind is Kind.bits and "default" not in options:
         options["default"] = 0
     if nullable is None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from sqlalchemy import UniqueConstraint
 
-from astra_assets.models.base import Base, field, heading, primary_key, row_times, spectrum_key, table
+from astra_assets.models.base import Base, table
+from astra_assets.models.fields import field, heading, primary_key, row_times, spectrum_key
 
 
 class IngestFile(Base):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from sqlalchemy import UniqueConstraint
 
-from astra_assets.models.base import RUN_HEADING, Base, Field, Heading, field, heading, row_times, table
+from astra_assets.models.base import RUN_HEADING, Base, table
+from astra_assets.models.fields import Field, Heading, field, heading, row_times
 from astra_assets.registry.flags import ASTRA_PRODUCT_FLAGS, MWM_PRODUCT_FLAGS
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from astra_assets.models.base import Base, field, heading, primary_key, row_times, table
+from astra_assets.models.base import Base, table
+from astra_assets.models.fields import field, heading, primary_key, row_times
 from astra_assets.registry.glossary.astrometry import REDDENING_METHODS
 from astra_assets.registry.glossary.photometry import SYNTHETIC_BANDS
 

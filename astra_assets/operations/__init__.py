@@ -1,1 +1,1 @@
-"""One module for each verb; the command line and the Dagster assets share them."""
+"""The verbs, one module each with a function of its name; the command line and the Dagster assets share them."""

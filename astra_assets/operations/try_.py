@@ -1,7 +1,4 @@
-"""A pipeline's function on spectrum files, without a database: what a pipeline's author uses all day.
-
-Belongs here: from files to result values. Does not belong here: batches (`compute`), arguments and output (`cli`).
-"""
+"""`try`: a pipeline's function on spectrum files, without a database; what a pipeline's author uses all day."""
 
 from __future__ import annotations
 
@@ -10,26 +7,25 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from astra_assets.errors import ExpectedError
-from astra_assets.models.base import Base
+from astra_assets.models.base import Base, utcnow
+from astra_assets.operations.deployment import OperationError, find_pipeline
 from astra_assets.pipelines.base import Pipeline, Skip, Step, Unusable, WorkContext
 from astra_assets.registry.columns import own_columns
 from astra_assets.spectra.base import Spectrum, SpectrumError
 from astra_assets.spectra.read import read_file
 
+if TYPE_CHECKING:
+    from astra_assets.operations.deployment import Deployment
+
 log = logging.getLogger(__name__)
 
 
-class NothingToTryError(ExpectedError):
-    """The pipeline has no step that works on one spectrum."""
-
-
 @dataclass(frozen=True)
-class Trial:
+class TryResult:
     """What a pipeline made of one file.
 
     Attributes:
@@ -48,50 +44,62 @@ class Trial:
 
 
 def spectrum_step(pipeline: Pipeline) -> Step:
-    """The last step of a pipeline whose function takes one spectrum.
+    """Return the last step of a pipeline whose function takes one spectrum.
 
     Raises:
-        NothingToTryError: there is none.
+        OperationError: there is none.
     """
     programs = [step.program.command[0] for step in pipeline.steps if step.program is not None]
     if programs:
-        raise NothingToTryError(
+        raise OperationError(
             f"{pipeline.name} is done by a program of other people ({programs[-1]}), which works on tables of inputs: there "
             "is nothing to try on single files"
         )
     steps = [step for step in pipeline.steps if not step.is_filter and step.level != "source"]
     if not steps:
-        raise NothingToTryError(
+        raise OperationError(
             f"{pipeline.name} has no step that works on one spectrum; there is nothing to try"
         )
     return steps[-1]
 
 
-def attempt(pipeline: Pipeline, files: Iterable[str], context: WorkContext, *, air: bool) -> Iterator[Trial]:
-    """Run the spectrum step of a pipeline on each file, in order; a file that cannot be used is a trial with an error.
+def try_(
+    deployment: Deployment, pipeline: str, files: Iterable[str], *, air: bool = False
+) -> Iterator[TryResult]:
+    """Run the last step of a pipeline that takes one spectrum on each file, in order.
 
     Args:
-        pipeline: the pipeline.
+        deployment: its settings and the version of its release are what the set-up of the step is given.
+        pipeline: key or name of the pipeline.
         files: SDSS spec, spec-lite or specFull FITS files, or text (wavelength, flux and optionally ivar).
-        context: what the set-up of the step is given.
         air: wavelengths of the files are in air.
+
+    Yields:
+        What was made of each file; where it cannot be used, with an error.
+
+    Raises:
+        OperationError: there is no such pipeline, or it has no step that works on one spectrum.
     """
-    step = spectrum_step(pipeline)
+    settings = deployment.settings
+    version = deployment.release().v_astra
+    context = WorkContext(deployment.roots, version, utcnow(), settings.pipeline_settings)
+    declared = find_pipeline(pipeline)
+    step = spectrum_step(declared)
     resources = step.resources(context)
-    names = [column.key for column in own_columns(pipeline.table)]
+    names = [column.key for column in own_columns(declared.table)]
     for file in files:
         try:
             spectrum = read_file(Path(file), air=air)
-            yield Trial(file, values_of(step, spectrum, resources, names))
+            yield TryResult(file, values_of(step, spectrum, resources, names))
         except (SpectrumError, Unusable, Skip) as error:
-            yield Trial(file, dict.fromkeys(names), {"code": error.code, "message": str(error)})
+            yield TryResult(file, dict.fromkeys(names), {"code": error.code, "message": str(error)})
         except Exception as error:
-            log.exception("%s: %s failed", file, pipeline.name)
-            yield Trial(file, dict.fromkeys(names), {"code": type(error).__name__, "message": str(error)})
+            log.exception("%s: %s failed", file, declared.name)
+            yield TryResult(file, dict.fromkeys(names), {"code": type(error).__name__, "message": str(error)})
 
 
 def values_of(step: Step, spectrum: Spectrum, resources: Any, names: list[str]) -> dict[str, Any]:
-    """The result columns of one spectrum as plain numbers and text; NaN is None, which JSON can say."""
+    """Return the result columns of one spectrum as plain numbers and text; NaN is None, which JSON can say."""
     assert step.function is not None
     row = step.function(spectrum, resources)
     found = (
@@ -103,7 +111,7 @@ def values_of(step: Step, spectrum: Spectrum, resources: Any, names: list[str]) 
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON knows it."""
+    """Return a value as JSON knows it."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, np.ndarray):

@@ -1,7 +1,4 @@
-"""Why something has no result: what the database and the batch folders know about one thing.
-
-Belongs here: looking up a batch, an input or a pipeline. Does not belong here: how the answer is printed (`cli`).
-"""
+"""`why`: what the database, the folders of batches and the cluster know about a batch, an input or a pipeline."""
 
 from __future__ import annotations
 
@@ -16,21 +13,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import desc, func, or_, select
 
-from astra_assets.compute.batch import BrokenBatchError, read_batch
 from astra_assets.compute.parts import FAILURES, part_files
+from astra_assets.compute.progress import Phase, TaskStatus, read_status
 from astra_assets.compute.slurm.client import QueuedTask, SlurmClient, SlurmError, TaskDetail
-from astra_assets.compute.slurm.endings import Ending, Verdict
+from astra_assets.compute.slurm.command_line import CommandLineClient
+from astra_assets.compute.slurm.endings import Consequence, Ending
 from astra_assets.compute.slurm.reasons import meaning
 from astra_assets.compute.slurm.submissions import Submission, Submissions, newest
-from astra_assets.compute.states import Phase, TaskStatus, read_status
-from astra_assets.compute.usage import usage_of
 from astra_assets.models.compute import ComputeBatch, ComputeOutcome
 from astra_assets.models.source import Source
+from astra_assets.operations.deployment import OperationError
+from astra_assets.operations.step_runner import batch_usage
+from astra_assets.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
     from astra_assets.database.database import Database
+    from astra_assets.operations.deployment import Deployment
 
 LOG_LINES = 20
 """Lines of a log that are shown: enough for a traceback."""
@@ -43,16 +43,17 @@ USED = ("exit_code", "signal", "node", "memory_asked_mb", "memory_used_mb")
 """What is shown of how a task ran on the cluster."""
 
 ADVICE = {
-    Verdict.MEMORY: "it gets more memory by itself, up to memory_cap; to begin with more: --mem, or mem in [slurm] of astra.toml",
-    Verdict.TIME: "ask for more --nodes or --time (or nodes and time in [slurm] of astra.toml), then run the step again",
-    Verdict.SETUP: "mend setup in [slurm] of astra.toml, then run the step again",
-    Verdict.OVER: "mend what the message says, then run the step again: it goes on after what is there",
+    Consequence.MEMORY: "it gets more memory by itself, up to memory_cap; "
+    "to begin with more: --mem, or mem in [slurm] of astra.toml",
+    Consequence.TIME: "ask for more --nodes or --time (or nodes and time in [slurm] of astra.toml), then run the step again",
+    Consequence.SETUP: "mend setup in [slurm] of astra.toml, then run the step again",
+    Consequence.OVER: "mend what the message says, then run the step again: it goes on after what is there",
 }
 """What to change after a task ended like this on the cluster."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class WhyAnswer:
     """Something that is known.
 
     Attributes:
@@ -66,7 +67,33 @@ class Finding:
     advice: str = ""
 
 
-def explain_batch(database: Database, batch_id: str, client: SlurmClient | None = None) -> list[Finding]:
+def why(deployment: Deployment, what: str) -> list[WhyAnswer]:
+    """Return what is known about one thing.
+
+    Args:
+        deployment: where the database is.
+        what: a batch id, a `spectrum_pk`, an `sdss_id`, or key or name of a pipeline.
+
+    Raises:
+        OperationError: there are no tables yet, or nothing is known.
+    """
+    deployment.need_tables(Source, ComputeBatch, ComputeOutcome)
+    database = deployment.database
+    names = {each.key: each.name for each in PIPELINES} | {each.name: each.name for each in PIPELINES}
+    if what.isdigit():
+        found = input_answers(database, int(what))
+    elif what in names:
+        found = [*unfinished_batches(database, names[what]), *pipeline_answers(database, names[what])]
+    else:
+        found = batch_answers(database, what, CommandLineClient())
+    if not found:
+        raise OperationError(
+            f"nothing is recorded about {what!r}: no batch, no skip and no failure; astra-assets status shows the accounts"
+        )
+    return found
+
+
+def batch_answers(database: Database, batch_id: str, client: SlurmClient | None = None) -> list[WhyAnswer]:
     """State, counts, tasks and the end of the logs of a batch; empty where there is none of this id.
 
     `client` is asked about tasks that the cluster has not told about yet.
@@ -89,9 +116,9 @@ def explain_batch(database: Database, batch_id: str, client: SlurmClient | None 
         "finished",
     )
     directory = Path(row["directory"])
-    facts = {name: row[name] for name in names} | {"directory": row["directory"]} | used(directory)
+    facts = {name: row[name] for name in names} | {"directory": row["directory"]} | _used(directory)
     facts |= dict(reasons(directory))
-    return [Finding(f"batch {batch_id}", facts, batch_advice(row)), *task_findings(directory, client)]
+    return [WhyAnswer(f"batch {batch_id}", facts, batch_advice(row)), *task_answers(directory, client)]
 
 
 def reasons(directory: Path) -> Iterator[tuple[str, str]]:
@@ -114,11 +141,10 @@ def reasons(directory: Path) -> Iterator[tuple[str, str]]:
         yield reason, f"{count:,}, for example: {messages[reason]}"
 
 
-def used(directory: Path) -> dict[str, Any]:
+def _used(directory: Path) -> dict[str, Any]:
     """What a batch has used; empty where its folder is there no longer."""
-    try:
-        usage = usage_of(read_batch(directory))
-    except BrokenBatchError:
+    usage = batch_usage(directory)
+    if usage is None:
         return {}
     facts: dict[str, Any] = {"jobs": ", ".join(usage.job_ids)} if usage.job_ids else {}
     return facts | {"node hours": f"{usage.node_hours:.3g}", "retries": usage.retries}
@@ -164,12 +190,14 @@ class Cluster:
             return None
 
 
-def task_findings(directory: Path, client: SlurmClient | None = None) -> list[Finding]:
+def task_answers(directory: Path, client: SlurmClient | None = None) -> list[WhyAnswer]:
     """How each task is, where it ran, what it used, and the end of its log; of many those without trouble are only counted."""
     submissions = Submissions(directory).read()
     folders = sorted((directory / "tasks").glob("*"), key=lambda path: path.name.zfill(9))
     tasks = {int(path.name) for path in folders} | {task for each in submissions for task in each.tasks}
-    found, cluster, counted = [], Cluster(client), Counter[str]()
+    where_to_ask = submissions[-1].options.cluster if submissions else None
+    cluster = Cluster(client.on(where_to_ask) if client is not None else None)
+    found, counted = [], Counter[str]()
     for task in sorted(tasks):
         status = read_status(directory / "tasks" / str(task))
         submission = newest(submissions, task)
@@ -178,9 +206,9 @@ def task_findings(directory: Path, client: SlurmClient | None = None) -> list[Fi
             continue
         facts, advice = task_facts(task, status, submission, cluster)
         facts["log"] = log_tail(directory / "logs" / f"task-{task}.log")
-        found.append(Finding(f"task {task}", facts, advice))
-    found += [Finding(f"{count:,} further tasks", {"phase": phase}) for phase, count in counted.items()]
-    return found + [Finding("cluster", {"slurm": cluster.problem})] * bool(cluster.problem)
+        found.append(WhyAnswer(f"task {task}", facts, advice))
+    found += [WhyAnswer(f"{count:,} further tasks", {"phase": phase}) for phase, count in counted.items()]
+    return found + [WhyAnswer("cluster", {"slurm": cluster.problem})] * bool(cluster.problem)
 
 
 def has_trouble(task: int, status: TaskStatus | None, submission: Submission | None) -> bool:
@@ -220,7 +248,7 @@ def task_facts(
         known = ending or cluster.detail(submission.job_id, task)
         if isinstance(known, Ending):
             facts |= {"slurm state": known.state, "slurm message": known.message}
-            advice = ADVICE.get(known.verdict, "")
+            advice = ADVICE.get(known.consequence, "")
         elif known is not None:
             facts |= {"slurm state": known.state.name, "slurm reason": known.reason and meaning(known.reason)}
         facts |= {f"slurm {name}": used for name in USED if (used := getattr(known, name, None)) is not None}
@@ -247,7 +275,7 @@ def log_tail(path: Path) -> str:
     return "\n".join([str(path), *lines[-LOG_LINES:]])
 
 
-def explain_input(database: Database, number: int) -> list[Finding]:
+def input_answers(database: Database, number: int) -> list[WhyAnswer]:
     """Outcomes of a spectrum (`spectrum_pk`) or of an object (`sdss_id`)."""
     outcome = ComputeOutcome.c
     sources = select(Source.c.pk).where(Source.c.sdss_id == number)
@@ -258,10 +286,10 @@ def explain_input(database: Database, number: int) -> list[Finding]:
     )
     with database.connect() as connection:
         rows = connection.execute(query).mappings().all()
-    return [outcome_finding(row) for row in rows]
+    return [_outcome_answer(row) for row in rows]
 
 
-def outcome_finding(row: RowMapping) -> Finding:
+def _outcome_answer(row: RowMapping) -> WhyAnswer:
     """One outcome in words."""
     key = f"spectrum {row['spectrum_pk']}" if row["spectrum_pk"] is not None else f"source {row['source_pk']}"
     names = ("state", "code", "message", "attempts", "code_version", "batch_id", "modified")
@@ -269,10 +297,10 @@ def outcome_finding(row: RowMapping) -> Finding:
     advice = (
         "" if row["state"] == "skipped" else f"{log}mend the cause, then: astra-assets run ... --retry-failed"
     )
-    return Finding(f"{row['pipeline']} {row['step']}: {key}", {name: row[name] for name in names}, advice)
+    return WhyAnswer(f"{row['pipeline']} {row['step']}: {key}", {name: row[name] for name in names}, advice)
 
 
-def explain_pipeline(database: Database, name: str) -> list[Finding]:
+def pipeline_answers(database: Database, name: str) -> list[WhyAnswer]:
     """The reasons of a pipeline's skips and failures, how often, and a few inputs of each."""
     outcome = ComputeOutcome.c
     grouping = (outcome.step, outcome.state, outcome.code)
@@ -291,11 +319,11 @@ def explain_pipeline(database: Database, name: str) -> list[Finding]:
                 "message": row["message"],
                 "for example": ", ".join(map(str, keys)),
             }
-            found.append(Finding(f"{name} {row['step']}: {row['state']}: {row['code']}", facts))
+            found.append(WhyAnswer(f"{name} {row['step']}: {row['state']}: {row['code']}", facts))
     return found
 
 
-def unfinished_batches(database: Database, name: str) -> list[Finding]:
+def unfinished_batches(database: Database, name: str) -> list[WhyAnswer]:
     """What the last batch of each step of a pipeline ended with, where it was not collected: no single input is to blame."""
     batch = ComputeBatch.c
     query = select(ComputeBatch.__table__).where(batch.pipeline == name).order_by(batch.planned)
@@ -309,16 +337,5 @@ def unfinished_batches(database: Database, name: str) -> list[Finding]:
         if messages:
             facts = {"state": row["state"], "message": "\n".join(messages), "directory": row["directory"]}
             advice = f"astra-assets why {row['batch_id']} shows the log"
-            found.append(Finding(f"{name} {step}: batch {row['batch_id']}", facts, advice))
+            found.append(WhyAnswer(f"{name} {step}: batch {row['batch_id']}", facts, advice))
     return found
-
-
-def explain(
-    database: Database, what: str, pipeline_names: Sequence[str], client: SlurmClient | None = None
-) -> list[Finding]:
-    """What is known about a batch id, a `spectrum_pk`, an `sdss_id` or the name of a pipeline; empty where nothing is."""
-    if what.isdigit():
-        return explain_input(database, int(what))
-    if what in pipeline_names:
-        return [*unfinished_batches(database, what), *explain_pipeline(database, what)]
-    return explain_batch(database, what, client)

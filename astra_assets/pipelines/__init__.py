@@ -1,9 +1,8 @@
 """The pipelines: `PIPELINES`, those of a release (`chosen`) and one of them (`pipeline`).
 
-A module or package in this folder that holds a `Pipeline` is found by itself: adding a pipeline is adding a
-file. So is one of another distribution (`finding`). Only the list of all belongs here; how a pipeline is declared is in
-`base`. The pipelines are looked for when `PIPELINES` is first asked for, so that a worker imports no more than the one
-it runs.
+A module or package in this folder that holds a `Pipeline` is found by itself: adding a pipeline is adding a file. So is
+one of another distribution (`finding`). The pipelines are looked for when `PIPELINES` is first asked for, so that a
+worker imports no more than the one it runs.
 """
 
 from __future__ import annotations

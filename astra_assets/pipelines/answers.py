@@ -1,8 +1,4 @@
-"""What a declaration or a function of a pipeline answers where it gives no result: errors and reasons.
-
-Belongs here: the exceptions that authors of pipelines raise and meet. Does not belong here: what a pipeline is (`base`),
-how reasons are recorded (`astra_assets.compute`).
-"""
+"""What a declaration or a function of a pipeline answers where it gives no result: errors and reasons."""
 
 from __future__ import annotations
 

@@ -1,10 +1,8 @@
 """The step of a pipeline that makes the astraStar and astraVisit files of each source: `with_astra_files`.
 
-Here: which sources get files, what is asked of the database, and the way from there to the files. Not here:
-their columns and layout (`spectra.astra_files`), the pixel arrays beside results (`spectra.model_spectra`).
-
-A file is made anew when a result of its source is newer than it, or when a spectrum of the source was skipped
-or failed since; when no result is left, the file goes, too.
+A file is made again when a result of its source is newer than it, or when a spectrum of the source was skipped or
+failed since; when no result is left, the file is removed. Columns and layout are in `spectra.astra_files`, the pixel
+arrays next to results in `spectra.model_spectra`.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ import pyarrow as pa
 from sqlalchemy import ColumnElement, Connection, literal, or_, select
 
 from astra_assets.database.arrow import ARROW_TYPES
+from astra_assets.database.keys import pieces
 from astra_assets.files.paths import astra_path, inside
 from astra_assets.models.base import Base, PipelineResult, bit, table_of
 from astra_assets.models.compute import ComputeOutcome
@@ -55,9 +54,6 @@ NO_RESULT = bit(AstraSpectrumProductStatus, "flags", "skipped_because_no_pipelin
 GRIDS: Mapping[str, LogLinearGrid] = {each.instrument: each.grid for each in EXTENSIONS}
 TELESCOPES = {(each.instrument, name) for each in EXTENSIONS for name in each.telescopes}
 
-# Keys in one IN (...) clause; SQLite allows 32,766 parameters, PostgreSQL 65,535.
-_KEYS_AT_ONCE = 5_000
-
 
 def always(_: Row) -> bool:
     """Every result has its pixels."""
@@ -92,7 +88,7 @@ def with_astra_files(pipeline: Pipeline, *, has_pixels: Callable[[Row], bool] = 
 
 
 @dataclass(frozen=True, eq=False)
-class _Table:
+class _SpectraTable:
     """Where the rows of a kind of file on an instrument's spectra come from.
 
     Attributes:
@@ -120,7 +116,7 @@ class _Files:
         self.result: type[PipelineResult] = pipeline.table
         inputs = {step.inputs for step in pipeline.result_steps}
         self.tables = tuple(
-            _Table(kind, instrument, model)
+            _SpectraTable(kind, instrument, model)
             for kind, models in SPECTRA.items()
             for instrument, model in models.items()
             if model in inputs
@@ -176,7 +172,7 @@ class _Files:
     # --- what is asked of the database ------------------------------------------------------------
 
     @cached_property
-    def types(self) -> dict[_Table, pa.DataType]:
+    def types(self) -> dict[_SpectraTable, pa.DataType]:
         """Arrow types of the rows of a source."""
         return {
             table: pa.list_(
@@ -185,7 +181,7 @@ class _Files:
             for table in self.tables
         }
 
-    def _columns(self, table: _Table) -> dict[str, tuple[ColumnElement[Any], Kind]]:
+    def _columns(self, table: _SpectraTable) -> dict[str, tuple[ColumnElement[Any], Kind]]:
         """The columns of a row that the database has, by name, each of the table that counts."""
         found: dict[str, tuple[ColumnElement[Any], Kind]] = {}
         for column in astra_table(table.kind, table.instrument, self.result).columns:
@@ -205,7 +201,7 @@ class _Files:
         return rows
 
     def _rows(
-        self, connection: Connection, table: _Table, sources: Sequence[int], context: WorkContext
+        self, connection: Connection, table: _SpectraTable, sources: Sequence[int], context: WorkContext
     ) -> Mapping[int, list[dict[str, Any]]]:
         """The results on the spectra of each source: visits in order of time, coadds of their spectrum_pk."""
         spectra, result = table_of(table.spectra), table_of(self.result)
@@ -218,9 +214,8 @@ class _Files:
             .order_by(*order, spectra.c.spectrum_pk)
         )
         found: dict[int, list[dict[str, Any]]] = defaultdict(list)
-        for start in range(0, len(sources), _KEYS_AT_ONCE):
-            some = query.where(spectra.c.source_pk.in_(sources[start : start + _KEYS_AT_ONCE]))
-            for source, *values in connection.execute(some):
+        for some in pieces(sources):
+            for source, *values in connection.execute(query.where(spectra.c.source_pk.in_(some))):
                 found[source].append(dict(zip(columns, values, strict=True)))
         return found
 
@@ -276,7 +271,7 @@ class _Files:
         return ModelSpectra(context.roots.mwm_astra, self.pipeline.key, version_text(row["v_astra"]))
 
     def _pixels(
-        self, table: _Table, row: Row, source: Row, context: WorkContext
+        self, table: _SpectraTable, row: Row, source: Row, context: WorkContext
     ) -> dict[str, np.ndarray[Any, Any]]:
         """The arrays of a row. Raises Unusable."""
         models, spectrum_pk = self._models(row, context), row["spectrum_pk"]

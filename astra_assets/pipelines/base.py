@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from astra_assets.models.names import snake_case
 from astra_assets.pipelines.answers import PipelineDeclarationError, Skip, Unusable, checked_code
 from astra_assets.pipelines.options import SlurmOptions
+from astra_assets.text import snake_case
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,6 @@ no part: its templates are stars with narrow lines.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,16 +29,13 @@ from astra_assets.pipelines.base import (
     WorkContext,
     this_version,
 )
-from astra_assets.pipelines.snow_white import SnowWhite, is_white_dwarf
+from astra_assets.pipelines.requirements import IN_MWM_WD
+from astra_assets.pipelines.snow_white import SnowWhite
 from astra_assets.registry.columns import flags, known, virtual
 from astra_assets.spectra.base import Spectrum
 
 if TYPE_CHECKING:
-    from astra_assets.pipelines.white_dwarf.balmer import BalmerFit
     from astra_assets.pipelines.white_dwarf.grid import DAGrid
-
-LOW_SNR = 8.0
-"""S/N per pixel up to which a result is flagged `low_snr`, as in SnowWhite."""
 
 
 class Corv(PipelineResult):
@@ -94,40 +90,27 @@ def fit_visit(spectrum: Spectrum, grid: DAGrid) -> Corv:
     from astra_assets.pipelines.white_dwarf.balmer import fit_balmer
     from astra_assets.pipelines.white_dwarf.best_model import best_model
     from astra_assets.pipelines.white_dwarf.comparison import NoUsableLinesError
+    from astra_assets.pipelines.white_dwarf.quality import finite, fit_flags
 
     try:
         fit = fit_balmer(spectrum, grid)
     except NoUsableLinesError as error:
         raise Unusable("no_usable_lines", str(error)) from error
+    raised = (*fit_flags(fit, spectrum.snr), *(("hot_or_cold",) if fit.other else ()))
     return Corv(
         v_rad=fit.v_rad,
-        e_v_rad=_finite(fit.e_v_rad),
+        e_v_rad=finite(fit.e_v_rad),
         teff=fit.teff,
-        e_teff=_finite(fit.e_teff),
+        e_teff=finite(fit.e_teff),
         logg=fit.logg,
-        e_logg=_finite(fit.e_logg),
+        e_logg=finite(fit.e_logg),
         initial_teff=fit.initial_teff,
         initial_logg=fit.initial_logg,
         initial_v_rad=fit.initial_v_rad,
         rchi2=fit.rchi2,
-        result_flags=_result_flags(fit, spectrum.snr),
+        result_flags=sum(bit(Corv, "result_flags", name) for name in raised),
         model_flux=best_model(spectrum, grid, fit.teff, fit.logg, fit.v_rad),
     )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _result_flags(fit: BalmerFit, snr: float) -> int:
-    told = {
-        "low_snr": not snr > LOW_SNR,
-        "unconverged": not fit.converged,
-        "teff_grid_edge_bad": fit.teff_at_edge,
-        "logg_grid_edge_bad": fit.logg_at_edge,
-        "hot_or_cold": fit.other is not None,
-    }
-    return sum(bit(Corv, "result_flags", name) for name, true in told.items() if true)
 
 
 def classifications() -> Select[tuple[int, str, float, int]]:
@@ -170,12 +153,7 @@ CORV = with_astra_files(
                 setup=load_models,
                 lookups={"classification": classifications()},
                 requires=(
-                    Requirement(
-                        "not_mwm_wd",
-                        "the source is in no carton of the program mwm_wd",
-                        needs=("sdss5_target_flags",),
-                        test=is_white_dwarf,
-                    ),
+                    IN_MWM_WD,
                     Requirement(
                         "no_wd_classification",
                         "SnowWhite has not classified a coadd of the source",

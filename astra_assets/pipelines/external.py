@@ -1,7 +1,5 @@
 """What the external programs of this package have in common: how they are called and what they print.
 
-Only the convention. Which program does which step, and how one gets it, is said beside the step.
-
 Convention: `NAME --manifest FILE --results FILE --processes N`. A site whose program is called otherwise names a
 wrapper for it under `[programs]` in `astra.toml`, or there lets Astra's own command line do the step.
 """

@@ -1,8 +1,7 @@
-"""Where pipelines are found: the modules of this folder, and those that other distributions offer.
+"""Find pipelines: in the modules of this folder, and among those that other distributions offer.
 
 A distribution offers pipelines with entry points of the group `astra_assets.pipelines`, each of which names a module
-that holds them, or one `Pipeline`. Belongs here: finding and importing. Does not belong here: what is wrong with what was
-found (`together`).
+that holds them, or one `Pipeline`.
 """
 
 from __future__ import annotations

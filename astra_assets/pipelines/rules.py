@@ -1,6 +1,6 @@
 """Rules by which result flags follow from values: limits that the text of a flag and the code share.
 
-Only what several pipelines need. Which limits a pipeline has, and which flag they raise, is said beside its table.
+Which limits a pipeline has, and which flag they raise, stands next to its table.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Pipelines of all origins together: what they may not share, what they may read, and in which order they run.
-
-Belongs here: what is wrong with several declarations, told with their files. Does not belong here: what is wrong with
-one (`base`), where they are found (`finding`).
-"""
+"""Pipelines of all origins together: what they may not share, what they may read, and in which order they run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""SQL types that SQLite and PostgreSQL do not share: arrays of floats and byte strings.
-
-Only types belong here; which column has which type is said in the registry (`columns.py`, `glossary/`).
-"""
+"""SQL types that SQLite and PostgreSQL do not share: arrays of floats and byte strings."""
 
 from __future__ import annotations
 

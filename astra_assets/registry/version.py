@@ -1,7 +1,4 @@
-"""Versions of Astra: text ("0.8.1"), integer in the database (8001), and without the patch number (8).
-
-Nothing about the version of this package belongs here.
-"""
+"""Versions of Astra: text ("0.8.1"), integer in the database (8001), and without the patch number (8)."""
 
 from __future__ import annotations
 

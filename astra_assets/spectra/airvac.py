@@ -1,7 +1,4 @@
-"""Air and vacuum wavelengths.
-
-Here: the refractive index of air and the two conversions. Not here: anything that knows about files.
-"""
+"""Air and vacuum wavelengths: the refractive index of air and the two conversions."""
 
 from __future__ import annotations
 

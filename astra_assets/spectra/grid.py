@@ -1,7 +1,4 @@
-"""The common wavelength grids that Astra puts its rest-frame spectra on.
-
-Here: their definition and their wavelengths. Not here: how a spectrum gets onto one (`resample`).
-"""
+"""The common wavelength grids that Astra puts its rest-frame spectra on."""
 
 from __future__ import annotations
 

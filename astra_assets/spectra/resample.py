@@ -1,7 +1,4 @@
-"""Putting a spectrum on a common grid, with its errors and its pixel flags.
-
-Here: the damped sinc kernel and its application. Not here: the velocity (`velocity`), the sum of visits
-(`stack`).
+"""Put a spectrum on a common grid, with its errors and its pixel flags, by a damped sinc kernel.
 
 The method is Astra's (from the APOGEE reduction, Nidever et al. 2015, AJ 150, 173): each output pixel is a
 sum over input pixels, with a sinc that passes what `n_res` pixels per resolution element can hold, times a
@@ -34,6 +31,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from astra_assets.spectra.base import BitPixels, FloatPixels, Spectrum
+from astra_assets.spectra.good_pixels import good_pixels
 from astra_assets.spectra.grid import LogLinearGrid
 
 if TYPE_CHECKING:
@@ -144,7 +142,7 @@ def _weights(position: FloatPixels, n_in: int, n_res: float) -> Weights:
 def _resample_flux(weights: Weights, flux: FloatPixels, ivar: FloatPixels) -> tuple[FloatPixels, FloatPixels]:
     from scipy.sparse import csr_array
 
-    good = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0)
+    good = good_pixels(flux, ivar)
     if not good.any():
         nothing = np.zeros(weights.shape[0])
         return nothing, nothing

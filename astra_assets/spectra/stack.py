@@ -1,7 +1,4 @@
-"""Stacking the visits of one source and telescope in the rest frame.
-
-Here: which visits go into the stack, with which velocity, the sum, and the numbers of the coadd's row. Not
-here: resampling itself (`resample`), files (`read`, `mwm`).
+"""Stack the visits of one source and telescope in the rest frame: which ones, with which velocity, and the sum.
 
 The rules are Astra's. A visit is in the stack if its S/N is above 3, no redshift warning is set, and its
 XCSAO velocity is trusted (R above 6) or the source is in program mwm_wd: R is poor for white dwarfs, whose

@@ -1,19 +1,16 @@
-"""Radial velocities and wavelengths.
-
-Here: the speed of light and the shift to and from the rest frame. Not here: which velocity a spectrum is
-given (`stack`).
-"""
+"""Radial velocities and wavelengths: the shift to and from the rest frame, and the width of a pixel."""
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.spectra.base import FloatPixels
 
-SPEED_OF_LIGHT: Final = 299_792.458
-"""km/s, exact (SI)."""
+
+def pixel_velocity(log_step: float) -> float:
+    """Width in km/s of a pixel whose width in log10(wavelength) is `log_step`."""
+    return float(SPEED_OF_LIGHT * np.log(10) * log_step)
 
 
 def rest_wavelength(observed: FloatPixels, v_rad: float) -> FloatPixels:

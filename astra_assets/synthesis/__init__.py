@@ -1,5 +1,5 @@
-"""The physics of synthetic spectra: atmospheres of one layer, lines, continua, and how BOSS records them.
+"""Model spectra, templates and the training of the classifier, for the demo survey and for validation.
 
-What is drawn at random and by which name is in `templates.py`, the only module that others need. Real model
-atmospheres (the DA grid) are in `white_dwarf/grid.py`.
+Atmospheres of one layer, lines and continua, and how BOSS records them. `templates` draws a random object of a kind;
+`h_band` has the stars of APOGEE. The real model atmospheres (the DA grid) belong to the pipelines that fit with them.
 """

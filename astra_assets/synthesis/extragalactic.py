@@ -10,11 +10,11 @@ from functools import cache
 
 import numpy as np
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.synthesis import opacity, stars
 from astra_assets.synthesis.opacity import FloatArray, wavelength_scale
 from astra_assets.synthesis.white_dwarfs import Drawn
 
-_LIGHT = 299_792.458  # km/s
 _NAN = float("nan")
 
 # after Vanden Berk et al. 2001 (AJ 122, 549), table 2, rounded: vacuum wavelength [Angstrom], rest
@@ -64,7 +64,7 @@ def draw_quasar(rng: np.random.Generator) -> Drawn:
         )
     narrow = rng.uniform(0.2, 2.5)
     for centre, area in QUASAR_NARROW:
-        own = centre * rng.uniform(150.0, 350.0) / _LIGHT
+        own = centre * rng.uniform(150.0, 350.0) / SPEED_OF_LIGHT
         lines += narrow * area / (2.507 * own) * np.exp(-0.5 * ((rest - centre) / own) ** 2)
     flux = continuum * (1.0 + lines)
     if redshift < 0.4:
@@ -149,6 +149,6 @@ def _nebula(rng: np.random.Generator, width: float, dispersion: float) -> FloatA
             factor = excitation
         elif centre in {6549.9, 6585.3, 6718.3, 6732.7}:
             factor = metallicity
-        sigma = max(0.4 * centre * dispersion / _LIGHT, 0.4)
+        sigma = max(0.4 * centre * dispersion / SPEED_OF_LIGHT, 0.4)
         total += width * ratio * factor / (2.507 * sigma) * opacity.gaussian(centre, sigma)
     return total

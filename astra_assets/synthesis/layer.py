@@ -1,10 +1,8 @@
 """One layer of a stellar photosphere in local thermodynamic equilibrium.
 
-Belongs here: ionisation, electron pressure, continuous opacity, populations.
-
-Used for everything that has hydrogen and helium or metals in stellar proportions. Formulas of Gray 2005
-(The Observation and Analysis of Stellar Photospheres, 3rd edition, chapters 1, 8, 9). No spectra here: see
-`stars.py`.
+Ionisation, electron pressure, continuous opacity and populations, for everything that has hydrogen and helium or metals
+in stellar proportions. Formulas of Gray 2005 (The Observation and Analysis of Stellar Photospheres, 3rd edition,
+chapters 1, 8, 9).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Numbers for synthesis: elements, atomic lines, molecular bands. No formulas.
+"""Numbers for synthesis: elements, atomic lines, molecular bands.
 
-Wavelengths are in **air** as in the sources; whoever uses them converts. Abundances: Asplund et al. 2009
-(ARA&A 47, 481). Ionisation energies, excitation energies and log gf: NIST ASD and VALD, rounded. Partition
-functions: constants near 6000 K.
+Wavelengths are in **air** as in the sources; the user converts them. Abundances: Asplund et al. 2009 (ARA&A 47, 481).
+Ionisation energies, excitation energies and log gf: NIST ASD and VALD, rounded. Partition functions: constants near
+6000 K.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ HELIUM_II = (
     (4338.67, 10, 4), (4199.83, 11, 4), (4100.05, 12, 4), (4025.60, 13, 4), (3923.48, 15, 4),
 )  # fmt: skip
 """He II: air wavelength [Angstrom], upper and lower principal quantum number. The Pickering lines of even n
-lie beside Balmer lines."""
+lie next to Balmer lines."""
 
 TITANIUM_OXIDE = (
     (4584.0, 0.25, 90.0), (4761.0, 0.60, 110.0), (4954.0, 0.75, 130.0), (5167.0, 0.75, 130.0),

@@ -1,9 +1,6 @@
-"""How a spectrograph records a template.
+"""How a spectrograph records a template: Doppler shift, resolution, pixels, throughput, noise, flux calibration.
 
-Belongs here: Doppler shift, resolution, pixels, throughput, noise, flux calibration.
-
-Only what every observation has. Masked pixels, sky-line residuals and absolute fluxes are added by whoever
-makes files.
+Only what every observation has: masked pixels, sky-line residuals and absolute fluxes are added by whoever makes files.
 """
 
 from __future__ import annotations
@@ -12,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from astra_assets.pipelines.white_dwarf.instrument import FWHM, boss_width
-from astra_assets.spectra.velocity import SPEED_OF_LIGHT, observed_wavelength
+from astra_assets.astronomy.constants import FWHM_PER_SIGMA, SPEED_OF_LIGHT
+from astra_assets.pipelines.white_dwarf.instrument import boss_width
+from astra_assets.spectra.velocity import observed_wavelength
 from astra_assets.synthesis.opacity import FloatArray, smoothed
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ def boss_fwhm(wavelength: FloatArray) -> FloatArray:
 
     This is what a BOSS file has in its column WRESL.
     """
-    return np.asarray(wavelength * FWHM * _sigma(wavelength) / SPEED_OF_LIGHT)
+    return np.asarray(wavelength * FWHM_PER_SIGMA * _sigma(wavelength) / SPEED_OF_LIGHT)
 
 
 def _sigma(wavelength: FloatArray) -> FloatArray:

@@ -1,12 +1,9 @@
-"""Physics common to all templates.
+"""Physics that all templates share: the wavelength scale, Planck's law, opacity of lines, dust.
 
-Belongs here: the wavelength scale, Planck's law, line opacity, what an atmosphere makes of it, dust.
-
-All lines are formed in one layer: with `eta` the ratio of line to continuous opacity and a source function
-that rises linearly inwards (Milne-Eddington; Mihalas 1978, Stellar Atmospheres, section 10-3) the flux in
-units of the continuum is 1 - depth * eta / (1 + eta). That gives right orders of strength and the right way
-of saturating, not the accuracy of a model atmosphere. What consists of which lines is said in the modules
-of the kinds.
+All lines are formed in one layer: with `eta` the ratio of line to continuous opacity and a source function that rises
+linearly inwards (Milne-Eddington; Mihalas 1978, Stellar Atmospheres, section 10-3) the flux in units of the continuum is
+1 - depth * eta / (1 + eta). That gives right orders of strength and the right way of saturating, not the accuracy of a
+model atmosphere.
 """
 
 from __future__ import annotations
@@ -17,22 +14,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import voigt_profile
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.white_dwarf.grid import LOG_STEP, WAVELENGTH_RANGE
 from astra_assets.spectra.airvac import air_to_vacuum
+from astra_assets.spectra.velocity import pixel_velocity
 
 FloatArray = NDArray[np.float64]
 
 REFERENCE = (5400.0, 5600.0)
 """Templates have median flux 1 between these wavelengths [Angstrom]."""
-PIXEL_VELOCITY = 299_792.458 * np.log(10) * LOG_STEP
+PIXEL_VELOCITY = pixel_velocity(LOG_STEP)
 """Step of the templates' wavelengths [km/s]: that of the DA grid."""
 BALMER_LIMIT = 3647.0
 """Vacuum wavelength [Angstrom] of the Balmer limit."""
 _HC_OVER_K = 1.438777e8  # second radiation constant [Angstrom K], CODATA
 _RYDBERG_HYDROGEN = 1.0967758e-3  # [1/Angstrom]
-_LINE_AREA = (
-    8.8525e-21  # pi e^2 / (m c^2) for wavelengths in Angstrom: area = this * f * wavelength^2 [cm^2 Angstrom]
-)
+LINE_AREA = 8.8525e-21
+"""pi e^2 / (m c^2) for wavelengths in Angstrom: the area of a line is this * f * wavelength^2 [cm^2 Angstrom]."""
 _OSCILLATOR = {
     3: 0.6407,
     4: 0.1193,
@@ -148,10 +146,10 @@ def hydrogen_opacity(column: float, electron_density: float, *, doppler: float =
     total = np.zeros_like(wavelength)
     for upper in range(3, HIGHEST_LEVEL + 1):
         centre = balmer_wavelength(upper)
-        thermal = centre * doppler / 299_792.458
+        thermal = centre * doppler / SPEED_OF_LIGHT
         width = float(np.hypot(stark_width(upper, electron_density), thermal))
         winged = (stark_width(upper, electron_density) / width) ** 1.5
-        area = column * _LINE_AREA * oscillator_strength(upper) * centre**2
+        area = column * LINE_AREA * oscillator_strength(upper) * centre**2
         distance = np.abs(wavelength - centre)
         total += winged * area / (2.64 * width) / (1.0 + (distance / width) ** 2.5)
         total += (1 - winged) * area / (2.507 * thermal) * np.exp(-0.5 * (distance / thermal) ** 2)

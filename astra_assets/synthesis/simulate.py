@@ -1,8 +1,7 @@
 """Simulated observations that the classifier is trained on and tested with.
 
-Templates become `Spectrum` objects with all the defects that must not matter: noise, velocities, masked
-pixels, missing ends, errors that are wrong, telluric bands, interstellar lines, low resolution. The
-astrophysics is in `templates.py`; training is in `train.py`.
+Templates become `Spectrum` objects with all the defects that must not matter: noise, velocities, masked pixels, missing
+ends, errors that are wrong, telluric bands, interstellar lines, low resolution.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.spectra.base import Spectrum
 from astra_assets.spectra.grid import BOSS_GRID
 from astra_assets.synthesis.observing import convolved, record
@@ -30,19 +30,19 @@ _TELLURIC = (
 
 
 @dataclass(frozen=True)
-class Conditions:
+class ObservingConditions:
     """What observations are drawn from: a range of S/N per pixel (log-uniform), with defects or without."""
 
     snr: tuple[float, float] = (4.0, 120.0)
     defects: bool = True
 
 
-TRAINING = Conditions()
+TRAINING = ObservingConditions()
 """What the packaged classifier is trained on: fainter and brighter than a survey, with all defects."""
 
 
 def simulate(
-    kind: str, rng: np.random.Generator, number: int, conditions: Conditions = TRAINING
+    kind: str, rng: np.random.Generator, number: int, conditions: ObservingConditions = TRAINING
 ) -> Iterator[Spectrum]:
     """A random object of a kind, observed `number` times; only the object is the same."""
     template = draw(kind, rng)
@@ -52,7 +52,7 @@ def simulate(
 
 
 def _observation(
-    template: Template, sharp: FloatArray, rng: np.random.Generator, conditions: Conditions
+    template: Template, sharp: FloatArray, rng: np.random.Generator, conditions: ObservingConditions
 ) -> Spectrum:
     lowest, highest = np.log(conditions.snr)
     snr = float(np.exp(rng.uniform(lowest, highest)))
@@ -84,7 +84,7 @@ def _on_the_way(template: Template, sharp: FloatArray, rng: np.random.Generator)
     if rng.random() < 0.10:
         depth = rng.uniform(0.02, 0.25)
         for centre, share in ((3934.8, 1.0), (3969.6, 0.5), (5891.6, 0.7), (5897.6, 0.5)):
-            sharp = sharp * (1 - depth * share * gaussian(centre, centre * 75.0 / 299_792.458))
+            sharp = sharp * (1 - depth * share * gaussian(centre, centre * 75.0 / SPEED_OF_LIGHT))
     return sharp
 
 

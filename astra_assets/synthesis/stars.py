@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 from scipy.special import voigt_profile
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT, SPEED_OF_LIGHT_SI
 from astra_assets.pipelines.white_dwarf.grid import LOG_STEP
 from astra_assets.synthesis import opacity
 from astra_assets.synthesis.layer import Layer, higher, photosphere
@@ -28,7 +29,6 @@ from astra_assets.synthesis.opacity import FloatArray, wavelength_scale
 
 _FINE = 8  # lines are computed on pixels this much smaller, 2.2 km/s, and averaged
 _MICROTURBULENCE = 2.0  # km/s
-_LIGHT = 299_792.458  # km/s
 
 
 def metal_lines(
@@ -39,9 +39,9 @@ def metal_lines(
     fine = 10.0 ** (log_start + LOG_STEP / _FINE * np.arange(wavelength_scale().size * _FINE))
     eta = np.zeros_like(fine)
     for element, ion, centre, log_gf, energy in _vacuum_lines():
-        area = layer.column(element, ion, energy) * 8.8525e-21 * 10.0**log_gf * centre**2
+        area = layer.column(element, ion, energy) * opacity.LINE_AREA * 10.0**log_gf * centre**2
         thermal = np.sqrt(1.6629e-2 * layer.temperature / ELEMENTS[element].mass)  # sqrt(2kT/m) in km/s
-        sigma = centre * np.hypot(thermal, microturbulence) / _LIGHT / np.sqrt(2.0)
+        sigma = centre * np.hypot(thermal, microturbulence) / SPEED_OF_LIGHT / np.sqrt(2.0)
         gamma = _collisional_width(centre, layer, helium=element == "He")
         reach = 8 * sigma + float(np.sqrt(area * gamma / (np.pi * 0.01)))
         first, last = np.searchsorted(fine, [centre - min(reach, 250.0), centre + min(reach, 250.0)])
@@ -60,7 +60,7 @@ def _collisional_width(centre: float, layer: Layer, *, helium: bool) -> float:
         return 0.06 * (layer.electron_density / 1e16) * (centre / 4471.0) ** 2 + 1e-4
     gas = layer.electron_pressure / layer.electrons  # dyn cm-2, of hydrogen
     rate = 10.0 ** (19.5 + 0.4 * np.log10(1.0e-31) + np.log10(gas) - 0.7 * np.log10(layer.temperature))
-    return float((rate + 2e8) * 1e-8 * centre**2 / (4 * np.pi * 2.99792458e10))
+    return float((rate + 2e8) * 1e-8 * centre**2 / (4 * np.pi * (100 * SPEED_OF_LIGHT_SI)))
 
 
 @cache

@@ -1,10 +1,7 @@
-"""Synthetic spectra of all the kinds that white-dwarf pipelines must tell apart.
+"""Random noiseless spectra of all the kinds that white-dwarf pipelines must tell apart.
 
-They train the classifier and fill the demo survey and tests.
-
-`draw` makes a noiseless spectrum of a random object, `observe` what BOSS records of it. The physics is in
-`synthesis`: DA from the grid, everything else one-layer approximations that say so. Spectra
-of real objects and the classifier do not belong here.
+They train the classifier and fill the demo survey and tests. DA spectra are from the grid, all others are one-layer
+approximations.
 """
 
 from __future__ import annotations
@@ -16,7 +13,6 @@ from types import MappingProxyType
 import numpy as np
 
 from astra_assets.synthesis import extragalactic, stars, white_dwarfs
-from astra_assets.synthesis.observing import boss_fwhm, observe
 from astra_assets.synthesis.opacity import (
     FloatArray,
     normalised,
@@ -24,8 +20,6 @@ from astra_assets.synthesis.opacity import (
     wavelength_scale,
 )
 from astra_assets.synthesis.white_dwarfs import Drawn
-
-__all__ = ["FURTHER_KINDS", "KINDS", "Template", "boss_fwhm", "draw", "observe"]
 
 KINDS = ("DA", "DAH", "DB", "DC", "DQ", "DZ", "DA_MS", "CV", "SDB", "STAR", "QSO", "GALAXY")
 """The kinds of the demo survey."""

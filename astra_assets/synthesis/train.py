@@ -1,4 +1,4 @@
-"""Train the packaged classifier anew: `python -m astra_assets.synthesis.train [--out FOLDER]`.
+"""Train the packaged classifier again: `python -m astra_assets.synthesis.train [--out FOLDER]`.
 
 Simulated spectra in, `classifier.onnx` and `ORIGIN.md` out, in about four minutes on one core. Needs
 scikit-learn and skl2onnx (the extra `dev`), which nothing else of the package does. No spectrum of a real
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from astra_assets.pipelines import snow_white
 from astra_assets.pipelines.snow_white.features import FEATURE_VERSION, extract, feature_names
-from astra_assets.synthesis.simulate import TRAINING, Conditions, simulate
+from astra_assets.synthesis.simulate import TRAINING, ObservingConditions, simulate
 from astra_assets.synthesis.templates import FURTHER_KINDS, KINDS
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,9 @@ Vectors: TypeAlias = NDArray[np.float32]
 Labels: TypeAlias = NDArray[np.str_]
 
 
-def simulated(seed: int, share: float = 1.0, conditions: Conditions = TRAINING) -> tuple[Vectors, Labels]:
+def simulated(
+    seed: int, share: float = 1.0, conditions: ObservingConditions = TRAINING
+) -> tuple[Vectors, Labels]:
     """Feature vectors (n, features) and kinds (n) of simulated objects, each observed `OBSERVATIONS` times in a row.
 
     `share` scales the number of objects of each kind; at least two are made.
@@ -107,7 +109,7 @@ def measured(model: Any, seed: int = SEED + 1, share: float = 0.25) -> tuple[flo
 
     Precision and recall of DA (p >= 0.5), on objects that the training did not see, S/N 8 to 60.
     """
-    vectors, labels = simulated(seed, share, Conditions(snr=(8.0, 60.0)))
+    vectors, labels = simulated(seed, share, ObservingConditions(snr=(8.0, 60.0)))
     probabilities = model.predict_proba(vectors)
     best = model.classes_[probabilities.argmax(axis=1)]
     called, true = probabilities[:, list(model.classes_).index("DA")] >= 0.5, labels == "DA"
@@ -136,7 +138,7 @@ def train(
 
 
 def origin(spectra: int, seed: int, scores: tuple[float, float, float]) -> str:
-    """The text beside the model: what it is made of and how good it is."""
+    """The text next to the model: what it is made of and how good it is."""
     accuracy, precision, recall = scores
     return f"""# classifier.onnx
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.white_dwarf.grid import load_grid
 from astra_assets.synthesis import opacity, stars
 from astra_assets.synthesis.line_data import CARBON, HELIUM_I, HELIUM_II, SWAN
@@ -121,7 +122,7 @@ def draw_do(rng: np.random.Generator) -> Drawn:
     """A hot helium atmosphere of 45,000 to 100,000 K: He II, first of all 4686, with He I in the cooler half.
 
     Not a kind of the demo survey; the classifier must know it, since the Pickering lines of He II lie
-    beside the Balmer lines.
+    next to the Balmer lines.
     """
     teff = float(np.exp(rng.uniform(np.log(45000.0), np.log(100000.0))))
     wavelength = wavelength_scale()
@@ -235,13 +236,13 @@ def draw_cv(rng: np.random.Generator) -> Drawn:
         level = (
             float(np.interp(centre, wavelength, continuum))
             * area
-            / (np.sqrt(2 * np.pi) * centre * sigma / 299_792.458)
+            / (np.sqrt(2 * np.pi) * centre * sigma / SPEED_OF_LIGHT)
         )
         for side in (-split, split) if split else (0.0,):
             share = 0.5 if split else 1.0
             flux += (
                 share
                 * level
-                * opacity.gaussian(centre * (1 + side / 299_792.458), centre * sigma / 299_792.458)
+                * opacity.gaussian(centre * (1 + side / SPEED_OF_LIGHT), centre * sigma / SPEED_OF_LIGHT)
             )
     return float("nan"), float("nan"), flux

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 import pytest
 from click.testing import CliRunner
 
 from astra_assets.cli import main_group
-from astra_assets.cli.steps import asked, chosen, resources
+from astra_assets.cli.steps import asked, chosen, parsed, resources
+from astra_assets.compute.step_inputs import UNPROCESSED, Selection
 from astra_assets.config.profile import Asked
-from astra_assets.operations.operations import OperationError
-from astra_assets.pipelines.options import Resources
+from astra_assets.operations.deployment import OperationError
+from astra_assets.pipelines.options import ResourceRequest
 
 
 def names(name: str, *words: str, step: str | None = None) -> list[str]:
@@ -48,6 +51,24 @@ def test_numbers_after_the_model_are_objects_and_so_is_a_number_in_its_place():
         chosen("corv", ("BossVisitSpectrum", "twelve"), None)
 
 
+def selection(*words: str, **options: Any) -> Selection:
+    given: dict[str, Any] = {
+        "sdss_ids": (),
+        "limit": None,
+        "retry_failed": False,
+        "force": False,
+        "step_name": None,
+    }
+    return parsed(pipeline="corv", words=words, **{**given, **options})[2]
+
+
+def test_without_options_a_step_works_on_all_that_is_unprocessed_else_on_what_they_say():
+    assert selection() == UNPROCESSED
+    assert selection("12", sdss_ids=(13,)) == Selection(sdss_ids=(12, 13))
+    options: dict[str, Any] = {"limit": 5, "retry_failed": True, "force": True}
+    assert selection(**options) == Selection(**options)
+
+
 def test_a_step_that_is_not_there_is_answered_with_those_that_are():
     with pytest.raises(
         OperationError, match=r"SnowWhite has no step like that; it has: star_filter \(BossCombined"
@@ -66,7 +87,7 @@ SEED = (
 
 @pytest.mark.parametrize("line", SEED)
 def test_the_options_of_the_survey_s_scripts_are_understood(line):
-    found: list[Resources] = []
+    found: list[ResourceRequest] = []
 
     @click.command()
     @resources()
@@ -77,14 +98,13 @@ def test_the_options_of_the_survey_s_scripts_are_understood(line):
     assert done.exit_code == 0, done.output
     words = line.replace("=", " ").split()
     expected = {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
-    for name, value in expected.items():
-        assert str(getattr(found[0], name)) == value
+    assert {name: str(value) for name, value in found[0].asked.items()} == expected
 
 
 def test_every_option_of_a_step_can_be_asked_for():
     line = ["--exclusive", "--throttle", "3", "--nice", "100", "--constraint", "skl", "--extra=--reservation=night",
             "--setup", "module load cuda", "--setup", "ulimit -n 4096"]  # fmt: skip
-    found: list[Resources] = []
+    found: list[ResourceRequest] = []
 
     @click.command()
     @resources()
@@ -93,7 +113,7 @@ def test_every_option_of_a_step_can_be_asked_for():
 
     assert CliRunner().invoke(verb, line, catch_exceptions=False).exit_code == 0
     assert found == [
-        Resources(
+        ResourceRequest(
             exclusive=True,
             throttle=3,
             nice=100,

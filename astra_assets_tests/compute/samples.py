@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from sqlalchemy.orm import Mapped
 
 from astra_assets.database.database import Database
 from astra_assets.files.paths import spec_full_path
-from astra_assets.models.base import Base, PipelineResult, field, heading, row_times, table, table_of
+from astra_assets.models.base import Base, PipelineResult, table, table_of
 from astra_assets.models.boss import BossRestFrameVisitSpectrum, BossVisitSpectrum
+from astra_assets.models.fields import field, heading, row_times
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import (
     Pipeline,
@@ -124,7 +126,7 @@ def median_flux(spectrum: Any, context: WorkContext) -> SampleFlux:
         raise Skip("not_wanted", "not for this pipeline")
     value = float(np.median(spectrum.flux))
     if kind == 94:
-        return SampleFlux(median_flux="much")  # type: ignore[arg-type]
+        return SampleFlux(median_flux="much")
     if kind == 95:
         return SampleFlux(median_flux=float("nan"), n_pixels=None)
     return SampleFlux(
@@ -205,7 +207,7 @@ def rest_frame_visits(source: Any, context: WorkContext) -> Products:
     if not source["visits"]:
         raise Unusable("no_visits", "nothing was observed")
     good = [visit for visit in source["visits"] if visit["fieldid"] != 13]
-    rows = [
+    rows: list[Mapping[str, Any]] = [
         {
             **{name: visit[name] for name in ("release", "run2d", "mjd", "fieldid", "catalogid")},
             "spectrum_pk": visit["new_pk"],

@@ -18,7 +18,7 @@ from astra_assets.compute.collect import PartError
 from astra_assets.compute.ledger import Ledger
 from astra_assets.models.base import table_of
 from astra_assets.models.compute import ComputeBatch
-from astra_assets.pipelines.options import Resources
+from astra_assets.pipelines.options import ResourceRequest
 from astra_assets_tests.compute.samples import FLUX, SampleFlux
 
 VISIT = FLUX.step("visit")
@@ -36,7 +36,7 @@ def test_a_second_plan_attaches_to_the_active_batch(bench):
     bench.visits([0])
     first = bench.engine.plan(FLUX, VISIT)
     bench.visits([0])
-    second = bench.make().plan(FLUX, VISIT, resources=Resources(nodes=7))
+    second = bench.make().plan(FLUX, VISIT, resources=ResourceRequest(nodes=7))
     assert second == replace(first, attached=True)
     assert not first.attached
     bench.engine.start(second)
@@ -230,7 +230,7 @@ def test_inputs_that_are_in_no_part_are_noticed(bench):
 
 def test_a_batch_reads_back_as_it_was_written(bench):
     bench.visits([0])
-    batch = bench.engine.plan(FLUX, VISIT, resources=Resources(procs=3, time="1:00:00"))
+    batch = bench.engine.plan(FLUX, VISIT, resources=ResourceRequest(procs=3, time="1:00:00"))
     assert read_batch(batch.directory) == batch
     assert (batch.slurm.procs, batch.slurm.time, batch.procs) == (3, "1:00:00", 1)
     assert batch.reference == "astra_assets_tests.compute.samples:FLUX"

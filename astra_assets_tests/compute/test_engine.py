@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from astra_assets.compute import NothingToDo
+from astra_assets.compute import NothingToDo, Selection
 from astra_assets.database.database import Database
 from astra_assets.models.boss import BossRestFrameVisitSpectrum, BossVisitSpectrum
 from astra_assets.models.compute import ComputeBatch
@@ -93,7 +93,7 @@ def test_a_failure_is_tried_again_until_its_attempts_are_used_up(bench):
         bench.engine.run(FLUX, VISIT)
         assert [row["attempts"] for row in bench.outcomes(FLUX)] == [attempts]
     assert isinstance(bench.engine.plan(FLUX, VISIT), NothingToDo)
-    bench.engine.run(FLUX, VISIT, retry_failed=True)
+    bench.engine.run(FLUX, VISIT, Selection(retry_failed=True))
     assert [row["attempts"] for row in bench.outcomes(FLUX)] == [3]
     assert bench.engine.account(FLUX, VISIT).failed == 1
 
@@ -138,7 +138,7 @@ def test_a_forced_run_that_fails_keeps_the_result_that_holds(bench):
     bench.engine.run(FLUX, VISIT)
     before = bench.rows(SampleFlux, "spectrum_pk", "modified")
     min(bench.roots.sas_base_dir.rglob("*.fits")).unlink()
-    account = bench.engine.run(FLUX, VISIT, force=True)
+    account = bench.engine.run(FLUX, VISIT, Selection(force=True))
     assert (account.results, account.failed) == (2, 0)
     after = bench.rows(SampleFlux, "spectrum_pk", "modified")
     assert after[0] == before[0]

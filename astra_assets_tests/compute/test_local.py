@@ -8,13 +8,13 @@ import time
 import pytest
 
 from astra_assets.compute import BatchError
-from astra_assets.compute.states import read_status
+from astra_assets.compute.progress import read_status
 from astra_assets.database.database import Database
-from astra_assets.pipelines.options import Resources
+from astra_assets.pipelines.options import ResourceRequest
 from astra_assets_tests.compute.conftest import Bench, with_processes
 from astra_assets_tests.compute.samples import FLUX, SampleFlux
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.smoke]
 
 VISIT = FLUX.step("visit")
 
@@ -28,7 +28,7 @@ def run(tmp_path_factory):
     bench = with_processes(Bench(database, folder))
     bench.switch("threads")
     bench.visits([0, 91, 93, 0, 0])
-    bench.batch = bench.engine.plan(FLUX, VISIT, resources=Resources(nodes=2, procs=1))
+    bench.batch = bench.engine.plan(FLUX, VISIT, resources=ResourceRequest(nodes=2, procs=1))
     bench.progress = []
     bench.engine.start(bench.batch)
     bench.account = bench.engine.collect(bench.batch, bench.progress.append)

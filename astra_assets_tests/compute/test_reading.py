@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import delete, select
 
-from astra_assets.compute.inputs import Selection
 from astra_assets.compute.lookups import Lookup, LookupQuery, Lookups, as_numpy, decoded
 from astra_assets.compute.reading import READERS, can_leave_out_sources, unprocessed_inputs
+from astra_assets.compute.step_inputs import Selection
 from astra_assets.database.sqlite_reader import SqliteReadError
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum

@@ -7,13 +7,13 @@ import itertools
 import pytest
 
 from astra_assets.compute import BatchError, Phase, Progress, Sparingly, TaskState
-from astra_assets.compute import states as states_module
+from astra_assets.compute import progress as states_module
 from astra_assets.compute.backend import Backend
 from astra_assets.compute.local import LocalBackend
-from astra_assets.compute.states import Meter, TaskStatus, read_status
+from astra_assets.compute.progress import Meter, TaskStatus, read_status
 from astra_assets.compute.watch import Watch
 from astra_assets.models.compute import ComputeBatch
-from astra_assets.pipelines.options import Resources
+from astra_assets.pipelines.options import ResourceRequest
 from astra_assets_tests.compute.conftest import Directly
 from astra_assets_tests.compute.samples import FLUX
 
@@ -56,7 +56,7 @@ def planned(bench, *phases, forever=None):
     bench.visits([0, 0])
     backend = Told(*phases, forever=forever)
     engine = bench.make(backend)
-    return engine, backend, engine.plan(FLUX, VISIT, resources=Resources(nodes=2))
+    return engine, backend, engine.plan(FLUX, VISIT, resources=ResourceRequest(nodes=2))
 
 
 def test_unknown_and_waiting_are_waited_for(bench):
@@ -123,7 +123,7 @@ def test_a_job_that_is_started_while_waiting_is_recorded(bench):
 
 def test_what_a_cluster_is_asked_for_anew_holds_for_a_batch_that_goes_on(bench):
     engine, _, batch = planned(bench)
-    again = engine.plan(FLUX, VISIT, resources=Resources(time="3:00:00", nodes=9, procs=9))
+    again = engine.plan(FLUX, VISIT, resources=ResourceRequest(time="3:00:00", nodes=9, procs=9))
     assert (again.slurm.time, again.tasks, again.slurm.nodes) == ("3:00:00", batch.tasks, 2)
     assert engine.active(FLUX, VISIT) == again
 
@@ -165,16 +165,16 @@ def test_an_interrupt_detaches_and_leaves_the_batch_active(bench, caplog):
 
 def test_the_local_backend_is_a_backend():
     backend: Backend = LocalBackend(procs=3)
-    options = backend.options(FLUX, VISIT, Resources())
+    options = backend.options(FLUX, VISIT, ResourceRequest())
     assert (backend.name, options.nodes, options.procs) == ("local", 1, 3)
-    options = backend.options(FLUX, VISIT, Resources(nodes=4, procs=2, time="1:00:00"))
+    options = backend.options(FLUX, VISIT, ResourceRequest(nodes=4, procs=2, time="1:00:00"))
     assert (options.nodes, options.procs, options.time) == (4, 2, "1:00:00")
-    assert 1 <= LocalBackend().options(FLUX, VISIT, Resources()).procs <= 8
+    assert 1 <= LocalBackend().options(FLUX, VISIT, ResourceRequest()).procs <= 8
 
 
 def test_progress_tells_counts_rate_and_time_left(monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr(states_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(states_module.time, "monotonic", lambda: clock[0])  # type: ignore[attr-defined]
     meter = Meter("SnowWhite star", inputs=100, tasks=2)
     first = meter.read([TaskStatus("running", 50, done=10), None], running=2)
     assert str(first) == "SnowWhite star: 10 of 100, 0 failed, 0 skipped, 2 of 2 tasks running"
@@ -187,7 +187,7 @@ def test_progress_tells_counts_rate_and_time_left(monkeypatch):
 
 def test_lines_come_at_growing_intervals_and_only_when_something_changed(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(states_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(states_module.time, "monotonic", lambda: clock[0])  # type: ignore[attr-defined]
     said = []
     say = Sparingly(lambda _: said.append(clock[0]))
     for second in range(4000):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -16,10 +15,11 @@ from astra_assets.config.settings import load_settings
 from astra_assets.definitions import build_defs
 from astra_assets.defs.assets import all_assets, keys_of, located
 from astra_assets.defs.assets.kept import outline
-from astra_assets.files.paths import summary_path
-from astra_assets.operations.operations import Operations
-
-PROJECT = Path(__file__).resolve().parents[2]
+from astra_assets.operations.deployment import Deployment
+from astra_assets.operations.news import news
+from astra_assets.operations.products import products
+from astra_assets.products.bundle import summary_path
+from astra_assets_tests.project import PROJECT
 
 MINI = """
 [releases.mini]
@@ -74,12 +74,13 @@ def test_a_declared_release_is_a_job_with_a_schedule_and_a_sensor(toml):
 
 def test_without_a_version_a_declared_release_shares_products_with_those_of_the_package(toml):
     toml(MINI)
-    survey = Operations(load_settings())
+    deployment = Deployment.load()
     paths = [
-        {each.name: each.path for each in survey.listing(survey.release(name))} for name in ("dr20", "mini")
+        {each.name: each.path for each in products(deployment, deployment.release(name))}
+        for name in ("dr20", "mini")
     ]
     assert paths[0]["mwmTargets"] == paths[1]["mwmTargets"]
-    assert survey.release("mini").run2d == ("v6_1_3",)
+    assert deployment.release("mini").run2d == ("v6_1_3",)
 
 
 def test_a_release_of_another_version_is_served_apart_and_writes_elsewhere(toml, monkeypatch):
@@ -87,9 +88,9 @@ def test_a_release_of_another_version_is_served_apart_and_writes_elsewhere(toml,
     assert set(load_releases().served_releases) == {"main", "dr20", "mini"}
     monkeypatch.setenv("ASTRA_RELEASE", "next")
     assert set(load_releases().served_releases) == {"next"}
-    survey = Operations(load_settings())
-    listed = {each.name: each.path for each in survey.listing(survey.release())}
-    root = survey.settings.products_root
+    deployment = Deployment.load()
+    listed = {each.name: each.path for each in products(deployment, deployment.release())}
+    root = deployment.settings.products_root
     assert listed["mwmTargets"] == root / summary_path("mwmTargets", "0.9.0")
     assert "0.9.0" in str(listed["mwmTargets"])
     assert listed["mwmTargets"] != root / summary_path("mwmTargets", MAIN.v_astra)
@@ -121,7 +122,7 @@ class NothingNew:
 
 def test_assets_of_another_version_report_under_their_own_keys_and_write_their_own_files(toml, monkeypatch):
     toml(NEXT)
-    monkeypatch.setattr(Operations, "migrate", lambda *_, **__: NothingNew())
+    monkeypatch.setattr("astra_assets.operations.migrate.migrate", lambda *_, **__: NothingNew())
     definitions = build_defs(release="next")
     names = [table.name for table in outline().tables]
     wanted = [dg.AssetKey(["v0_9_0", name]) for name in (*names, "mwmTargets")]
@@ -142,11 +143,11 @@ def test_assets_of_another_version_report_under_their_own_keys_and_write_their_o
 
 def test_the_deployment_s_release_is_what_verbs_mean_without_a_name(toml, monkeypatch):
     toml(NEXT)
-    assert Operations(load_settings()).release() == MAIN
+    assert Deployment.load().release() == MAIN
     monkeypatch.setenv("ASTRA_RELEASE", "next")
-    survey = Operations(load_settings())
-    assert survey.release().name == "next"
-    assert survey.news(survey.release()).looked_for[0].endswith("spAll-v6_2_1.fits.gz")
+    deployment = Deployment.load()
+    assert deployment.release().name == "next"
+    assert news(deployment, deployment.release()).looked_for[0].endswith("spAll-v6_2_1.fits.gz")
 
 
 def test_without_tables_there_are_the_releases_of_the_package(toml):

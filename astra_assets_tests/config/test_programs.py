@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from astra_assets.compute.program.call import SETTING, call_of, call_of_batch
-from astra_assets.config.programs import unknown_programs, why_absent
+from astra_assets.config.programs import absence_of, unknown_programs
 from astra_assets.config.settings import SettingsError, load_settings
 from astra_assets.pipelines import PIPELINES, pipeline
 from astra_assets.pipelines.base import Pipeline
 from astra_assets.pipelines.bossnet import BossNet
-from astra_assets_tests.compute.conftest import PROJECT
+from astra_assets_tests.project import PROJECT
 
 BOSSNET = pipeline("bossnet")
 STAR, VISIT = BOSSNET.steps
@@ -128,22 +128,40 @@ def test_an_entry_of_no_program_is_named_with_those_that_there_are(site):
 
 def test_a_program_that_is_not_here_is_told_with_the_search_path_and_what_to_do(site, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere:/neither")
-    reason = why_absent(BOSSNET, STAR, site(""))
-    assert reason.startswith(
+    absence = absence_of(BOSSNET, STAR, site(""))
+    assert absence.reason.startswith(
         "BossNet is done by a program of other people, and astra-bossnet is not on the search path. Put a "
     )
-    assert why_absent(BOSSNET, STAR, site(f'bossnet = "{sys.executable}"')) is None
-    wrong = why_absent(BOSSNET, STAR, site('bossnet = "/opt/net"'))
+    assert not absence.named
+    assert absence_of(BOSSNET, STAR, site(f'bossnet = "{sys.executable}"')) is None
+    wrong = absence_of(BOSSNET, STAR, site('bossnet = "/opt/net"'))
     assert (
-        "/opt/net is not there or cannot be executed. Correct its name in [programs] of astra.toml." in wrong
+        "/opt/net is not there or cannot be executed. Correct its name in [programs] of astra.toml."
+        in wrong.reason
     )
-    assert why_absent(BOSSNET, STAR, site('bossnet = "/opt/net"'), prepared=True) is None
+    assert wrong.named
+    assert absence_of(BOSSNET, STAR, site('bossnet = "/opt/net"'), prepared=True) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('"bossnet/star" = "/opt/net"', True),
+        ('"astra-bossnet" = ["/opt/net", "--fast"]', True),
+        ('bossnet = {astra = "/opt/astra"}', True),
+        ("bossnet = {inputs = 500}", False),
+        ('"bossnet/visit" = "/opt/net"', False),
+    ],
+)
+def test_a_program_is_named_by_a_command_of_its_own_and_by_nothing_else(site, monkeypatch, text, named):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert absence_of(BOSSNET, STAR, site(text)).named is named
 
 
 def test_astras_command_line_needs_postgresql(site):
     said = site(f'bossnet = {{astra = "{sys.executable}"}}')
-    assert "set ASTRA_DATABASE_URL" in why_absent(BOSSNET, STAR, said, database="sqlite:///astra.db")
-    assert why_absent(BOSSNET, STAR, said, database="postgresql://host/astra") is None
+    assert "set ASTRA_DATABASE_URL" in absence_of(BOSSNET, STAR, said, database="sqlite:///astra.db").reason
+    assert absence_of(BOSSNET, STAR, said, database="postgresql://host/astra") is None
 
 
 def test_the_examples_of_the_pages_are_what_they_say(site):

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from astra_assets.config.profile import SlurmProfile
 from astra_assets.config.settings import SettingsError, load_settings, usable_settings
 
 
@@ -77,7 +78,8 @@ def test_what_is_wrong_does_not_hide_the_rest_of_the_settings(monkeypatch, tmp_p
     monkeypatch.setenv("ASTRA_DATABASE_SCHEMA", "mwm")
     settings, problems = usable_settings()
     assert (settings.compute, settings.max_attempts, settings.procs) == ("slurm", 5, None)
-    assert (settings.is_demo, settings.slurm.nodes, settings.database_schema) == (True, None, None)
+    assert settings.slurm == SlurmProfile()
+    assert (settings.is_demo, settings.database_schema) == (True, None)
     assert [problem.partition(":")[0] for problem in problems] == [
         "SAS_BASE_DIR",
         "nodes in [slurm] of astra.toml",

@@ -29,7 +29,7 @@ def test_tables_that_we_made_stand_as_they_are_declared(database):
 def test_columns_lacking_and_columns_added_are_seen(database_url):
     database = Database(database_url)
     database.create_tables([SpectrumKey, Source])
-    assert database.survey.shape(Source).missing == ()
+    assert database.inventory.shape(Source).missing == ()
     with database.begin() as connection:
         connection.execute(text("ALTER TABLE source DROP COLUMN plx"))
         connection.execute(text("ALTER TABLE source ADD COLUMN name TEXT"))
@@ -48,13 +48,13 @@ def test_columns_lacking_and_columns_added_are_seen(database_url):
 def test_a_survey_is_kept_until_tables_are_created(database_url):
     database = Database(database_url)
     database.create_tables([SpectrumKey])
-    kept = database.survey
-    assert database.survey is kept
+    kept = database.inventory
+    assert database.inventory is kept
     assert not kept.has(Source)
     with pytest.raises(MissingTableError, match="no table source; type: astra-assets init"):
         kept.need(Source)
     database.create_tables([Source])
-    assert database.survey.has(Source)
+    assert database.inventory.has(Source)
     database.engine.dispose()
 
 

@@ -17,7 +17,7 @@ from astra_assets.defs.executors import (
     WAITING_AT_ONCE,
     step_executor,
 )
-from astra_assets.defs.resources import SurveyResource
+from astra_assets.defs.resources import DeploymentResource
 
 
 def other_process() -> dg.JobDefinition:
@@ -34,7 +34,7 @@ def other_process() -> dg.JobDefinition:
     def two() -> None:
         write("two")
 
-    @dg.job(executor_def=step_executor(SurveyResource(), {}))
+    @dg.job(executor_def=step_executor(DeploymentResource(), {}))
     def two_steps() -> None:
         one()
         two()
@@ -79,8 +79,8 @@ def test_on_a_cluster_each_step_has_a_process_of_its_own(folder, tmp_path, monke
 
 def test_settings_of_the_definitions_win_over_the_environment(monkeypatch):
     monkeypatch.setenv("ASTRA_COMPUTE", "slurm")
-    assert step_executor(SurveyResource(overrides={"compute": "local"}), {}).get_requirements({}) == []
-    assert step_executor(SurveyResource(), {}).get_requirements({})
+    assert step_executor(DeploymentResource(overrides={"compute": "local"}), {}).get_requirements({}) == []
+    assert step_executor(DeploymentResource(), {}).get_requirements({})
 
 
 @pytest.mark.parametrize("name", PRELOADED)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import dagster as dg
 import psutil
@@ -18,7 +19,7 @@ from astra_assets.defs.termination import StoppingExecutor, end_with_run, while_
 from astra_assets.errors import ExpectedError
 
 CORV, STAR = (SimpleNamespace(name="Corv"), "visit"), (SimpleNamespace(name="SnowWhite"), "star")
-STEPS = {"corv__visit": CORV, "snow_white__star": STAR}
+STEPS: dict[str, Any] = {"corv__visit": CORV, "snow_white__star": STAR}
 
 
 def event(step, kind):
@@ -30,7 +31,7 @@ COLLECTED = [event("corv__visit.collect", "start"), event("corv__visit.collect",
 PRODUCT = [event(None, "start"), event("astraAllVisitCorv", "start")]
 
 
-class Work:
+class Runner:
     """Remembers what was stopped."""
 
     compute = "slurm"
@@ -52,7 +53,7 @@ class Work:
         return f"{pipeline.name}: job 7 is cancelled"
 
 
-def interrupted(events, status, work, error=dg.DagsterExecutionInterruptedError) -> list[str]:
+def interrupted(events, status, runner, error=dg.DagsterExecutionInterruptedError) -> list[str]:
     """What is said when a run is interrupted after these events while it is in a state."""
     said: list[str] = []
 
@@ -66,7 +67,8 @@ def interrupted(events, status, work, error=dg.DagsterExecutionInterruptedError)
         instance=SimpleNamespace(get_run_by_id=lambda _: run),
         log=SimpleNamespace(warning=said.append),
     )
-    executor = StoppingExecutor(SimpleNamespace(execute=execute), STEPS, lambda _: work)
+    inner: Any = SimpleNamespace(execute=execute)
+    executor = StoppingExecutor(inner, STEPS, lambda _: runner)
     seen = []
     with pytest.raises(error):
         seen.extend(executor.execute(context, None))
@@ -76,47 +78,47 @@ def interrupted(events, status, work, error=dg.DagsterExecutionInterruptedError)
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED])
 @pytest.mark.parametrize("error", [dg.DagsterExecutionInterruptedError, KeyboardInterrupt])
 def test_a_terminated_run_stops_what_it_submitted(status, error):
-    work = Work()
-    assert interrupted([*PRODUCT, *SUBMITTED], status, work, error) == ["Corv: job 7 is cancelled"]
-    assert work.stopped == [CORV]
+    runner = Runner()
+    assert interrupted([*PRODUCT, *SUBMITTED], status, runner, error) == ["Corv: job 7 is cancelled"]
+    assert runner.stopped == [CORV]
 
 
 def test_a_submission_that_is_under_way_is_stopped_too():
-    work = Work()
-    interrupted(SUBMITTED[:1], dg.DagsterRunStatus.CANCELING, work)
-    assert work.stopped == [CORV]
+    runner = Runner()
+    interrupted(SUBMITTED[:1], dg.DagsterRunStatus.CANCELING, runner)
+    assert runner.stopped == [CORV]
 
 
 def test_what_is_collected_already_is_left_alone():
-    work = Work()
-    assert interrupted([*SUBMITTED, *COLLECTED], dg.DagsterRunStatus.CANCELING, work) == []
-    assert work.stopped == []
+    runner = Runner()
+    assert interrupted([*SUBMITTED, *COLLECTED], dg.DagsterRunStatus.CANCELING, runner) == []
+    assert runner.stopped == []
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE])
 def test_a_run_that_is_only_interrupted_leaves_its_work_and_says_so(status):
-    work = Work()
-    (said,) = interrupted([*PRODUCT, *SUBMITTED], status, work)
+    runner = Runner()
+    (said,) = interrupted([*PRODUCT, *SUBMITTED], status, runner)
     assert said.startswith("corv__visit: job 7 goes on on the cluster; run the same again to attach to it")
     assert "astra-assets cancel 20260101-120000-abc" in said
-    assert work.stopped == []
+    assert runner.stopped == []
 
 
 def test_a_run_that_is_not_known_leaves_everything():
-    work = Work()
-    assert interrupted(SUBMITTED, None, work) == []
-    assert work.stopped == []
+    runner = Runner()
+    assert interrupted(SUBMITTED, None, runner) == []
+    assert runner.stopped == []
 
 
 def test_an_error_of_a_step_stops_nothing():
-    work = Work()
-    assert interrupted(SUBMITTED, dg.DagsterRunStatus.CANCELING, work, ExpectedError) == []
-    assert work.stopped == []
+    runner = Runner()
+    assert interrupted(SUBMITTED, dg.DagsterRunStatus.CANCELING, runner, ExpectedError) == []
+    assert runner.stopped == []
 
 
 def test_a_job_that_cannot_be_stopped_is_named_with_what_to_type():
-    work = Work(ExpectedError("Slurm does not answer"))
-    (said,) = interrupted(SUBMITTED, dg.DagsterRunStatus.CANCELING, work)
+    runner = Runner(ExpectedError("Slurm does not answer"))
+    (said,) = interrupted(SUBMITTED, dg.DagsterRunStatus.CANCELING, runner)
     assert said.startswith("corv__visit: its jobs could not be cancelled: Slurm does not answer")
     assert "astra-assets cancel BATCH" in said
 
@@ -129,10 +131,12 @@ def context_of(status=dg.DagsterRunStatus.STARTED):
 def test_a_step_that_was_not_told_of_the_end_of_its_run_finds_out(monkeypatch):
     monkeypatch.setattr(termination, "ASK_SECONDS", 0.0)
     seen: list[object] = []
-    while_run_lives(context_of(), Work(), seen.append)("now")
+    now: Any = "now"
+    runner: Any = Runner()
+    while_run_lives(context_of(), runner, seen.append)(now)
     assert seen == ["now"]
     with pytest.raises(dg.DagsterExecutionInterruptedError):
-        while_run_lives(context_of(dg.DagsterRunStatus.CANCELING), Work(), seen.append)("now")
+        while_run_lives(context_of(dg.DagsterRunStatus.CANCELING), runner, seen.append)(now)
 
 
 STEP_PROCESS = """

@@ -52,7 +52,7 @@ def test_sources_are_visited_1_to_12_times_in_different_nights(plan):
 def test_some_sources_are_seen_from_both_observatories(plan):
     seen = {}
     for visit in plan.visits:
-        seen.setdefault(visit.target.number, set()).add(visit.field.observatory.telescope)
+        seen.setdefault(visit.target.number, set()).add(visit.field.site.telescope)
     assert {frozenset(each) for each in seen.values()} == {
         frozenset(["apo25m"]),
         frozenset(["lco25m"]),

@@ -9,9 +9,7 @@ from astropy.coordinates import AltAz, EarthLocation, SkyCoord, get_sun
 from astropy.time import Time
 from astropy.utils import iers
 
-from astra_assets.demo import ephemeris
-from astra_assets.demo.ephemeris import Direction
-from astra_assets.demo.sky import OBSERVATORIES, make_patch
+from astra_assets.demo.sky import make_patch
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,8 +27,8 @@ def fields():
 
 def test_exposures_are_in_the_dark_of_the_date_with_the_field_up(fields):
     for field in fields:
-        site = field.observatory
-        location = EarthLocation(lon=site.longitude * u.deg, lat=site.latitude * u.deg)
+        place = field.site.observatory
+        location = EarthLocation(lon=place.longitude * u.deg, lat=place.latitude * u.deg)
         edges = [time / 86400 for night in field.nights for time in (night.tai_beg, night.tai_end)]
         times = Time(edges, format="mjd", scale="tai")
         frame = AltAz(obstime=times, location=location)
@@ -62,17 +60,6 @@ def test_plates_were_used_before_the_robots(fields):
     plated = [night.mjd for field in fields if field.plate for night in field.nights]
     robots = [night.mjd for field in fields if not field.plate for night in field.nights]
     assert max(plated) < min(robots)
-
-
-def test_the_correction_to_the_barycentre_is_that_of_astropy():
-    site = OBSERVATORIES["APO"]
-    mjd = np.linspace(59200.0, 59560.0, 13)
-    target = Direction(np.array(150.0), np.array(20.0))
-    exact = SkyCoord(150, 20, unit="deg").radial_velocity_correction(
-        obstime=Time(mjd, format="mjd"),
-        location=EarthLocation(lon=site.longitude * u.deg, lat=site.latitude * u.deg),
-    )
-    assert np.max(np.abs(ephemeris.barycentric_correction(mjd, target) - exact.to_value("km/s"))) < 1.2
 
 
 def test_positions_lie_within_the_field():

@@ -9,7 +9,8 @@ import shutil
 import pytest
 
 from astra_assets.demo import survey, write
-from astra_assets.demo.survey import MANIFEST, PARTS, STAGING, DemoError, make_demo
+from astra_assets.demo.layout import PARTS
+from astra_assets.demo.survey import MANIFEST, STAGING, DemoError, make_demo
 
 TINY = 12
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from astra_assets_tests.pipelines.offered import install
+from astra_assets_tests.project import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 SERVERS = ("make ui", "dagster-webserver", "dagster-daemon")
 """Commands that run until they are stopped; `test_ui` starts a server."""
 NESTED = ("make dr20", "make main", "make test", "make lint", "dagster job execute", "dg launch")
@@ -103,10 +103,10 @@ def test_a_dry_run_and_a_cancelled_batch_change_no_result(ingested):
     assert "inputs to look at" in planned
     assert not (ingested.home / "batches").exists()
     program = (
-        "from astra_assets.operations.operations import Operations, find_pipeline;"
-        "from astra_assets.config.settings import load_settings;"
-        "survey = Operations(load_settings()); work = survey.work(survey.release()); pipeline = find_pipeline('mwm');"
-        "print(work.engine.plan(pipeline, pipeline.steps[0]).batch_id)"
+        "from astra_assets.operations.deployment import Deployment, find_pipeline;"
+        "from astra_assets.operations.step_runner import StepRunner;"
+        "made = Deployment.load(); runner = StepRunner(made, made.release()); pipeline = find_pipeline('mwm');"
+        "print(runner.engine.plan(pipeline, pipeline.steps[0]).batch_id)"
     )
     batch = ingested.run(sys.executable, "-c", program).stdout.strip()
     assert batch in ingested.run("astra-assets", "status", rc=1).stdout

@@ -97,6 +97,7 @@ def test_a_product_shows_columns_with_units_rows_and_checks(server, browser):
     assert "unit: km s-1" in text or "km s-1" in text
 
 
+@pytest.mark.smoke
 def test_a_product_shows_where_it_is_its_checksum_and_a_picture(server, browser, finished):
     path = finished.summary / "astraAllVisitCorv-0.8.1.fits.gz"
     read(browser, f"{server}/assets/astraAllVisitCorv?view=events", str(path), "sha256", "picture")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import gzip
 import re
-from pathlib import Path
 
 import pytest
 from sqlalchemy.dialects import postgresql
 
 from astra_assets.models import apogee, boss, mwm, source, spectrum
-from astra_assets.models.base import layout, snake_case, table_of
+from astra_assets.models.base import layout, table_of
 from astra_assets.registry.columns import info
 from astra_assets.registry.kinds import Kind
+from astra_assets.text import snake_case
+from astra_assets_tests.project import SHARED
 
-DUMP = Path(__file__).resolve().parents[3] / "shared" / "astra-database" / "astra-0.8.0.sql.gz"
+DUMP = SHARED / "astra-database" / "astra-0.8.0.sql.gz"
 
 MODELS = {
     table_of(model).name: model

@@ -6,26 +6,21 @@ import sys
 
 import pytest
 
-from astra_assets.config.settings import load_settings
-from astra_assets.operations.doctor import examine_programs
+from astra_assets.operations.doctor import check_programs
 
 
 @pytest.fixture
-def examined(tmp_path, monkeypatch):
-    for name in ("ASTRA_CONFIG", "ASTRA_COMPUTE", "ASTRA_DATABASE_URL", "SAS_BASE_DIR", "MWM_ASTRA"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
+def found_in(deploy, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
 
     def found(toml):
-        (tmp_path / "astra.toml").write_text(toml)
-        return list(examine_programs(load_settings(home=tmp_path)))
+        return list(check_programs(deploy(toml)))
 
     return found
 
 
-def test_programs_that_are_not_here_are_worth_knowing_and_no_problem(examined):
-    found = examined(f'[programs]\nbossnet = "{sys.executable}"\n')
+def test_programs_that_are_not_here_are_worth_knowing_and_no_problem(found_in):
+    found = found_in(f'[programs]\nbossnet = "{sys.executable}"\n')
     assert found[0].weight == 0
     assert found[0].text == "programs of other people: here for bossnet/star, bossnet/visit"
     assert {each.weight for each in found[1:]} == {1}
@@ -36,6 +31,14 @@ def test_programs_that_are_not_here_are_worth_knowing_and_no_problem(examined):
     assert "astra-apogeenet is not on the search path. Put a program" in texts[0]
 
 
-def test_an_entry_of_no_program_is_a_problem(examined):
-    (problem,) = [each for each in examined('[programs]\nbosnet = "x"\n') if each.weight == 2]
+def test_an_entry_of_no_program_is_a_problem(found_in):
+    (problem,) = [each for each in found_in('[programs]\nbosnet = "x"\n') if each.weight == 2]
     assert problem.text.startswith("bosnet in [programs] of astra.toml belongs to no program")
+
+
+def test_a_program_that_is_named_and_not_there_is_a_problem(examined):
+    (problem,) = [each for each in examined('[programs]\nbossnet = "/nonexistent/run"\n') if each.weight == 2]
+    assert problem.text.startswith(
+        "cannot run, bossnet/star, bossnet/visit: BossNet is done by a program of other people"
+    )
+    assert "/nonexistent/run is not there or cannot be executed. Correct its name" in problem.text

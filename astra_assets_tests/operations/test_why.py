@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
 from astra_assets.database.database import Database
-from astra_assets.operations.why import FEW_TASKS, explain, task_findings
+from astra_assets.operations.why import FEW_TASKS, batch_answers, task_answers
 from astra_assets_tests.compute.conftest import Bench
 from astra_assets_tests.compute.slurm.scene import Scene, do
 
@@ -32,7 +32,7 @@ def test_a_task_that_is_done_shows_how_it_ended_and_what_it_used(make):
     scene.finish(0)
     scene.set(0, SlurmState.COMPLETED, node="np001", memory_used_mb=300.0)
     scene.set(1, SlurmState.PENDING, reason="Resources")
-    done, waits = task_findings(scene.batch.directory, scene.slurm)
+    done, waits = task_answers(scene.batch.directory, scene.slurm)
     known = ("phase", "slurm state", "slurm exit_code", "slurm node", "slurm memory_used_mb")
     assert [done.facts[name] for name in known] == ["done", "COMPLETED", 0, "np001", 300.0]
     assert waits.facts["slurm reason"] == "Resources: no node is free yet"
@@ -46,7 +46,7 @@ def test_many_tasks_without_trouble_are_counted_and_cost_one_question(make):
     scene.set(7, SlurmState.RUNNING, reason="")
     do(scene.batch, 3)
     scene.slurm.calls.clear()
-    found = task_findings(scene.batch.directory, scene.slurm)
+    found = task_answers(scene.batch.directory, scene.slurm)
     assert {each.facts["phase"]: each.title for each in found} == {
         "PENDING, Priority: others are before it": f"{MANY - 2} further tasks",
         "RUNNING": "1 further tasks",
@@ -59,7 +59,7 @@ def test_a_controller_that_is_away_is_asked_once_and_named(make):
     scene = make(3, [0] * 6)
     scene.slurm.down = 99
     scene.slurm.calls.clear()
-    *tasks, cluster = task_findings(scene.batch.directory, scene.slurm)
+    *tasks, cluster = task_answers(scene.batch.directory, scene.slurm)
     assert [each.facts["job"] for each in tasks] == [f"{scene.job.job_id}_{task}" for task in range(3)]
     assert "controller" in cluster.facts["slurm"]
     assert scene.slurm.calls == {"detail": 1}
@@ -68,6 +68,6 @@ def test_a_controller_that_is_away_is_asked_once_and_named(make):
 def test_reasons_of_a_batch_are_told_with_an_example(make):
     scene = make(1, [0, 92, 92, 93])
     scene.finish(0)
-    batch, *_ = explain(scene.bench.database, scene.batch.batch_id, [], scene.slurm)
+    batch, *_ = batch_answers(scene.bench.database, scene.batch.batch_id, scene.slurm)
     assert batch.facts["failed: too_faint"] == "2, for example: nothing to be seen"
     assert batch.facts["skipped: not_wanted"] == "1, for example: not for this pipeline"

@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 from sqlalchemy import delete, text
 
-from astra_assets.compute import NothingToDo
+from astra_assets.compute import NothingToDo, Selection
 from astra_assets.database.database import Database
 from astra_assets.files.paths import astra_path
 from astra_assets.models.base import table_of
@@ -111,7 +111,7 @@ def test_a_redo_that_is_given_up_leaves_the_pixels_of_the_result_alone(sqlite_be
     bench = sqlite_bench
     (pk,) = bench.visits([0])
     bench.engine.run(MODEL, VISIT)
-    batch = bench.engine.plan(MODEL, VISIT, force=True)
+    batch = bench.engine.plan(MODEL, VISIT, Selection(force=True))
     bench.engine.start(batch)
     bench.engine.cancel(batch)
     assert len(models(bench)) == 2
@@ -148,7 +148,7 @@ def test_pixels_that_are_gone_are_told_and_the_old_file_stays(sqlite_bench):
     assert str(lost) in outcome["message"]
     assert f"astra-assets run sample_model --force --sdss-ids {1000 + pks[0]}" in outcome["message"]
     assert path(bench, pks[0]).read_bytes() == before
-    bench.engine.run(MODEL, VISIT, force=True, sdss_ids=[1000 + pks[0]])
+    bench.engine.run(MODEL, VISIT, Selection(force=True, sdss_ids=[1000 + pks[0]]))
     assert bench.engine.run(MODEL, FILES).complete
     assert bench.outcomes(MODEL) == []
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.white_dwarf.balmer import fit_balmer
+from astra_assets.pipelines.white_dwarf.balmer_lines import BALMER, H_ALPHA, H_BETA, H_GAMMA
 from astra_assets.pipelines.white_dwarf.comparison import NoUsableLinesError, compare
 from astra_assets.pipelines.white_dwarf.continuum import slope_misfit
 from astra_assets.pipelines.white_dwarf.grid import LOG_STEP, load_grid
@@ -19,11 +21,9 @@ from astra_assets.pipelines.white_dwarf.instrument import (
     measured_width,
     smoothed_window,
 )
-from astra_assets.pipelines.white_dwarf.lines import BALMER, H_ALPHA, H_BETA, H_GAMMA
 from astra_assets.spectra.base import Spectrum
 
-WAVELENGTH = 10 ** (3.5523 + 1e-4 * np.arange(4648))
-LIGHT = 299_792.458  # km/s
+WAVELENGTH = np.power(10.0, 3.5523 + 1e-4 * np.arange(4648))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def grid():
 def observed(grid, teff, logg, v_rad, snr=None, *, seed=0, resolution=None):
     """A white dwarf as BOSS sees it: noise-free without `snr`, which is that of a pixel at 5500 A."""
     sharp = grid.flux(teff, logg)
-    shifted = np.log10(grid.wavelength) + np.log10(1 + v_rad / LIGHT)
+    shifted = np.log10(grid.wavelength) + np.log10(1 + v_rad / SPEED_OF_LIGHT)
     arms = []
     for number in (resolution or 1850, resolution or 2200):
         sigma = 1 / (number * 2.3548 * np.log(10) * LOG_STEP)
@@ -67,7 +67,7 @@ def test_parameters_are_found_without_noise(grid, teff, logg, v_rad):
     fit = fit_balmer(observed(grid, teff, logg, v_rad), grid)
     assert fit.teff == pytest.approx(teff, rel=0.02)
     assert fit.logg == pytest.approx(logg, abs=0.06)
-    assert fit.v_rad == pytest.approx(v_rad, abs=max(2.0, 2 * v_rad**2 / LIGHT))
+    assert fit.v_rad == pytest.approx(v_rad, abs=max(2.0, 2 * v_rad**2 / SPEED_OF_LIGHT))
     assert fit.converged
     assert not fit.teff_at_edge
     assert not fit.logg_at_edge
@@ -199,7 +199,7 @@ def test_models_are_smoothed_to_the_resolution(grid, sigma):
     found = np.exp(window.at_width(sigma)[node, 2])
     at = 10 ** (window.start + 2 * LOG_STEP * np.arange(len(found)))
     sharp = grid.flux(14_000, 8.0)
-    smooth = gaussian_filter1d(sharp, sigma / (LIGHT * np.log(10) * LOG_STEP))
+    smooth = gaussian_filter1d(sharp, sigma / (SPEED_OF_LIGHT * np.log(10) * LOG_STEP))
     expected = np.interp(at, grid.wavelength, smooth)
     ratio = found / expected
     assert np.abs(ratio / ratio.mean() - 1).max() < 0.003
@@ -213,11 +213,11 @@ def test_resolution_of_the_file_is_preferred_to_that_of_boss(grid):
 
 
 def test_instrument_numbers():
-    assert boss_width(4341.68) == pytest.approx(LIGHT / 2.3548 / 1758, rel=0.01)
-    assert boss_width(7500) == pytest.approx(LIGHT / 2.3548 / 2250, rel=0.01)
-    assert measured_width(2.5, 5000) == pytest.approx(LIGHT / 2.3548 / 2000, rel=1e-3)
+    assert boss_width(4341.68) == pytest.approx(SPEED_OF_LIGHT / 2.3548 / 1758, rel=0.01)
+    assert boss_width(7500) == pytest.approx(SPEED_OF_LIGHT / 2.3548 / 2250, rel=0.01)
+    assert measured_width(2.5, 5000) == pytest.approx(SPEED_OF_LIGHT / 2.3548 / 2000, rel=1e-3)
     assert measured_width(0.0, 5000) == boss_width(5000)
-    assert doppler(100.0) == pytest.approx(100 / LIGHT / np.log(10), rel=1e-3)
+    assert doppler(100.0) == pytest.approx(100 / SPEED_OF_LIGHT / np.log(10), rel=1e-3)
 
 
 def test_interpolation_between_pixels_is_exact_for_cubics():

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.white_dwarf.best_model import best_model
 from astra_assets.pipelines.white_dwarf.grid import LOG_STEP, load_grid
 from astra_assets.spectra.base import Spectrum
 from astra_assets.spectra.grid import BOSS_GRID
-from astra_assets.spectra.velocity import SPEED_OF_LIGHT
 
 STAR = {"teff": 14_000.0, "logg": 8.0, "v_rad": 250.0}
 RESOLUTION = 2000.0

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.base import Unusable
 from astra_assets.pipelines.snow_white import features
 from astra_assets.pipelines.snow_white.classifier import ClassifierError, load_classifier
@@ -19,7 +20,7 @@ from astra_assets.pipelines.snow_white.features import FEATURE_VERSION, extract,
 from astra_assets.pipelines.snow_white.table import NO_COLUMN, PROBABILITIES
 from astra_assets.spectra.base import Spectrum
 from astra_assets.synthesis import train
-from astra_assets.synthesis.simulate import Conditions, simulate
+from astra_assets.synthesis.simulate import ObservingConditions, simulate
 
 SEED = 20_261_123
 """No seed of the training set or the demo survey."""
@@ -27,7 +28,7 @@ SEED = 20_261_123
 
 def simulated(kind, number=1, snr=30.0, seed=SEED, defects=False):
     rng = np.random.default_rng([seed, *kind.encode()])
-    return list(simulate(kind, rng, number, Conditions(snr=(snr, snr), defects=defects)))
+    return list(simulate(kind, rng, number, ObservingConditions(snr=(snr, snr), defects=defects)))
 
 
 def changed(spectrum, **pixels):
@@ -152,7 +153,7 @@ class TestPackagedClassifier:
     @pytest.mark.parametrize("v_rad", [-400.0, 400.0])
     def test_velocities_do_not_change_the_class(self, classifier, v_rad):
         for spectrum in (s for seed in range(6) for s in simulated("DA", snr=25.0, seed=seed)):
-            moved = changed(spectrum, wavelength=spectrum.wavelength * (1 + v_rad / 299_792.458))
+            moved = changed(spectrum, wavelength=spectrum.wavelength * (1 + v_rad / SPEED_OF_LIGHT))
             assert classifier.probabilities(extract(moved))["DA"] > 0.5
 
     def test_da_are_found_with_precision_and_recall(self, classifier):
@@ -161,7 +162,7 @@ class TestPackagedClassifier:
         for kind in train.CLASSES:
             rng = np.random.default_rng([SEED, *kind.encode()])
             for _ in range(45 if kind == "DA" else 9):
-                for spectrum in simulate(kind, rng, 2, Conditions(snr=(8.0, 60.0))):
+                for spectrum in simulate(kind, rng, 2, ObservingConditions(snr=(8.0, 60.0))):
                     is_called = classifier.probabilities(extract(spectrum))["DA"] >= 0.5
                     true += kind == "DA"
                     called += is_called

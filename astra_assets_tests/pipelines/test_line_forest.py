@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astra_assets.models.base import own_columns
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.pipelines.base import Unusable, reference_of
 from astra_assets.pipelines.line_forest import LINE_FOREST, LineForest, measure_lines
 from astra_assets.pipelines.line_forest.lines import LINES, vacuum_wavelengths
 from astra_assets.pipelines.line_forest.measure import measure
+from astra_assets.registry.columns import own_columns
 from astra_assets.spectra.base import Spectrum
 from astra_assets.spectra.read import read_file
 
-WAVELENGTH = 10 ** (3.5523 + 1e-4 * np.arange(4648))
+WAVELENGTH = np.power(10.0, 3.5523 + 1e-4 * np.arange(4648))
 POSITION = {line.name: number for number, line in enumerate(LINES)}
 
 

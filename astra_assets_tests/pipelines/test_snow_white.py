@@ -14,15 +14,16 @@ from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.models.cartons import cartons, pack
 from astra_assets.pipelines import pipeline
 from astra_assets.pipelines.base import Unusable, WorkContext
-from astra_assets.pipelines.snow_white import SNOW_WHITE, SnowWhite, classify_star, load_resources
+from astra_assets.pipelines.snow_white import SNOW_WHITE, SnowWhite, classify_star, load_models
 from astra_assets.pipelines.snow_white.classifier import ClassifierError
 from astra_assets.pipelines.snow_white.table import PROBABILITIES, column_of, named, published
 from astra_assets.pipelines.white_dwarf.grid import load_grid
 from astra_assets.registry.columns import info, own_columns
 from astra_assets.spectra.base import Roots, Spectrum
 from astra_assets.spectra.grid import BOSS_GRID
-from astra_assets.synthesis.simulate import Conditions, simulate
-from astra_assets.synthesis.templates import Template, observe
+from astra_assets.synthesis.observing import observe
+from astra_assets.synthesis.simulate import ObservingConditions, simulate
+from astra_assets.synthesis.templates import Template
 
 
 def context(**settings):
@@ -31,7 +32,7 @@ def context(**settings):
 
 @pytest.fixture(scope="module")
 def resources():
-    return load_resources(context())
+    return load_models(context())
 
 
 def white_dwarf(teff=13000.0, logg=8.0, snr=40.0):
@@ -46,7 +47,7 @@ def white_dwarf(teff=13000.0, logg=8.0, snr=40.0):
 
 def quasar():
     rng = np.random.default_rng(2)
-    return next(simulate("QSO", rng, 1, Conditions(snr=(40.0, 40.0), defects=False)))
+    return next(simulate("QSO", rng, 1, ObservingConditions(snr=(40.0, 40.0), defects=False)))
 
 
 class TestTable:
@@ -197,4 +198,4 @@ class TestDeclaration:
 
     def test_the_setting_names_another_classifier(self, tmp_path):
         with pytest.raises(ClassifierError, match=r"mine\.onnx: there is no such file"):
-            load_resources(context(snow_white_classifier=str(tmp_path / "mine.onnx")))
+            load_models(context(snow_white_classifier=str(tmp_path / "mine.onnx")))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import urlsplit
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -15,12 +18,20 @@ from astra_assets.database.database import NotAllowedError
 from astra_assets.fits.writer import FitsWriteError
 from astra_assets.models.compute import ComputeOutcome
 from astra_assets.models.source import Source
-from astra_assets.operations.doctor import examine_database
-from astra_assets.operations.operations import OperationError, Operations, declare_tables, expected_text
-from astra_assets.operations.publishing import PublishingError
+from astra_assets.operations.create import available_products
+from astra_assets.operations.create import create as create_product
+from astra_assets.operations.deployment import Deployment, OperationError, expected_text
+from astra_assets.operations.doctor import check_database
+from astra_assets.operations.freeze import freeze
+from astra_assets.operations.init import init
+from astra_assets.operations.migrate import migrate
+from astra_assets.operations.news import news
+from astra_assets.operations.products import products
+from astra_assets.operations.tables import declare_tables
+from astra_assets.operations.verify import verify
 from astra_assets.pipelines.snow_white import SnowWhite
-from astra_assets.products.create import create
 from astra_assets.products.headers import Provenance
+from astra_assets.products.make import make_product
 from astra_assets_tests.products.astra_database import (
     FOLDER,
     OF_THE_DUMP,
@@ -52,9 +63,56 @@ def test_every_product_of_the_tables_has_their_rows_and_leaves_them_alone(templa
     with opened(template) as database:
         for name, rows in OF_THE_DUMP.items():
             product = product_named(name).product
-            report = create(product, database, tmp_path, Provenance(V_ASTRA, "main"))
+            report = make_product(product, database, tmp_path, Provenance(V_ASTRA, "main"))
             assert report.rows == rows, name
     assert catalogue(template) == before
+
+
+def as_views(url):
+    return [f"CREATE VIEW theirs.{name} AS SELECT * FROM public.{name}" for name in TABLES]
+
+
+def as_tables_of_another_server(url):
+    parts = urlsplit(url)
+    where = f"host '127.0.0.1', port '{parts.port}', dbname '{parts.path[1:]}'"
+    return [
+        "CREATE EXTENSION postgres_fdw",
+        f"CREATE SERVER other FOREIGN DATA WRAPPER postgres_fdw OPTIONS ({where})",
+        "CREATE USER MAPPING FOR astra SERVER other OPTIONS (user 'astra')",
+        "IMPORT FOREIGN SCHEMA public FROM SERVER other INTO theirs",
+    ]
+
+
+def as_partitions(url):
+    made = [
+        f"CREATE TABLE theirs.{name} (LIKE public.{name} INCLUDING DEFAULTS) PARTITION BY RANGE ({key})"
+        for name, key in TABLES.items()
+    ]
+    for name in TABLES:
+        made += [
+            f"CREATE TABLE theirs.{name}_1 PARTITION OF theirs.{name} FOR VALUES FROM (MINVALUE) TO (50)",
+            f"CREATE TABLE theirs.{name}_2 PARTITION OF theirs.{name} FOR VALUES FROM (50) TO (MAXVALUE)",
+            f"INSERT INTO theirs.{name} SELECT * FROM public.{name}",
+        ]
+    return made
+
+
+TABLES = {
+    "source": "pk",
+    "spectrum": "pk",
+    "boss_visit_spectrum": "pk",
+    "boss_combined_spectrum": "pk",
+    "boss_net": "task_pk",
+}
+
+
+@pytest.mark.parametrize("made", [as_views, as_tables_of_another_server, as_partitions])
+def test_tables_may_be_views_partitions_or_on_another_server(astra_url, tmp_path, made):
+    change(astra_url, "CREATE SCHEMA theirs", *made(astra_url))
+    for name in ("mwmTargets", "astraAllStarBOSSNet"):
+        report = written(astra_url, name, tmp_path, schema="theirs")
+        assert report.rows[0] == OF_THE_DUMP[name][0]
+        assert not written(astra_url, name, tmp_path, schema="theirs").written
 
 
 def test_a_product_whose_tables_are_as_they_were_is_left_alone(template, tmp_path):
@@ -160,9 +218,9 @@ def test_a_change_of_a_row_is_seen_without_any_table_of_ours(astra_url, tmp_path
 
 
 @pytest.fixture
-def survey(astra_url, tmp_path):
+def deployment(astra_url, tmp_path):
     """What the verbs work on."""
-    made = Operations(Settings(database_url=astra_url, home=tmp_path / "home"))
+    made = Deployment(Settings(database_url=astra_url, home=tmp_path / "home"))
     yield made
     made.database.engine.dispose()
 
@@ -171,52 +229,52 @@ def silent(_text):
     """Nobody listens."""
 
 
-def test_tables_of_ours_go_to_our_own_schema(astra_url, survey):
+def test_tables_of_ours_go_to_our_own_schema(astra_url, deployment):
     before = [line for line in catalogue(astra_url) if "'public'" in line]
-    created = survey.init(silent)
+    created = init(deployment, silent)
     assert {"compute_batch", "compute_outcome", "corv", "mwm_spectrum_product_status"} <= set(created)
     assert not {"source", "snow_white", "boss_net"} & set(created)
-    assert survey.init(silent) == []
+    assert init(deployment, silent) == []
     assert [line for line in catalogue(astra_url) if "'public'" in line] == before
     placed = rows_of(astra_url, "SELECT tablename FROM pg_tables WHERE schemaname = 'astra_assets'")
     assert {name for (name,) in placed} == set(created)
 
 
-def test_a_release_from_another_astra_is_all_that_it_has_results_for(survey):
+def test_a_release_from_another_astra_is_all_that_it_has_results_for(deployment):
     """Whatever the release names: products without results are not waited for, others are looked at, too."""
-    products, release = survey.products, survey.release("dr20")
-    shown = products.available(release, silent)
+    release = deployment.release("dr20")
+    shown = available_products(deployment, release, silent)
     assert {"mwmTargets", "astraAllStarSnowWhite", "astraAllVisitSnowWhite", "astraAllVisitAPOGEENet"} <= set(
         shown
     )
     assert not {"astraAllVisitCorv", "astraAllStarCorv", "astraAllStarASPCAP"} & set(shown)
     for name in ("mwmTargets", "mwmAllVisit", "mwmAllStar", "astraAllVisitSnowWhite"):
-        products.create(name, release, say=silent)
-    found = {each.name: each.problems for each in products.verify(release, summary_only=True, say=silent)}
+        create_product(deployment, name, release, say=silent)
+    found = {each.name: each.problems for each in verify(deployment, release, summary_only=True, say=silent)}
     assert "astraAllVisitCorv" not in found
     assert not found["astraAllVisitSnowWhite"]
     assert found["astraAllStarSnowWhite"][0] == "astraAllStarSnowWhite-0.8.1.fits.gz is not there"
-    products.create("astraAllStarSnowWhite", release, say=silent)
-    listed = {each.name: each.rows for each in survey.listing(release)}
+    create_product(deployment, "astraAllStarSnowWhite", release, say=silent)
+    listed = {each.name: each.rows for each in products(deployment, release)}
     assert listed["astraAllVisitSnowWhite"] == OF_THE_DUMP["astraAllVisitSnowWhite"]
-    folder = survey.settings.products_root / "0.8.1" / "summary"
+    folder = deployment.settings.products_root / "0.8.1" / "summary"
     page = folder / "astraAllVisitSnowWhite-0.8.1.md"
     page.write_text("another")
-    with pytest.raises(PublishingError, match=r"astraAllVisitSnowWhite-0\.8\.1\.md: its checksum is not"):
-        products.freeze(release, summary_only=True, say=silent)
+    with pytest.raises(OperationError, match=r"astraAllVisitSnowWhite-0\.8\.1\.md: its checksum is not"):
+        freeze(deployment, release, summary_only=True, incomplete=True, say=silent)
 
 
-def test_ingestion_leaves_the_tables_of_another_astra_alone(survey):
+def test_ingestion_leaves_the_tables_of_another_astra_alone(deployment):
     with pytest.raises(OperationError, match="nothing was inserted"):
-        survey.migrate(survey.release(), say=silent)
-    assert survey.news(survey.release()).changed == {}
+        migrate(deployment, deployment.release(), say=silent)
+    assert news(deployment, deployment.release()).changed == {}
 
 
-def test_work_needs_tables_of_ours_and_says_so(survey):
+def test_work_needs_tables_of_ours_and_says_so(deployment):
     with pytest.raises(OperationError, match=r"compute_batch yet.*astra-assets init"):
-        survey.need_tables()
-    survey.init(silent)
-    survey.need_tables()
+        deployment.need_tables()
+    init(deployment, silent)
+    deployment.need_tables()
 
 
 def test_results_go_to_the_tables_of_astra_and_outcomes_to_ours(astra_url):
@@ -230,7 +288,9 @@ def test_results_go_to_the_tables_of_astra_and_outcomes_to_ours(astra_url):
             for teff in (9000.5, 8000.25):
                 rows = rows.set_column(2, "teff", pa.array([teff, None]))
                 database.upsert(connection, SnowWhite, rows, ["spectrum_pk", "v_astra_major_minor"])
-            failed = {name: [name] * 2 for name in ("pipeline", "step", "code", "code_version", "batch_id")}
+            failed: dict[str, Any] = {
+                name: [name] * 2 for name in ("pipeline", "step", "code", "code_version", "batch_id")
+            }
             failed |= {"spectrum_pk": keys, "v_astra_major_minor": [8, 8], "state": ["failed", "skipped"]}
             database.insert(connection, ComputeOutcome, pa.table(failed))
         both = SnowWhite.c.spectrum_pk == ComputeOutcome.c.spectrum_pk
@@ -255,7 +315,7 @@ def test_doctor_tells_how_the_tables_differ_without_calling_it_a_problem(astra_u
     )
     declare_tables()
     with opened(astra_url) as database:
-        found = list(examine_database(database))
+        found = list(check_database(database))
     assert {each.weight for each in found} == {1}
     texts = "\n".join(each.text for each in found)
     for expected in (

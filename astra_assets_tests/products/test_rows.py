@@ -22,7 +22,7 @@ def names(product, number: int) -> list[str]:
 
 
 def table_rows(database, product, number: int, limit: int | None = None):
-    return ProductRows(product, database.survey, V_ASTRA, limit).tables[number]
+    return ProductRows(product, database.inventory, V_ASTRA, limit).tables[number]
 
 
 def rows(database, product, number: int, limit: int | None = None):

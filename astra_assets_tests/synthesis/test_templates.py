@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.white_dwarf.grid import load_grid
 from astra_assets.spectra.grid import BOSS_GRID
 from astra_assets.synthesis import extragalactic, stars
 from astra_assets.synthesis.layer import photosphere
+from astra_assets.synthesis.observing import boss_fwhm, observe
 from astra_assets.synthesis.opacity import (
     balmer_wavelength,
     normalised,
@@ -19,12 +21,8 @@ from astra_assets.synthesis.opacity import (
 from astra_assets.synthesis.templates import (
     FURTHER_KINDS,
     KINDS,
-    boss_fwhm,
     draw,
-    observe,
 )
-
-SPEED_OF_LIGHT = 299_792.458
 
 
 def drawn(kind, number=8, seed=1):

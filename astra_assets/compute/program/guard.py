@@ -4,7 +4,7 @@ Run as a file, without anything of ours: `guard.py REPORT GRACE COMMAND...`. The
 group, of its own. Standard input is a pipe whose other end the worker holds: when that closes, the group is told to end
 by SIGTERM, and killed GRACE seconds later. What the program leaves behind in its group is killed, too. To the file
 descriptor REPORT go lines of JSON: `{"pid": ...}`, then `{"status": ...}` as `subprocess` counts it; or `{"error": ...}`.
-Imports only what starts at once; what follows from an end is said in `task`.
+Imports only what starts at once; what follows from an end is said in `files_run`.
 """
 
 import contextlib

@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Verdict:
+class JudgedRows:
     """What became of the rows of a table.
 
     Attributes:
@@ -106,7 +106,7 @@ class Judge:
 
     def judge(
         self, table: pa.Table, rows: Mapping[int, Mapping[str, Any]], seconds_each: float | None = None
-    ) -> Verdict:
+    ) -> JudgedRows:
         """What becomes of the rows of a table that was made of these inputs.
 
         Inputs without a row are in neither list. `seconds_each` is the time of each, where the program gives none.
@@ -117,7 +117,7 @@ class Judge:
         used = self.check(table)
         keys = self.keys(table)
         times = Counter(keys)
-        verdict = Verdict(strangers=[key for key in keys if key not in rows])
+        verdict = JudgedRows(strangers=[key for key in keys if key not in rows])
         duplicates = [key for key, count in times.items() if count > 1 and key in rows]
         for key in duplicates:
             message = f"the program wrote {times[key]} rows for this input"
@@ -141,7 +141,7 @@ class Judge:
 
     def _add(
         self,
-        verdict: Verdict,
+        verdict: JudgedRows,
         key: int,
         values: dict[str, Any],
         item: Mapping[str, Any],

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from astra_assets.compute.slurm.client import QueuedTask, TaskDetail
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
 
 _SEPARATOR = "\x1f"
 
@@ -21,6 +21,15 @@ QUEUE_FORMAT = _SEPARATOR.join(("%F", "%K", "%T", "%r", "%N", "%M", "%j", "%k"))
 
 ACCOUNT_FIELDS = "JobID,State,ExitCode,MaxRSS,ReqMem,NodeList,ElapsedRaw"
 """What `sacct` is asked for."""
+
+ASSOCIATION_FIELDS = "Account,MaxSubmitJobs,GrpSubmitJobs,QOS,DefaultQOS"
+QOS_FIELDS = "Name,MaxSubmitJobsPU,MaxSubmitJobsPA,GrpSubmitJobs"
+"""What `sacctmgr` is asked for: limits on the number of jobs, of users in accounts and of qualities of service."""
+
+
+def table(text: str) -> list[list[str]]:
+    """The rows of what `sacctmgr --parsable2` prints."""
+    return [line.split("|") for line in text.splitlines() if line]
 
 
 def queue(text: str) -> list[QueuedTask]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
 from astra_assets.errors import ExpectedError
 
 
@@ -24,6 +24,10 @@ class SlurmMissingError(SlurmError):
 
 class SlurmUnavailableError(SlurmError):
     """The controller does not answer now. It says nothing about jobs: wait and ask again."""
+
+
+class SubmissionDeferredError(SlurmError):
+    """Slurm does not take the job now, for a cause that passes: nothing was submitted; the message names the cause."""
 
 
 class SubmissionUnclearError(SlurmError):
@@ -104,11 +108,15 @@ class SlurmClient(Protocol):
     not installed.
     """
 
+    def on(self, cluster: str | None) -> SlurmClient:
+        """The same for a cluster of this name; None is the cluster that the programs take by themselves."""
+
     def submit(self, script: str) -> str:
         """Submit the text of a job; returns its id.
 
         Raises:
             SubmissionRefusedError: Slurm says no; nothing was submitted.
+            SubmissionDeferredError: Slurm says not now; nothing was submitted.
             SubmissionUnclearError: no answer came; the job may have been accepted.
             SlurmUnavailableError: the controller was not reached; nothing was submitted.
         """

@@ -1,11 +1,13 @@
 """Slurm through its own programs: `sbatch`, `squeue`, `scontrol`, `scancel`, and `sacct` where the cluster keeps accounts.
 
 Programs get lists of arguments, never a shell; what they print is asked for as text with separators that no name has. What
-the answers mean is said elsewhere (`states`, `reasons`).
+the answers mean is said elsewhere (`job_states`, `reasons`).
 """
 
 from __future__ import annotations
 
+import getpass
+import math
 import os
 import re
 import subprocess
@@ -18,11 +20,14 @@ from astra_assets.compute.slurm.client import (
     SlurmError,
     SlurmMissingError,
     SlurmUnavailableError,
+    SubmissionDeferredError,
     SubmissionRefusedError,
     SubmissionUnclearError,
     TaskDetail,
 )
+from astra_assets.compute.slurm.reasons import POLICY, SUBMIT_LIMIT, Answer, Outlook
 from astra_assets.compute.slurm.spec import ranges_of
+from astra_assets.compute.slurm.variables import request_of
 
 ACCOUNTS_SECONDS = 10.0
 """Longest time to wait for `sacct`, whose answers are welcome but not needed."""
@@ -32,19 +37,6 @@ ACCOUNTS_WINDOW = "now-30days"
 
 _SQUEUE = ("squeue", "--me", "--noheader", "--states=all")
 
-_AWAY = re.compile(
-    r"unable to contact slurm controller|connection refused|communication connection failure|socket timed out"
-    r"|zero bytes were transmitted|transport endpoint|authentication|munge|backup controller|unexpected message"
-    r"|resource temporarily unavailable|temporarily unable|unable to process configuration|cannot stat file"
-    r"|could not establish a configuration source|no route to host|network is unreachable|timed out",
-    re.IGNORECASE,
-)
-_PERHAPS_ACCEPTED = re.compile(
-    r"socket timed out|zero bytes were transmitted|transport endpoint is not connected|unexpected message"
-    r"|connection reset|broken pipe",
-    re.IGNORECASE,
-)
-_NOT_KNOWN = re.compile(r"invalid job id|job \S+ not found|already completing or completed", re.IGNORECASE)
 _NO_ACCOUNTS = re.compile(r"accounting storage is disabled", re.IGNORECASE)
 
 # Variables that change what the programs do or print, that belong to the job we are in, or to the orchestrator.
@@ -55,10 +47,11 @@ _SECRET_NAME = re.compile(
 _SECRET_VALUE = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 
 
-def environment(of: Mapping[str, str]) -> dict[str, str]:
+def environment(of: Mapping[str, str], cluster: str | None = None) -> dict[str, str]:
     """What the programs, and by sbatch the jobs, get of an environment: no password, nothing that changes the programs.
 
-    The nodes need no database, and settings of the orchestrator are in the folder of the batch.
+    The nodes need no database, and settings of the orchestrator are in the folder of the batch. What variables of sbatch ask
+    for is in the options of a batch (`variables`), but for the cluster, which concerns all programs.
     """
     kept = {
         name: value
@@ -66,8 +59,9 @@ def environment(of: Mapping[str, str]) -> dict[str, str]:
         if not (_NOT_OURS.match(name) or _SECRET_NAME.search(name) or _SECRET_VALUE.search(value))
     }
     conf = {"SLURM_CONF": of["SLURM_CONF"]} if "SLURM_CONF" in of else {}
+    chosen = {"SLURM_CLUSTERS": cluster} if cluster else {}
     # Without the last, lists of more than a few waiting tasks are cut off.
-    return kept | conf | {"LC_ALL": "C.UTF-8", "SLURM_BITSTR_LEN": "0"}
+    return kept | conf | chosen | {"LC_ALL": "C.UTF-8", "SLURM_BITSTR_LEN": "0"}
 
 
 @dataclass
@@ -76,10 +70,17 @@ class CommandLineClient:
 
     Attributes:
         timeout_seconds: longest time to wait for a program.
+        cluster: which cluster is asked, where there are several; by default the one that the environment chooses, None for
+            the one that the programs take by themselves.
     """
 
     timeout_seconds: float = 30.0
+    cluster: str | None = field(default_factory=lambda: request_of(os.environ).asked.get("cluster"))
     _accounts: bool = field(default=True, init=False, repr=False)
+
+    def on(self, cluster: str | None) -> CommandLineClient:
+        """A client of another cluster; this one if it is the same."""
+        return self if cluster == self.cluster else replace(self, cluster=cluster)
 
     def submit(self, script: str) -> str:
         """Submit by `sbatch`, the text on its standard input."""
@@ -95,12 +96,17 @@ class CommandLineClient:
             if match:
                 return match[1]
             raise SubmissionUnclearError(f"sbatch ended well without an id: {done.stdout!r} {said}")
-        if done.returncode < 0 or _PERHAPS_ACCEPTED.search(said):
+        found = reasons.answer(said)
+        if done.returncode < 0 or (found is not None and found.outlook is Outlook.LOST):
             how = said or f"it ended by signal {-done.returncode}"
             raise SubmissionUnclearError(f"sbatch: {how}; the job may have been accepted")
-        if _AWAY.search(said):
+        if found is not None and found.outlook is Outlook.AWAY:
             raise SlurmUnavailableError(f"sbatch: {said}")
-        raise SubmissionRefusedError(self._refusal(said, script))
+        found = self._for_this_job(found, script)
+        message = f"Slurm does not accept the job {_in_script(script, 'job-name')}"
+        if found is not None and found.outlook is Outlook.NOT_NOW:
+            raise SubmissionDeferredError(f"{message} now: {said}. {_sentence(found.meaning)}")
+        raise SubmissionRefusedError(f"{message}: {said}. {self._what_to_change(found, script)}")
 
     def queue(self) -> list[QueuedTask]:
         """All tasks by one `squeue`."""
@@ -123,7 +129,7 @@ class CommandLineClient:
         name = job_id if task is None else f"{job_id}_{task}"
         done = self._answered(["scontrol", "--oneliner", "show", "job", name])
         known = answers.shown(done.stdout) if done.returncode == 0 else None
-        if done.returncode != 0 and not _NOT_KNOWN.search(done.stderr + done.stdout):
+        if done.returncode != 0 and not _is_gone(done.stderr + done.stdout):
             raise SlurmError(f"scontrol show job {name}: {done.stderr.strip() or done.stdout.strip()}")
         if known is not None and not known.state.ended:
             return known
@@ -135,7 +141,7 @@ class CommandLineClient:
             return
         name = job_id if tasks is None else f"{job_id}_[{ranges_of(tasks)}]"
         done = self._answered(["scancel", name])
-        lines = [line for line in done.stderr.splitlines() if line.strip() and not _NOT_KNOWN.search(line)]
+        lines = [line for line in done.stderr.splitlines() if line.strip() and not _is_gone(line)]
         if done.returncode != 0 and lines:
             raise SlurmError(f"scancel {name}: {' '.join(lines)}")
 
@@ -157,15 +163,18 @@ class CommandLineClient:
     def _run(
         self, arguments: list[str], text: str | None = None, timeout: float | None = None
     ) -> subprocess.CompletedProcess[str]:
+        program, *rest = arguments
+        # sacctmgr knows the clusters of all accounts.
+        chosen = [f"--clusters={self.cluster}"] if self.cluster and program != "sacctmgr" else []
         try:
             return subprocess.run(
-                arguments,
+                [program, *chosen, *rest],
                 input=text,
                 stdin=subprocess.DEVNULL if text is None else None,
                 capture_output=True,
                 encoding="utf-8",
                 errors="replace",
-                env=environment(os.environ),
+                env=environment(os.environ, self.cluster),
                 timeout=timeout or self.timeout_seconds,
                 check=False,
                 # Ctrl-C in a terminal is for this process alone: a submission is not to be cut off.
@@ -185,7 +194,7 @@ class CommandLineClient:
             raise SlurmUnavailableError(
                 f"{arguments[0]} did not answer within {self.timeout_seconds:.0f} s"
             ) from error
-        if done.returncode != 0 and (done.returncode < 0 or _AWAY.search(done.stderr)):
+        if done.returncode != 0 and (done.returncode < 0 or _is_away(done.stderr)):
             said = " ".join(done.stderr.split()) or f"ended by signal {-done.returncode}"
             raise SlurmUnavailableError(f"{arguments[0]}: {said}")
         return done
@@ -217,18 +226,64 @@ class CommandLineClient:
             return known or extra
         return replace(known, memory_used_mb=extra.memory_used_mb, cancelled_by=extra.cancelled_by)
 
-    def _refusal(self, said: str, script: str) -> str:
-        """What sbatch said, what was asked for, what to change, and what there is where that can be told."""
-        name = _in_script(script, "job-name")
-        message = f"Slurm does not accept the job {name}: {said}"
-        why = reasons.refusal(said)
-        if why is None:
-            return f"{message}. Mend the options of the step and run it again"
-        asked = {option: _in_script(script, _SBATCH.get(option, option)) for option in why.options}
-        found = ", ".join(f"{option} = {value}" for option, value in asked.items() if value)
-        there = self._partitions() if why.options == ("partition",) else ""
-        meaning = why.meaning[0].upper() + why.meaning[1:]
-        return f"{message}. {meaning}{f' ({found})' if found else ''}{there}; {reasons.advice(why.options)}"
+    def _for_this_job(self, found: Answer | None, script: str) -> Answer | None:
+        """What an answer means for a job, after looking whether waiting can help at all."""
+        if found is None:
+            return None
+        if found.accounts and self._accounts_are_away():
+            return replace(
+                found, outlook=Outlook.NOT_NOW, meaning="the server of the accounts does not answer"
+            )
+        general = found.name == POLICY.name
+        if found.outlook is not Outlook.NOT_NOW or not (general or "Submit" in found.name):
+            return found
+        try:
+            limit = self._submit_limit(script)
+        except SlurmError:
+            return found
+        if limit is not None and _array_size(script) > limit:
+            return replace(SUBMIT_LIMIT, meaning=f"{SUBMIT_LIMIT.meaning} ({limit})")
+        return POLICY if limit is None and general else found
+
+    def _submit_limit(self, script: str) -> int | None:
+        """How many tasks this user may have in the queue at once at the most; None where there is no limit.
+
+        Limits of groups of users are among them: none of them lets through an array that is larger.
+        """
+        user, account, qos = getpass.getuser(), _in_script(script, "account"), _in_script(script, "qos")
+        cluster = [f"cluster={self.cluster}"] if self.cluster else []
+        rows = answers.table(
+            self._asked(
+                [*_SACCTMGR, "associations", f"user={user}", *cluster, f"format={answers.ASSOCIATION_FIELDS}"]
+            )
+        )
+        mine = [row for row in rows if not account or row[0] == account]
+        limits = [_least(row[1:3]) for row in mine]
+        # Which of several qualities of service a job gets is the cluster's choice: the most generous one counts.
+        names = {qos} if qos else {name for row in mine for name in (row[4] or row[3]).split(",")}
+        listed = answers.table(self._asked([*_SACCTMGR, "qos", f"format={answers.QOS_FIELDS}"]))
+        limits.append(max((_least(row[1:]) for row in listed if row[0] in names), default=math.inf))
+        least = min(limits)
+        return None if math.isinf(least) else int(least)
+
+    def _accounts_are_away(self) -> bool:
+        """True if the cluster keeps accounts and their server does not answer now."""
+        try:
+            self._asked([*_SACCTMGR, "clusters", "format=Cluster"])
+        except SlurmMissingError:
+            return False
+        except SlurmError as error:
+            return _is_away(str(error))
+        return False
+
+    def _what_to_change(self, found: Answer | None, script: str) -> str:
+        """What was asked for and what to change, and what there is where that can be told."""
+        if found is None:
+            return "Mend the options of the step and run it again"
+        asked = {option: _in_script(script, _SBATCH.get(option, option)) for option in found.options}
+        wanted = ", ".join(f"{option} = {value}" for option, value in asked.items() if value)
+        there = self._partitions() if found.options == ("partition",) else ""
+        return f"{_sentence(found.meaning)}{f' ({wanted})' if wanted else ''}{there}; {reasons.advice(found.options)}"
 
     def _partitions(self) -> str:
         try:
@@ -238,7 +293,35 @@ class CommandLineClient:
         return f"; there are {', '.join(names)}"
 
 
-_SBATCH = {"procs": "cpus-per-task", "nodes": "array"}
+_SACCTMGR = ("sacctmgr", "--noheader", "--parsable2", "show")
+_SBATCH = {"procs": "cpus-per-task", "nodes": "array", "cluster": "clusters"}
+
+
+def _least(limits: Sequence[str]) -> float:
+    """The smallest of some limits; infinite where there is none."""
+    return min((float(limit) for limit in limits if limit.isdigit()), default=math.inf)
+
+
+def _is_away(text: str) -> bool:
+    found = reasons.answer(text)
+    # A question whose answer was lost says as little about jobs as one that was never heard.
+    return found is not None and found.outlook in (Outlook.AWAY, Outlook.LOST)
+
+
+def _is_gone(text: str) -> bool:
+    found = reasons.answer(text)
+    return found is not None and found.outlook is Outlook.NO_JOB
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _array_size(script: str) -> int:
+    """Number of tasks of the job that a text describes."""
+    ranges = _in_script(script, "array").partition("%")[0].split(",")
+    bounds = [part.partition("-") for part in ranges if part]
+    return sum(int(last or first) - int(first) + 1 for first, _, last in bounds)
 
 
 def _in_script(script: str, option: str) -> str:

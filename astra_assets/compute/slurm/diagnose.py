@@ -16,8 +16,9 @@ from typing import Literal
 
 from astra_assets.compute.slurm.client import SlurmError
 from astra_assets.compute.slurm.command_line import CommandLineClient
-from astra_assets.compute.slurm.spec import megabytes_of, problems, seconds_of
-from astra_assets.pipelines.options import SlurmOptions
+from astra_assets.compute.slurm.reasons import Outlook, answer
+from astra_assets.compute.slurm.variables import honoured, refused, unused
+from astra_assets.pipelines.options import SlurmOptions, megabytes_of, problems, seconds_of
 
 PROGRAMS = ("sbatch", "squeue", "scontrol", "scancel", "sinfo")
 
@@ -31,6 +32,7 @@ class _Node:
 
     partition: str
     limit: str
+    state: str
     processors: int
     memory_mb: float
     features: str
@@ -55,7 +57,13 @@ def out_of_reach(client: CommandLineClient) -> str | None:
 
 def examine(client: CommandLineClient, options: SlurmOptions) -> list[Finding]:
     """All that can be told about these options on this cluster: `(level, sentence)`, the fine things first in each part."""
-    findings: list[Finding] = [("error", f"Slurm: {problem}") for problem in problems(options)]
+    client = client.on(options.cluster)
+    wrong = [*problems(options), *refused(os.environ, options)]
+    findings: list[Finding] = [("error", f"Slurm: {problem}") for problem in wrong]
+    findings += [("warning", f"Slurm: {text}") for text in unused(os.environ)]
+    findings += [
+        ("ok", f"Slurm: {each} is heeded where astra.toml says nothing else") for each in honoured(os.environ)
+    ]
     problem = out_of_reach(client)
     if problem is not None:
         return [*findings, ("error", problem)]
@@ -72,7 +80,7 @@ def examine(client: CommandLineClient, options: SlurmOptions) -> list[Finding]:
 
 
 def _partition(client: CommandLineClient, options: SlurmOptions) -> Iterator[Finding]:
-    nodes = [_node(line) for line in client.show(_SINFO).splitlines() if line.count("|") == 5]
+    nodes = [_node(line) for line in client.show(_SINFO).splitlines() if line.count("|") == 6]
     default = next((node.partition for node in nodes if node.partition.endswith("*")), "")
     there = list(dict.fromkeys(node.partition.rstrip("*") for node in nodes))
     asked = (options.partition or default.rstrip("*")).split(",")
@@ -87,6 +95,11 @@ def _partition(client: CommandLineClient, options: SlurmOptions) -> Iterator[Fin
         if not here:
             yield "error", f"Slurm: partition: there is no {name}; there are {', '.join(there)}"
             continue
+        if here[0].state != "up":
+            yield (
+                "warning",
+                f"Slurm: partition {name} is {here[0].state}: jobs are submitted, and wait, as soon as it is up",
+            )
         found = list(_too_much(name, here, options))
         yield from found or [("ok", f"Slurm: partition {name} can meet what is asked for")]
 
@@ -126,7 +139,11 @@ def _accounts(client: CommandLineClient, options: SlurmOptions) -> Iterator[Find
     try:
         user = pwd.getpwuid(os.geteuid()).pw_name
         lines = client.show([*_SACCTMGR, f"user={user}"]).splitlines()
-    except SlurmError:
+    except SlurmError as error:
+        found = answer(str(error))
+        if found is not None and found.outlook in (Outlook.AWAY, Outlook.LOST):
+            yield "warning", f"Slurm: {found.meaning}, so that account and qos cannot be checked now: {error}"
+            return
         yield (
             "ok",
             "Slurm: the cluster keeps no accounts, or does not tell: memory used is taken from the workers alone",
@@ -160,14 +177,16 @@ def _unless_enforced(client: CommandLineClient, text: str) -> Finding:
     return ("error", text) if enforced else ("warning", f"{text} (the cluster does not check it)")
 
 
-_SINFO = ("sinfo", "--noheader", "--exact", "--format=%P|%l|%c|%m|%f|%G")
+_SINFO = ("sinfo", "--noheader", "--exact", "--format=%P|%l|%a|%c|%m|%f|%G")
 _SACCTMGR = ("sacctmgr", "--noheader", "--parsable2", "show", "associations", "format=Account,QOS,DefaultQOS")
 _CONFIG = ("scontrol", "show", "config")
 
 
 def _node(line: str) -> _Node:
-    partition, limit, processors, memory, features, gres = line.split("|")
-    return _Node(partition, limit, int(processors.rstrip("+")), float(memory.rstrip("+")), features, gres)
+    partition, limit, state, processors, memory, features, gres = line.split("|")
+    return _Node(
+        partition, limit, state, int(processors.rstrip("+")), float(memory.rstrip("+")), features, gres
+    )
 
 
 def _seconds(limit: str) -> float | None:

@@ -1,7 +1,7 @@
 """How a task ended on the cluster, and what follows from that: a pure function of what Slurm and the task itself say.
 
 Belongs here: telling lack of memory, a time limit, a cancellation and a broken pipeline apart. Does not belong here: asking
-Slurm, and submitting again (`backend`).
+Slurm, and submitting again (`slurm_backend`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import enum
 import re
 from dataclasses import dataclass
 
-from astra_assets.compute.memory import NEAR
+from astra_assets.compute.memory_watch import NEAR
+from astra_assets.compute.progress import Phase, TaskStatus
 from astra_assets.compute.slurm.client import TaskDetail
+from astra_assets.compute.slurm.job_states import Fate, SlurmState
 from astra_assets.compute.slurm.reasons import impossible
-from astra_assets.compute.slurm.script import EXIT_SETUP
-from astra_assets.compute.slurm.states import Fate, SlurmState
-from astra_assets.compute.states import Phase, TaskStatus
+from astra_assets.compute.slurm.spec import EXIT_SETUP
 from astra_assets.compute.worker import EXIT_BROKEN, EXIT_MEMORY, EXIT_STOPPED, EXIT_TIME
 
 KILLED = 9
@@ -37,7 +37,7 @@ _STATUSES = {
 }
 
 
-class Verdict(enum.Enum):
+class Consequence(enum.Enum):
     """What follows from an end."""
 
     AGAIN = "again"
@@ -59,7 +59,7 @@ class Ending:
     """How a task of a submission ended.
 
     Attributes:
-        verdict: what follows.
+        consequence: what follows.
         message: what happened, as the end of a sentence.
         state: Slurm's word, `GONE` where Slurm does not know the task any more.
         exit_code, signal: of the program; `node` where it ran, `run_seconds` how long.
@@ -67,7 +67,7 @@ class Ending:
         told: a run of the step has ended with this as its error.
     """
 
-    verdict: Verdict
+    consequence: Consequence
     message: str
     state: str
     exit_code: int = 0
@@ -89,9 +89,9 @@ def ending_of(
     """
     used = max((each for each in (detail.memory_used_mb, used_mb) if each), default=None)
     label = f"job {job} on {detail.node}" if detail.node else f"job {job}"
-    verdict, message = _judged(label, detail, status, said, used)
+    consequence, message = _judged(label, detail, status, said, used)
     return Ending(
-        verdict,
+        consequence,
         message,
         detail.state.name,
         detail.exit_code,
@@ -110,36 +110,39 @@ def gone(job: str, *, waited: bool) -> Ending:
     """
     if waited:
         said = f"job {job} was cancelled by {_SOMEBODY} before it started, not by this program"
-        return Ending(Verdict.OVER, said, state="GONE")
+        return Ending(Consequence.OVER, said, state="GONE")
     said = f"job {job} is not known to Slurm any more, and its task shows no life"
-    return Ending(Verdict.AGAIN, said, state="GONE")
+    return Ending(Consequence.AGAIN, said, state="GONE")
 
 
 def _judged(
     job: str, detail: TaskDetail, status: TaskStatus | None, said: str, used: float | None
-) -> tuple[Verdict, str]:
+) -> tuple[Consequence, str]:
     if detail.state is SlurmState.CANCELLED:
-        return Verdict.OVER, f"{job} was cancelled by {detail.cancelled_by or _SOMEBODY}, not by this program"
+        return (
+            Consequence.OVER,
+            f"{job} was cancelled by {detail.cancelled_by or _SOMEBODY}, not by this program",
+        )
     never = impossible(detail.reason)
     if never is not None:
-        return Verdict.OVER, f"{job} cannot run as it is asked for: {never}"
+        return Consequence.OVER, f"{job} cannot run as it is asked for: {never}"
     if detail.state is SlurmState.TIMEOUT or detail.exit_code == EXIT_TIME:
-        return Verdict.TIME, f"{job} came to the end of its wall time"
+        return Consequence.TIME, f"{job} came to the end of its wall time"
     if _short_of_memory(detail, said, used):
         asked = f"; it asked for {detail.memory_asked_mb:.0f} MB" if detail.memory_asked_mb else ""
-        return Verdict.MEMORY, f"{job} was short of memory{asked}"
+        return Consequence.MEMORY, f"{job} was short of memory{asked}"
     if detail.exit_code == EXIT_BROKEN and status is not None and status.phase == Phase.BROKEN.value:
-        return Verdict.OVER, status.message
-    return _verdict(detail), f"{job} {_how(detail)}"
+        return Consequence.OVER, status.message
+    return _consequence(detail), f"{job} {_how(detail)}"
 
 
-def _verdict(detail: TaskDetail) -> Verdict:
+def _consequence(detail: TaskDetail) -> Consequence:
     """What follows where the state and the exit status tell all."""
     if detail.state.fate is Fate.GIVE_UP or detail.exit_code == EXIT_BROKEN:
-        return Verdict.OVER
+        return Consequence.OVER
     if detail.state is SlurmState.PREEMPTED:
-        return Verdict.AGAIN_FREELY
-    return Verdict.SETUP if detail.exit_code == EXIT_SETUP else Verdict.AGAIN
+        return Consequence.AGAIN_FREELY
+    return Consequence.SETUP if detail.exit_code == EXIT_SETUP else Consequence.AGAIN
 
 
 def _how(detail: TaskDetail) -> str:

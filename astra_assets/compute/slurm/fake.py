@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from astra_assets.compute.slurm.client import (
     QueuedTask,
     SlurmUnavailableError,
+    SubmissionDeferredError,
     SubmissionRefusedError,
     SubmissionUnclearError,
     TaskDetail,
 )
-from astra_assets.compute.slurm.spec import megabytes_of
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
+from astra_assets.pipelines.options import megabytes_of
 
 
 @dataclass
@@ -63,7 +64,7 @@ class FakeSlurm:
         empty: number of next readings of the queue that show nothing although there are jobs.
         lose_answers: number of next submissions that are accepted while their answer is lost.
         lose_submissions: number of next submissions that are lost with their answer.
-        refuse: message with which submissions are refused; empty to accept them.
+        refuse: message with which submissions are refused; empty to accept them. `defer` likewise, for now only.
         jobs: all jobs that Slurm still knows, by id; `submitted` those ever accepted, in order.
         cancelled: what was cancelled: id and tasks.
         calls: how often each method was called.
@@ -75,16 +76,24 @@ class FakeSlurm:
     lose_answers: int = 0
     lose_submissions: int = 0
     refuse: str = ""
+    defer: str = ""
     jobs: dict[str, FakeJob] = field(default_factory=dict)
     submitted: list[FakeJob] = field(default_factory=list)
     cancelled: list[tuple[str, tuple[int, ...] | None]] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
+
+    def on(self, cluster: str | None) -> FakeSlurm:
+        """This one: it is the only cluster."""
+        del cluster
+        return self
 
     def submit(self, script: str) -> str:
         """Accept a job, unless a fault is set."""
         self._called("submit")
         if self.refuse:
             raise SubmissionRefusedError(self.refuse)
+        if self.defer:
+            raise SubmissionDeferredError(self.defer)
         if self.lose_submissions > 0:
             self.lose_submissions -= 1
             raise SubmissionUnclearError("sbatch did not answer")

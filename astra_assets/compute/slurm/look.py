@@ -1,6 +1,6 @@
 """How the tasks of a batch are: what they wrote down, then what the queue says, then what Slurm says about one alone.
 
-What cannot be told now is unknown, which is not a failure. Not here: what is done about it (`backend`).
+What cannot be told now is unknown, which is not a failure. Not here: what is done about it (`slurm_backend`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from astra_assets.compute.batch import Batch
+from astra_assets.compute.progress import Phase, TaskState, TaskStatus
 from astra_assets.compute.slurm.client import (
     QueuedTask,
     SlurmClient,
@@ -16,15 +17,13 @@ from astra_assets.compute.slurm.client import (
     SlurmMissingError,
     TaskDetail,
 )
-from astra_assets.compute.slurm.endings import Ending, Verdict, ending_of, gone
-from astra_assets.compute.slurm.memory import memory_for
-from astra_assets.compute.slurm.patience import Patience
+from astra_assets.compute.slurm.endings import Consequence, Ending, ending_of, gone
+from astra_assets.compute.slurm.job_states import Fate, SlurmState
+from astra_assets.compute.slurm.memory_request import memory_for
+from astra_assets.compute.slurm.patience import Patience, Rules
 from astra_assets.compute.slurm.queue import Snapshot
 from astra_assets.compute.slurm.reasons import meaning
-from astra_assets.compute.slurm.rules import Rules
-from astra_assets.compute.slurm.states import Fate, SlurmState
 from astra_assets.compute.slurm.submissions import GIVEN_UP, Submission, newest
-from astra_assets.compute.states import Phase, TaskState, TaskStatus
 
 DETAILS = 50
 """Tasks that Slurm is asked about one by one in one look; the others wait for the next look."""
@@ -68,7 +67,7 @@ class Look:
         if submission is None:
             return NOT_SUBMITTED
         if submission.job_id is None:
-            return TaskState(Phase.UNKNOWN, f"it is not known yet whether Slurm has taken {submission.name}")
+            return _without_job(submission)
         queued = self.snapshot.tasks.get((submission.job_id, task))
         if queued is not None and self._lives(submission, task, queued):
             return _active(queued.state.occupies_a_node, queued.reason, queued.node)
@@ -140,8 +139,8 @@ class Look:
     def _ending(self, submission: Submission, task: int, detail: TaskDetail | None) -> Ending:
         job = f"{submission.job_id}_{task}"
         if submission.cancelled:
-            verdict = Verdict.AGAIN_FREELY if submission.refused else Verdict.OVER
-            return Ending(verdict, submission.cancelled, detail.state.name if detail else "GONE")
+            consequence = Consequence.AGAIN_FREELY if submission.refused else Consequence.OVER
+            return Ending(consequence, submission.cancelled, detail.state.name if detail else "GONE")
         status = self.statuses[task]
         own = status if status is not None and status.job == job else None
         if detail is None:
@@ -160,17 +159,20 @@ class Look:
 
     def _after(self, submission: Submission, task: int, ending: Ending) -> TaskState:
         """What follows from an end."""
-        message, verdict = ending.message, ending.verdict
+        message, consequence = ending.message, ending.consequence
         if task in submission.pardoned:
             return TaskState(Phase.STOPPED, message)
-        if verdict is Verdict.OVER:
+        if consequence is Consequence.OVER:
             kept = "" if message == GIVEN_UP else "; what it had written is kept"
             return TaskState(Phase.BROKEN, message + kept)
-        if verdict is Verdict.MEMORY:
+        if consequence is Consequence.MEMORY:
             return self._after_memory(task, message)
-        if verdict in (Verdict.TIME, Verdict.SETUP) and self._times(task, verdict) > self.rules.overruns:
-            return TaskState(Phase.BROKEN, f"{message} again; {self._advice(submission, task, verdict)}")
-        return TaskState(Phase.STOPPED, message, changed=verdict is Verdict.AGAIN_FREELY)
+        if (
+            consequence in (Consequence.TIME, Consequence.SETUP)
+            and self._times(task, consequence) > self.rules.overruns
+        ):
+            return TaskState(Phase.BROKEN, f"{message} again; {self._advice(submission, task, consequence)}")
+        return TaskState(Phase.STOPPED, message, changed=consequence is Consequence.AGAIN_FREELY)
 
     def _after_memory(self, task: int, message: str) -> TaskState:
         memory = memory_for(task, self.batch.slurm.mem, self.known, self.rules.memory_cap_mb)
@@ -179,16 +181,22 @@ class Look:
         limit = f"memory_cap is {self.rules.memory_cap_mb:.0f} MB"
         return TaskState(Phase.STOPPED, f"{message}, and it gets no more ({limit})")
 
-    def _times(self, task: int, verdict: Verdict) -> int:
+    def _times(self, task: int, consequence: Consequence) -> int:
         counting = (each for each in self.known if task in each.endings and task not in each.pardoned)
-        return sum(each.endings[task].verdict is verdict for each in counting)
+        return sum(each.endings[task].consequence is consequence for each in counting)
 
-    def _advice(self, submission: Submission, task: int, verdict: Verdict) -> str:
-        if verdict is Verdict.SETUP:
+    def _advice(self, submission: Submission, task: int, consequence: Consequence) -> str:
+        if consequence is Consequence.SETUP:
             return "mend setup of the step (--setup, or setup in [slurm] of astra.toml)"
         status = self.statuses[task]
         done = f"{status.finished} of {status.inputs} inputs are done" if status else "nothing is done"
         return f"{done} and kept; ask for more time than {submission.options.time} (--time, or time in [slurm] of astra.toml)"
+
+
+def _without_job(submission: Submission) -> TaskState:
+    if submission.deferred:
+        return TaskState(Phase.WAITING, submission.deferred)
+    return TaskState(Phase.UNKNOWN, f"it is not known yet whether Slurm has taken {submission.name}")
 
 
 def _active(runs: bool, reason: str, node: str) -> TaskState:

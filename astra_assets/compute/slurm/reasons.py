@@ -1,40 +1,72 @@
-"""Why Slurm does not start or accept a job, as people read it, and which option to change.
+"""What Slurm's answers mean, wherever they are read: the reason of a job in the queue, and the words of its programs.
 
-The words are those of `squeue(1)`, "JOB REASON CODES", and of `slurm_strerror`. Only what can never pass by waiting is
-`impossible`; limits of a group or a user, nodes that are down and priorities pass.
+Each answer is listed once, with what follows from it. The codes are those of `squeue(1)`, "JOB REASON CODES", the sentences
+those of `slurm_strerror` and of sbatch itself. Which options are the ones to change is said by their declarations
+(`pipelines.options`), which name the answers.
 """
 
 from __future__ import annotations
 
+import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from astra_assets.pipelines.options import SlurmOptions
+from astra_assets.pipelines.options import OPTIONS, SlurmOptions
 
 PATIENCE_SECONDS = 30.0
 """How long a reason must last before it is believed: the controller re-reads partitions and accounts now and then."""
 
-_LONG_PATIENCE = 3600.0
+LONG_PATIENCE_SECONDS = 3600.0
+"""The same for reasons that can also be the sign of a node or a server that is away."""
+
+
+class Outlook(enum.Enum):
+    """What follows from an answer."""
+
+    NOT_NOW = "not now"
+    """It passes by waiting: a limit on how much runs or is queued, nodes or a partition that are down, a full disk."""
+    NEVER = "never"
+    """It does not pass: an option of the job must be changed."""
+    AWAY = "away"
+    """The controller or the server of the accounts was not reached: nothing was accepted, nothing is said about jobs."""
+    LOST = "lost"
+    """The connection broke off: a submission may have been accepted."""
+    NO_JOB = "no job"
+    """There is no such job, or not any more."""
 
 
 @dataclass(frozen=True)
-class Impossible:
-    """Why a job never starts as it is asked for.
+class Answer:
+    """An answer of Slurm.
 
     Attributes:
-        reason: Slurm's own word or sentence.
-        meaning: what it says.
-        options: fields of `SlurmOptions` of which one must be changed.
-        patience_seconds: how long it must last before it is believed.
+        name: reason code of a job, or the name of an error in `slurm_errno.h`; options name it in `reasons`.
+        outlook: what follows.
+        meaning: what it says, in words.
+        words: regular expression of the sentences in which programs say it; empty where only a code does.
+        patience_seconds: for `NEVER`, how long it must last as the reason of a job before it is believed.
+        accounts: it is also given while the server of the accounts is away.
+        said: what Slurm said in this case; the name where it was a code.
     """
 
-    reason: str
+    name: str
+    outlook: Outlook
     meaning: str
-    options: tuple[str, ...]
+    words: str = ""
     patience_seconds: float = PATIENCE_SECONDS
+    accounts: bool = False
+    said: str = field(default="", compare=False)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of which one must be changed; none where waiting helps."""
+        if self.outlook is not Outlook.NEVER:
+            return ()
+        return tuple(name for name, option in OPTIONS.items() if option.concerns(self.name))
 
     def __str__(self) -> str:
-        return f"{self.reason}: {self.meaning}; {advice(self.options)}"
+        text = f"{self.said or self.name}: {self.meaning}"
+        return f"{text}; {advice(self.options)}" if self.options else text
 
 
 def advice(options: tuple[str, ...]) -> str:
@@ -53,144 +85,157 @@ def asked(options: SlurmOptions, names: tuple[str, ...]) -> str:
     return f" (it asks for {found})" if found else ""
 
 
-def impossible(reason: str) -> Impossible | None:
-    """What a reason for waiting says, if waiting does not help; None if it may pass."""
-    word = reason.strip().strip("()").partition(",")[0]
-    if word in _NEVER:
-        meaning, options, patience = _NEVER[word]
-        return Impossible(word, meaning, options, patience)
-    match = _LIMIT_OF_A_JOB.fullmatch(word)
-    if match is None:
-        return None
-    options = _options_of(match["what"])
-    if "Minutes" in match["what"]:
-        options = (*options, "time")
-    whose, owner = _OWNERS[match["whose"]]
-    relation = "more than" if match["bound"] == "Max" else "less than"
-    said = f"it asks for {relation} the {owner} lets a job have"
-    return Impossible(word, said, tuple(dict.fromkeys((*options, whose))))
+def reason(text: str) -> Answer | None:
+    """What the reason of a job in the queue says; None for words that are not known, which may pass."""
+    word = text.strip().strip("()").partition(",")[0]
+    known = _BY_NAME.get(word)
+    return known if known is not None else _limit(word)
 
 
-def meaning(reason: str) -> str:
+def impossible(text: str) -> Answer | None:
+    """What the reason of a job says, if waiting does not help; None if it may pass."""
+    found = reason(text)
+    return found if found is not None and found.outlook is Outlook.NEVER else None
+
+
+def meaning(text: str) -> str:
     """A reason in words, whether it may pass or not; the reason itself where nothing more is known."""
-    never = impossible(reason)
-    if never is not None:
-        return str(never)
-    word = reason.strip().strip("()").partition(",")[0]
-    return f"{reason}: {_PASSING[word]}" if word in _PASSING else reason
+    found = reason(text)
+    if found is None:
+        return text
+    return str(found) if found.options else f"{text}: {found.meaning}"
 
 
-def refusal(answer: str) -> Impossible | None:
-    """What the words of sbatch say, when it does not accept a job; None for words that are not known."""
-    for pattern, said, options in _REFUSALS:
-        match = re.search(pattern, answer, re.IGNORECASE)
+def answer(text: str) -> Answer | None:
+    """What a program of Slurm says when it does not do what it was asked; None for words that are not known.
+
+    sbatch may name the code of a limit on a line before the general sentence; the code says more.
+    """
+    for word in re.findall(r"\b(?:QOS|Assoc)[A-Z]\w+", text):
+        found = _limit(word)
+        if found is not None:
+            return found
+    for known in ANSWERS:
+        match = re.search(known.words, text, re.IGNORECASE) if known.words else None
         if match:
-            return Impossible(match[0], said, options)
+            return replace(known, said=match[0])
     return None
 
 
-_NEVER: dict[str, tuple[str, tuple[str, ...], float]] = {
-    "PartitionTimeLimit": (
-        "it asks for more time than the partition allows",
-        ("time", "partition"),
-        PATIENCE_SECONDS,
-    ),
-    "PartitionNodeLimit": (
-        "the partition does not allow as many nodes, or they are all down",
-        ("partition",),
-        _LONG_PATIENCE,
-    ),
-    "PartitionConfig": (
-        "it asks for more than the partition has or allows",
-        ("time", "procs", "mem", "gres", "partition"),
-        PATIENCE_SECONDS,
-    ),
-    "BadConstraints": (
-        "no node can be as it asks for",
-        ("constraint", "procs", "mem", "gres", "partition"),
-        PATIENCE_SECONDS,
-    ),
-    "MaxMemPerLimit": ("it asks for more memory than is allowed", ("mem",), PATIENCE_SECONDS),
-    "InvalidAccount": ("there is no such account for this user", ("account",), PATIENCE_SECONDS),
-    "InvalidQOS": ("there is no such quality of service for this account", ("qos",), PATIENCE_SECONDS),
-    "QOSNotAllowed": (
-        "the partition or account does not allow this quality of service",
-        ("qos", "partition"),
-        PATIENCE_SECONDS,
-    ),
-    "AccountNotAllowed": (
-        "the partition does not allow this account",
-        ("account", "partition"),
-        PATIENCE_SECONDS,
-    ),
-    "DependencyNeverSatisfied": ("what it depends on did not end well", ("extra",), PATIENCE_SECONDS),
-    "ReservationDeleted": ("the reservation is there no longer", ("extra",), PATIENCE_SECONDS),
-    "DeadLine": ("it can no longer end before its deadline", ("time", "extra"), PATIENCE_SECONDS),
-}
+def _limit(word: str) -> Answer | None:
+    """A limit of a quality of service or an account: on a single job it never passes, on all jobs together it does."""
+    match = _LIMIT.fullmatch(word)
+    if match is None:
+        return None
+    owner = {"QOS": "quality of service", "Assoc": "account"}[match["owner"]]
+    if match["bound"] == "Min" or (match["bound"] == "Max" and match["each"]):
+        relation = "less than" if match["bound"] == "Min" else "more than"
+        return Answer(word, Outlook.NEVER, f"it asks for {relation} the {owner} lets a job have")
+    if "Submit" in match["what"]:
+        return Answer(word, Outlook.NOT_NOW, f"as many jobs are queued as the {owner} allows")
+    return Answer(word, Outlook.NOT_NOW, f"as much is in use as the {owner} allows")
 
-_LIMIT_OF_A_JOB = re.compile(
-    r"(?P<whose>QOS|Assoc)(?P<bound>Max(?=\w+Per(Job|Node)(Limit)?$)|Min)(?P<what>\w+?)(Per(Job|Node))?(Limit)?"
+
+_LIMIT = re.compile(
+    r"(?P<owner>QOS|Assoc)(?P<bound>Max|Min|Grp)(?P<what>\w+?)(?P<each>Per(Job|Node))?(Limit)?"
 )
 
-_OWNERS = {"QOS": ("qos", "quality of service"), "Assoc": ("account", "account")}
+_NEVER, _NOT_NOW = Outlook.NEVER, Outlook.NOT_NOW
 
-_PASSING = {
-    "None": "not looked at yet",
-    "Priority": "others are before it",
-    "Resources": "no node is free yet",
-    "JobArrayTaskLimit": "as many tasks run as its throttle allows",
-    "BeginTime": "it begins later, as after being put back into the queue",
-    "JobHeldUser": "its user holds it; scontrol release lets it go",
-    "JobHeldAdmin": "an administrator holds it",
-    "JobHoldMaxRequeue": "it was put back into the queue too often and is held; scontrol release lets it go",
-    "PartitionDown": "the partition is down",
-    "PartitionInactive": "the partition is not active",
-    "ReqNodeNotAvail": "nodes that it needs are not available now",
-    "Licenses": "it waits for a licence",
-    "Reservation": "it waits for its reservation",
-    "NodeDown": "a node that it needs is down",
-    "JobLaunchFailure": "it could not be launched: perhaps its node does not see the folder of the batch, or may not write there",
-}
+ANSWERS: tuple[Answer, ...] = (
+    # Of the sentences of programs the first that matches counts: what is lost before what was not reached.
+    Answer("ESLURM_LOST", Outlook.LOST, "the connection broke off",
+           r"socket timed out|zero bytes were transmitted|transport endpoint is not connected|unexpected message"
+           r"|connection reset|broken pipe"),
+    Answer("ESLURM_DB_CONNECTION", Outlook.AWAY, "the server of the accounts does not answer",
+           r"problem talking to (the )?database|unable to connect to database|database connection|slurm_persist_conn\w*"),
+    Answer("ESLURM_AWAY", Outlook.AWAY, "the controller does not answer",
+           r"unable to contact slurm controller|connection refused|communication connection failure"
+           r"|transport endpoint|authentication|munge|backup controller"
+           r"|resource temporarily unavailable|temporarily unable|unable to process configuration|cannot stat file"
+           r"|could not establish a configuration source|no route to host|network is unreachable|timed out"),
+    Answer("ESLURM_INVALID_JOB_ID", Outlook.NO_JOB, "there is no such job",
+           r"invalid job id|job \S+ not found|already completing or completed"),
 
-_REFUSALS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    (r"invalid partition.*", "there is no such partition", ("partition",)),
-    (r"invalid account or account/partition combination.*", "the account is not there, or not for this partition",
-     ("account", "partition")),
-    (r"invalid account.*", "there is no such account for this user", ("account",)),
-    (r"invalid qos.*", "there is no such quality of service for this account and partition", ("qos",)),
-    (r"(requested time limit is invalid|invalid --time).*", "it asks for more time than the partition allows",
-     ("time", "partition")),
-    (r"invalid generic resource.*", "the cluster has no such resource", ("gres",)),
-    (r"(memory specification|invalid --mem|memory required).*", "no node has as much memory", ("mem", "partition")),
-    (r"invalid feature.*", "no node has this feature", ("constraint", "partition")),
-    (r"cpu count.*", "no node has as many processors", ("procs", "partition")),
-    (r"node count.*", "the partition does not allow as many nodes", ("partition",)),
-    (r"requested node configuration is not available", "no node of the partition can be as it asks for",
-     ("procs", "mem", "gres", "constraint", "partition")),
-    (r"invalid job array.*", "the array is larger than MaxArraySize of the cluster allows", ("nodes",)),
-    (r"job violates accounting/qos policy.*", "it asks for more than the account or the quality of service allows",
-     ("time", "nodes", "procs", "mem", "gres", "qos", "account")),
-    (r"(user's group not permitted|access/permission denied).*", "this user may not use the partition or account",
-     ("partition", "account")),
-    (r"requested partition configuration not available.*", "the partition is down, or cannot be used like this",
-     ("partition",)),
-    (r"unrecognized option.*", "the cluster does not know the argument", ("extra",)),
-    (r"(requested reservation|invalid license|invalid --|invalid option).*", "a further argument is not as it must be",
-     ("extra",)),
+    Answer("None", _NOT_NOW, "not looked at yet"),
+    Answer("Priority", _NOT_NOW, "others are before it"),
+    Answer("ResourceRequest", _NOT_NOW, "no node is free yet"),
+    Answer("JobArrayTaskLimit", _NOT_NOW, "as many tasks run as its throttle allows"),
+    Answer("BeginTime", _NOT_NOW, "it begins later, as after being put back into the queue"),
+    Answer("JobHeldUser", _NOT_NOW, "its user holds it; scontrol release lets it go"),
+    Answer("JobHeldAdmin", _NOT_NOW, "an administrator holds it"),
+    Answer("JobHoldMaxRequeue", _NOT_NOW,
+           "it was put back into the queue too often and is held; scontrol release lets it go"),
+    Answer("PartitionDown", _NOT_NOW, "the partition is down"),
+    Answer("PartitionInactive", _NOT_NOW, "the partition is inactive or drained",
+           r"required partition not available.*"),
+    Answer("ESLURM_REQUESTED_PART_CONFIG_UNAVAILABLE", _NOT_NOW, "the partition cannot take it now",
+           r"requested partition configuration not available.*"),
+    Answer("ReqNodeNotAvail", _NOT_NOW, "nodes that it needs are not available now",
+           r"required node not available.*|requested nodes are busy"),
+    Answer("Licenses", _NOT_NOW, "it waits for a licence"),
+    Answer("Reservation", _NOT_NOW, "it waits for its reservation"),
+    Answer("NodeDown", _NOT_NOW, "a node that it needs is down"),
+    Answer("JobLaunchFailure", _NOT_NOW,
+           "it could not be launched: perhaps its node does not see the folder of the batch, or may not write there"),
+    Answer("QOSUsageThreshold", _NOT_NOW, "the account has used more than its quality of service allows for now",
+           r"requested account has breached requested qos usage threshold"),
+    Answer("ESLURM_WRITING_TO_FILE", _NOT_NOW, "a disk or a quota is full",
+           r"i/o error writing script.*|no space left on device|disk quota exceeded"),
+
+    Answer("PartitionTimeLimit", _NEVER, "it asks for more time than the partition allows",
+           r"(requested time limit is invalid|invalid --time).*"),
+    Answer("PartitionNodeLimit", _NEVER, "the partition does not allow as many nodes, or they are all down",
+           patience_seconds=LONG_PATIENCE_SECONDS),
+    Answer("PartitionConfig", _NEVER, "it asks for more than the partition has or allows"),
+    Answer("BadConstraints", _NEVER, "no node can be as it asks for"),
+    Answer("MaxMemPerLimit", _NEVER, "it asks for more memory than is allowed"),
+    Answer("ESLURM_INVALID_ACCOUNT", _NEVER, "the account is not there, or not for this partition",
+           r"invalid account or account/partition combination.*", accounts=True),
+    Answer("InvalidAccount", _NEVER, "there is no such account for this user", r"invalid account\b.*",
+           patience_seconds=LONG_PATIENCE_SECONDS, accounts=True),
+    Answer("InvalidQOS", _NEVER, "there is no such quality of service for this account", r"invalid qos.*",
+           patience_seconds=LONG_PATIENCE_SECONDS, accounts=True),
+    Answer("QOSNotAllowed", _NEVER, "the partition or account does not allow this quality of service"),
+    Answer("AccountNotAllowed", _NEVER, "the partition does not allow this account"),
+    Answer("DependencyNeverSatisfied", _NEVER, "what it depends on did not end well"),
+    Answer("ReservationDeleted", _NEVER, "the reservation is there no longer"),
+    Answer("DeadLine", _NEVER, "it can no longer end before its deadline"),
+    Answer("ESLURM_INVALID_PARTITION_NAME", _NEVER, "there is no such partition", r"invalid partition.*"),
+    Answer("ESLURM_INVALID_CLUSTER_NAME", _NEVER, "there is no such cluster, or it cannot be reached",
+           r"'\S*' can't be reached now.*|no cluster '\S*' known.*"),
+    Answer("ESLURM_INVALID_GRES", _NEVER, "the cluster has no such resource", r"invalid generic resource.*"),
+    Answer("ESLURM_INVALID_TASK_MEMORY", _NEVER, "no node has as much memory",
+           r"(memory specification|invalid --mem|memory required).*"),
+    Answer("ESLURM_INVALID_FEATURE", _NEVER, "no node has this feature", r"invalid feature.*"),
+    Answer("ESLURM_INVALID_CPU_COUNT", _NEVER, "no node has as many processors", r"cpu count.*"),
+    Answer("ESLURM_INVALID_NODE_COUNT", _NEVER, "the partition does not allow as many nodes", r"node count.*"),
+    Answer("ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE", _NEVER, "no node of the partition can be as it asks for",
+           r"requested node configuration is not available"),
+    Answer("ESLURM_INVALID_ARRAY", _NEVER, "the array is larger than MaxArraySize of the cluster allows",
+           r"invalid job array.*"),
+    Answer("ESLURM_ACCESS_DENIED", _NEVER, "this user may not use the partition or account",
+           r"(user's group not permitted|access/permission denied).*"),
+    Answer("ESLURM_RESERVATION_INVALID", _NEVER, "a further argument is not as it must be",
+           r"(requested reservation|invalid license|invalid --|invalid option).*"),
+    Answer("UnrecognizedOption", _NEVER, "the cluster does not know the argument", r"unrecognized option.*"),
+    Answer("ESLURM_ACCOUNTING_POLICY", _NOT_NOW, "as much is queued or in use as the account or the quality of service allows",
+           r"job violates accounting/qos policy.*"),
 )  # fmt: skip
+"""All answers that are known."""
 
+SUBMIT_LIMIT = Answer(
+    "SubmitLimit",
+    Outlook.NEVER,
+    "the array has more tasks than the account or the quality of service lets be queued at once",
+)
+"""An array that can never be queued, however long one waits."""
 
-def _options_of(what: str) -> tuple[str, ...]:
-    """Options that a limit is about, by the resource in the middle of its name."""
-    for beginning, options in (
-        ("WallDuration", ("time",)),
-        ("Cpu", ("procs",)),
-        ("CPU", ("procs",)),
-        ("Mem", ("mem",)),
-        ("GRES", ("gres",)),
-        ("Node", ("exclusive",)),
-        ("Billing", ("procs", "mem", "gres")),
-    ):
-        if what.startswith(beginning):
-            return options
-    return ("extra",)
+POLICY = Answer(
+    "ESLURM_ACCOUNTING_POLICY",
+    Outlook.NEVER,
+    "it asks for more than the account or the quality of service allows",
+)
+"""The general sentence about limits, where none of them is on the number of jobs."""
+
+_BY_NAME = {known.name: known for known in ANSWERS}

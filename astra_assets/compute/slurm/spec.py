@@ -1,86 +1,33 @@
-"""What a job is, and all that is wrong with what is asked for, at once.
+"""What a job is, and its text, which is a pure function of it; nothing here talks to Slurm.
 
-Nothing here talks to Slurm: whether a partition exists is told by `diagnose` and by the answer to a submission. The text of a
-job is made in `script`.
+Whether a partition exists is told by `diagnose` and by the answer to a submission. A task is told by SIGUSR1 that its wall time
+is nearly over. The signal is ignored from the first line on, also in the program that is started, unless that program handles
+it. The program replaces the shell, so that all signals reach it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from astra_assets.errors import ExpectedError
-from astra_assets.pipelines.options import SlurmOptions
+from astra_assets.pipelines.options import SlurmOptions, arguments_of, problems, seconds_of
 
-OWN_OPTIONS = (
-    "account",
-    "array",
-    "chdir",
-    "clusters",
-    "comment",
-    "constraint",
-    "cpus-per-task",
-    "error",
-    "exclusive",
-    "export",
-    "export-file",
-    "gres",
-    "input",
-    "job-name",
-    "mem",
-    "mem-per-cpu",
-    "mem-per-gpu",
-    "nice",
-    "no-requeue",
-    "nodes",
-    "ntasks",
-    "ntasks-per-node",
-    "open-mode",
-    "output",
-    "parsable",
-    "partition",
-    "qos",
-    "quiet",
-    "requeue",
-    "signal",
-    "test-only",
-    "time",
-    "verbose",
-    "wait",
-    "wrap",
-)
-"""Options of sbatch that are set from fields of `SlurmOptions`, or that the machinery needs for itself."""
+WARNING_SECONDS = 90
+"""Seconds before the end of the wall time at which a task is told, for short ones a tenth of it; Slurm may be up to a minute
+early."""
 
-_FIELDS = {"mem-per-cpu": "mem", "mem-per-gpu": "mem", "cpus-per-task": "procs"} | {
-    name: name
-    for name in (
-        "account",
-        "constraint",
-        "exclusive",
-        "gres",
-        "mem",
-        "nice",
-        "nodes",
-        "partition",
-        "qos",
-        "time",
-    )
-}
+EXIT_SETUP = 78
+"""Exit status of a task one of whose set-up lines failed (EX_CONFIG)."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_CONTROL_BUT_TAB = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_MEMORY = re.compile(r"(\d+)([KMGT]?)B?", re.IGNORECASE)
-_GRES = re.compile(r"[A-Za-z][\w.-]*(:[\w.-]+){0,2}(\(S:[\d,-]+\))?")
-_WORD = re.compile(r"[^\s,'\"\\]+")
-_TIMES = (
-    re.compile(r"(?P<minutes>\d+)"),
-    re.compile(r"(?P<minutes>\d+):(?P<seconds>\d+)"),
-    re.compile(r"(?P<hours>\d+):(?P<minutes>\d+):(?P<seconds>\d+)"),
-    re.compile(r"(?P<days>\d+)-(?P<hours>\d+)(:(?P<minutes>\d+)(:(?P<seconds>\d+))?)?"),
-)
-_SECONDS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 _VARIABLE = re.compile(r"[A-Za-z_]\w*")
+_ON_ERROR = 'echo "astra-assets: a set-up line failed with status $?: $BASH_COMMAND" >&2; exit ' + str(
+    EXIT_SETUP
+)
 
 
 class SlurmSpecError(ExpectedError):
@@ -134,34 +81,37 @@ def checked(spec: JobSpec) -> JobSpec:
     return spec
 
 
-def problems(options: SlurmOptions) -> list[str]:
-    """All that is wrong with the options, one sentence each, beginning with the name of the option."""
-    return [*_numbers(options), *_formats(options), *_words(options), *_lines(options)]
+def script(spec: JobSpec) -> str:
+    """The text that sbatch reads.
 
-
-def seconds_of(time: str) -> float | None:
-    """Seconds of a wall time as sbatch reads it: `minutes`, `hours:minutes:seconds`, `days-hours:minutes`, ...
-
-    None if it is without limit. Raises ValueError if it is no time.
+    Raises:
+        SlurmSpecError: the spec cannot be right.
     """
-    if time.upper() in ("UNLIMITED", "INFINITE"):
-        return None
-    for form in _TIMES:
-        match = form.fullmatch(time)
-        if match:
-            return float(sum(_SECONDS[unit] * int(number or 0) for unit, number in match.groupdict().items()))
-    raise ValueError(f"{time!r} is no wall time")
+    checked(spec)
+    lines = ["#!/bin/bash"]
+    lines += [f"#SBATCH {_quoted(argument)}" for argument in _arguments(spec)]
+    lines.append("trap '' USR1")
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in spec.environment.items()]
+    if spec.options.setup:
+        lines += [f"trap {shlex.quote(_ON_ERROR)} ERR", *spec.options.setup, "trap - ERR"]
+    lines.append(f'exec {shlex.join(spec.command)} "$SLURM_ARRAY_TASK_ID"')
+    return "\n".join(lines) + "\n"
 
 
-def megabytes_of(memory: str) -> float:
-    """Megabytes of a memory size as sbatch reads it, `16000` or `16G`; 0 is all of a node.
-
-    Raises ValueError if it is no size.
-    """
-    match = _MEMORY.fullmatch(memory)
-    if not match:
-        raise ValueError(f"{memory!r} is no size of memory")
-    return int(match[1]) * {"K": 1 / 1024, "": 1.0, "M": 1.0, "G": 1024.0, "T": 1024.0**2}[match[2].upper()]
+def _arguments(spec: JobSpec) -> Iterator[str]:
+    options = spec.options
+    throttle = f"%{options.throttle}" if options.throttle else ""
+    yield f"--job-name={spec.name}"
+    yield f"--comment={spec.comment}"
+    yield f"--array={ranges_of(spec.tasks)}{throttle}"
+    yield f"--output={spec.output}"
+    yield "--open-mode=append"
+    yield f"--chdir={spec.directory}"
+    yield "--requeue"
+    yield f"--signal=B:USR1@{_warning(options.time)}"
+    yield "--nodes=1"
+    yield "--ntasks=1"
+    yield from arguments_of(options)
 
 
 def ranges_of(numbers: Iterable[int]) -> str:
@@ -202,68 +152,12 @@ def _of_job(spec: JobSpec) -> list[str]:
     return found
 
 
-def _numbers(options: SlurmOptions) -> list[str]:
-    found = [
-        f"{name}: must be at least 1, found {value}"
-        for name in ("nodes", "procs", "throttle")
-        if (value := getattr(options, name)) is not None and value < 1
-    ]
-    if options.nice is not None and abs(options.nice) > 2_147_483_645:
-        found.append(f"nice: must be between -2147483645 and 2147483645, found {options.nice}")
-    return found
+def _warning(time: str) -> int:
+    """Seconds before the end at which a task is told: one that is short must not be told at its beginning."""
+    limit = seconds_of(time)
+    return WARNING_SECONDS if limit is None else min(WARNING_SECONDS, max(1, int(limit // 10)))
 
 
-def _formats(options: SlurmOptions) -> list[str]:
-    found = []
-    try:
-        if seconds_of(options.time) == 0:
-            found.append(f"time: must be longer than nothing, found {options.time!r}")
-    except ValueError:
-        found.append(f"time: expected [days-]hours:minutes:seconds such as 48:00:00, found {options.time!r}")
-    if options.mem is not None and not _MEMORY.fullmatch(options.mem):
-        found.append(f"mem: expected a size such as 16000, 16G or 0 (all of a node), found {options.mem!r}")
-    if options.gres is not None and not all(_GRES.fullmatch(part) for part in options.gres.split(",")):
-        found.append(f"gres: expected name[:type][:number] such as gpu:v100:1, found {options.gres!r}")
-    return found
-
-
-def _words(options: SlurmOptions) -> list[str]:
-    found = []
-    for name in ("qos", "account", "partition"):
-        value = getattr(options, name)
-        parts = value.split(",") if name == "partition" and value else [value]
-        if value is not None and not all(part and _WORD.fullmatch(part) for part in parts):
-            found.append(f"{name}: expected a name without blanks and quotes, found {value!r}")
-    if options.constraint is not None and (
-        not options.constraint.strip() or _CONTROL.search(options.constraint)
-    ):
-        found.append(f"constraint: expected features of nodes, found {options.constraint!r}")
-    return found
-
-
-def _lines(options: SlurmOptions) -> list[str]:
-    found = [
-        f"setup: each must be one line without control characters, found {line!r}"
-        for line in options.setup
-        if _CONTROL_BUT_TAB.search(line)
-    ]
-    for argument in options.extra:
-        problem = _of_extra(argument)
-        if problem:
-            found.append(f"extra: {problem}")
-    return found
-
-
-def _of_extra(argument: str) -> str:
-    """What is wrong with a further argument of sbatch; empty if nothing is."""
-    if _CONTROL.search(argument):
-        return f"has a control character: {argument!r}"
-    match = re.fullmatch(r"--([a-z][a-z0-9-]*)(=.*)?", argument)
-    if not match:
-        return f"expected --option or --option=value in one piece, found {argument!r}"
-    # sbatch takes every beginning of an option's name that is not ambiguous.
-    own = next((option for option in OWN_OPTIONS if option == match[1] or option.startswith(match[1])), None)
-    if own is None:
-        return ""
-    instead = f"use {_FIELDS[own]} instead" if own in _FIELDS else "it is set by the program itself"
-    return f"{argument} sets --{own}: {instead}"
+def _quoted(argument: str) -> str:
+    """An argument for a line that sbatch reads, which knows quotes as a shell does."""
+    return shlex.quote(argument) if any(c in argument for c in " \t'\"\\#;") else argument

@@ -1,6 +1,6 @@
 """Submitting tasks of a batch: written down first, then Slurm is asked, then its answer is written down.
 
-Which tasks may be submitted is decided by `backend`, under the lock of `submissions`; the text of a job is made in `script`.
+Which tasks may be submitted is decided by `slurm_backend`, under the lock of `submissions`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from astra_assets.compute.slurm.client import (
     SlurmClient,
     SlurmMissingError,
     SlurmUnavailableError,
+    SubmissionDeferredError,
     SubmissionRefusedError,
     SubmissionUnclearError,
 )
-from astra_assets.compute.slurm.endings import Verdict
-from astra_assets.compute.slurm.memory import Memory, memory_for, size_of
-from astra_assets.compute.slurm.script import script
-from astra_assets.compute.slurm.spec import JobSpec, output_in
+from astra_assets.compute.slurm.endings import Consequence
+from astra_assets.compute.slurm.memory_request import Memory, memory_for, size_of
+from astra_assets.compute.slurm.spec import JobSpec, output_in, script
 from astra_assets.compute.slurm.submissions import Submission, Submissions, newest
 from astra_assets.compute.worker import THREADS
 from astra_assets.models.base import utcnow
@@ -46,8 +46,8 @@ class Submitter:
     def submit(self, known: list[Submission], tasks: Sequence[int]) -> None:
         """Submit tasks, in one array for those that need the same memory.
 
-        `known` is what was submitted before. While the controller does not answer, what was to be submitted stays written
-        down without an id.
+        `known` is what was submitted before. While the controller does not answer or takes no job, what was to be submitted
+        stays written down without an id.
 
         Raises:
             SubmissionRefusedError: Slurm does not accept it as it is asked for.
@@ -89,6 +89,9 @@ class Submitter:
         except SlurmUnavailableError as error:
             log.warning("batch %s: it is submitted as soon as Slurm answers: %s", batch_id, error)
             self.book.save(replace(submission, unsent=True))
+        except SubmissionDeferredError as error:
+            log.warning("batch %s: %s. It is tried again", batch_id, error)
+            self.book.save(replace(submission, deferred=str(error)))
         except SubmissionUnclearError as error:
             log.warning("batch %s: %s. It is looked for", batch_id, error)
         else:
@@ -104,7 +107,7 @@ class Submitter:
         before = {task: last.endings.get(task) for task in tasks if (last := newest(known, task)) is not None}
         endings = {task: ending for task, ending in before.items() if ending is not None}
         whys = dict.fromkeys(ending.message for ending in endings.values())
-        short = (task for task, ending in endings.items() if ending.verdict is Verdict.MEMORY)
+        short = (task for task, ending in endings.items() if ending.consequence is Consequence.MEMORY)
         return Submission(
             number=number,
             name=f"astra-{batch.directory.parent.name}-{batch.batch_id}-{number}",

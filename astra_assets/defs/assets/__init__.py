@@ -1,7 +1,4 @@
-"""Dagster assets, one module for each stage: ingest, pipelines (also those that make spectra), summary.
-
-Belongs here: the list of all assets and which of them a release needs. Does not belong here: what they do.
-"""
+"""The Dagster assets: tables that ingestion fills, steps of pipelines, summary products; and which of them a release needs."""
 
 from __future__ import annotations
 

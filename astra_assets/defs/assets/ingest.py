@@ -1,7 +1,4 @@
-"""The tables that ingestion fills: sources and reduced spectra.
-
-Belongs here: Dagster's view of `init` and `migrate`. Does not belong here: reading summary files (`ingest`).
-"""
+"""The assets of the tables that ingestion fills: sources and reduced spectra."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +8,7 @@ from pydantic import Field
 
 from astra_assets.defs.assets.metadata import OWNERS, table_schema
 from astra_assets.defs.assets.outline import TableOutline
-from astra_assets.defs.resources import SurveyResource, plainly
+from astra_assets.defs.resources import DeploymentResource, plainly
 
 GROUP = "Initialisation"
 
@@ -47,28 +44,32 @@ def ingested_tables(tables: tuple[TableOutline, ...]) -> dg.AssetsDefinition:
         ],
     )
     def migrate(
-        context: dg.AssetExecutionContext, config: MigrateOptions, survey: SurveyResource
+        context: dg.AssetExecutionContext, config: MigrateOptions, survey: DeploymentResource
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Create missing tables, then bring in new and changed spectra and sources; unchanged rows are not touched.
 
         Tables of another Astra are left to its own ingestion.
         """
         with plainly(context):
-            operations, release = survey.of_run(context.run)
-            created = operations.init(context.log.info)
-            if operations.database.foreign:
+            from astra_assets.operations.init import init
+            from astra_assets.operations.migrate import migrate
+            from astra_assets.operations.tables import row_count
+
+            deployment, release = survey.of_run(context.run)
+            created = init(deployment, context.log.info)
+            if deployment.database.foreign:
                 summary = (
                     "Nothing was ingested: the tables belong to another Astra, whose own migrate fills them."
                 )
                 context.log.info(summary)
             else:
-                report = operations.migrate(release, limit=config.limit, say=context.log.info)
+                report = migrate(deployment, release, limit=config.limit, say=context.log.info)
                 summary = f"```\n{report.table()}\n```"
             shared: dict[str, Any] = {"summary": dg.MetadataValue.md(summary), "tables created": len(created)}
             selected = {key.path[-1]: key for key in context.selected_asset_keys}
             for table in tables:  # in this order: Dagster wants what is read before what reads it
                 if table.name in selected:
-                    told = {**shared, "dagster/row_count": operations.row_count(table.name)}
+                    told = {**shared, "dagster/row_count": row_count(deployment, table.name)}
                     yield dg.MaterializeResult(asset_key=selected[table.name], metadata=told)
 
     return migrate

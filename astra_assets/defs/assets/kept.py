@@ -1,10 +1,8 @@
 """The outline of the assets, kept in a file between two loads of the definitions.
 
 Importing all tables and pipelines takes longer than importing Dagster, and every command of Dagster loads the definitions.
-So what they need of the declarations is written down beside Python's own compiled files, and read again as long as no file
+So what they need of the declarations is written down next to Python's own compiled files, and read again as long as no file
 that it was made from has changed. The declarations themselves are imported when an asset is made.
-
-Belongs here: the file, and when it is true. Does not belong here: what is in it (`outline`), making it (`outlining`).
 """
 
 from __future__ import annotations
@@ -50,7 +48,7 @@ def outline() -> Outline:
     from astra_assets.defs.assets.outlining import make_outline
 
     made = make_outline()
-    # Where this cannot be written (a package of the system, a full disk) every load makes it anew.
+    # Where this cannot be written (a package of the system, a full disk) every load makes it again.
     with suppress(OSError):
         keep(file, made, made_from())
     return made

@@ -1,7 +1,4 @@
-"""What the web UI shows beside an asset: column schemas, numbers, tables.
-
-Belongs here: turning our reports and our column registry into Dagster metadata. Does not belong here: the reports.
-"""
+"""What the web UI shows next to an asset: column schemas, numbers, tables."""
 
 from __future__ import annotations
 
@@ -14,15 +11,15 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from astra_assets.defs.assets.outline import Columns, ShownColumn
+from astra_assets.text import markdown_table, size_text
 
 if TYPE_CHECKING:
     from astra_assets.compute import Account
     from astra_assets.compute.usage import Usage
-    from astra_assets.operations.standing import LastBatch
-    from astra_assets.operations.work import Work
+    from astra_assets.operations.step_runner import LastBatch, StepRunner
     from astra_assets.pipelines.base import Pipeline, Step
-    from astra_assets.products.compare.diff import Diff
-    from astra_assets.products.create import CreateReport
+    from astra_assets.products.compare.versions import Diff
+    from astra_assets.products.make import CreateReport
 
 MOST_TEXT = 20_000
 """Characters of a comparison that Dagster's records keep."""
@@ -46,20 +43,21 @@ def _table_column(column: ShownColumn) -> dg.TableColumn:
 
 
 def step_metadata(
-    work: Work, pipeline: Pipeline, step: Step, account: Account
+    runner: StepRunner, pipeline: Pipeline, step: Step, account: Account
 ) -> dict[str, dg.MetadataValue]:
     """How a step stands, its reasons, and what the batch that it ran last has used."""
+    from astra_assets.operations.step_runner import batch_usage
     from astra_assets.operations.why import log_tail, telling_log
 
     shown = account_metadata(account)
     if not step.is_filter:
         shown["dagster/row_count"] = dg.MetadataValue.int(account.results)
-    reason = work.unavailable(pipeline, step)
+    reason = runner.unavailable(pipeline, step)
     if reason is not None:
         shown["skipped step"] = dg.MetadataValue.text(reason)
-    last = work.last_batch(pipeline, step)
+    last = runner.last_batch(pipeline, step)
     if last is not None:
-        shown |= batch_metadata(last, work.usage(last))
+        shown |= batch_metadata(last, batch_usage(last.directory))
         log = telling_log(last.directory)
         if log is not None:
             shown["log"] = dg.MetadataValue.path(log)
@@ -69,8 +67,11 @@ def step_metadata(
 
 def account_metadata(account: Account) -> dict[str, dg.MetadataValue]:
     """How a step stands, and the reasons of what has no result."""
-    reasons = [f"| {code} | skipped | {count:,} |" for code, count in sorted(account.skipped_by_code.items())]
-    reasons += [f"| {code} | failed | {count:,} |" for code, count in sorted(account.failed_by_code.items())]
+    reasons = [
+        (code, state, f"{count:,}")
+        for state, codes in (("skipped", account.skipped_by_code), ("failed", account.failed_by_code))
+        for code, count in sorted(codes.items())
+    ]
     shown: dict[str, dg.MetadataValue] = {
         "results": dg.MetadataValue.int(account.results),
         "inputs": dg.MetadataValue.int(account.inputs),
@@ -80,8 +81,7 @@ def account_metadata(account: Account) -> dict[str, dg.MetadataValue]:
         "account": dg.MetadataValue.text(str(account)),
     }
     if reasons:
-        table = "\n".join(["| reason | | inputs |", "| --- | --- | --- |", *reasons])
-        shown["reasons"] = dg.MetadataValue.md(table)
+        shown["reasons"] = dg.MetadataValue.md("\n".join(markdown_table(("reason", "", "inputs"), reasons)))
     return shown
 
 
@@ -121,7 +121,7 @@ def product_metadata(
         "dagster/row_count": dg.MetadataValue.int(sum(report.rows)),
         "dagster/uri": dg.MetadataValue.text(report.path.as_uri()),
         "path": dg.MetadataValue.path(report.path),
-        "size": dg.MetadataValue.text(f"{report.size_bytes / 1e6:.2f} MB"),
+        "size": dg.MetadataValue.text(size_text(report.size_bytes)),
         "sha256": dg.MetadataValue.text(report.sha256),
         "fingerprint": dg.MetadataValue.text(report.fingerprint),
         "what happened": dg.MetadataValue.text(
@@ -145,14 +145,13 @@ def product_metadata(
 
 
 def file_table(files: Sequence[Path]) -> str:
-    """Names and sizes of files, as Markdown."""
-    lines = ["| file | size |", "| --- | --- |"]
-    lines += [f"| {path.name} | {path.stat().st_size / 1e6:.2f} MB |" for path in files if path.exists()]
-    return "\n".join(lines)
+    """Return names and sizes of files, as Markdown."""
+    rows = [(path.name, size_text(path.stat().st_size)) for path in files if path.exists()]
+    return "\n".join(markdown_table(("file", "size"), rows))
 
 
 def difference_text(diff: Diff) -> str:
-    """A comparison, as far as it fits beside an asset: the whole is kept out of Dagster's records."""
+    """Return a comparison, or its summary where the whole is too long for Dagster's records."""
     from astra_assets.products.compare import diff_report
 
     whole = diff_report.report(diff)

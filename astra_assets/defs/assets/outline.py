@@ -1,7 +1,7 @@
 """What the assets are, as plain data: names, groups, what reads what, columns.
 
-Belongs here: the records. Does not belong here: making them of declarations (`outlining`), keeping them in a file (`kept`),
-making assets of them (`ingest`, `steps`, `summary`). Nothing of ours is imported here.
+Nothing of ours is imported here, so that definitions load fast: `outlining` makes these records of declarations, `kept` keeps
+them in a file, and `ingest`, `steps` and `summary` make assets of them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Making the outline of the assets of what is declared: tables, pipelines and products.
-
-Belongs here: from declarations to records. Does not belong here: what follows for a step (`pipelines`) or a table
-(`tables`), keeping the outline (`kept`).
-"""
+"""Making the outline of the assets of what is declared: tables, pipelines and products."""
 
 from __future__ import annotations
 

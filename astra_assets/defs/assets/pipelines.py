@@ -1,8 +1,4 @@
-"""What the asset of a step of a pipeline is, as its declaration says: its keys, what it reads, its words.
-
-Belongs here: what follows from a declaration for the graph. Does not belong here: the ops of a step (`steps`), what a
-pipeline computes (`pipelines` of the package).
-"""
+"""What the asset of a step of a pipeline is, as its declaration says: its keys, what it reads, its description."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ from astra_assets.defs.assets.outline import KeyPath
 from astra_assets.defs.assets.tables import made_by, table_key
 from astra_assets.models.base import Base, table_of
 from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpectrum
-from astra_assets.operations.publishing import SPECTRA_PIPELINE
+from astra_assets.operations.source_files import SPECTRA_PIPELINE
 from astra_assets.pipelines import PIPELINES
 from astra_assets.pipelines.astra_files import file_kinds
 from astra_assets.pipelines.base import Pipeline, Step
@@ -44,7 +40,7 @@ def result_keys(pipeline: Pipeline, step: Step) -> dict[str, KeyPath]:
 def upstream_of(pipeline: Pipeline, step: Step) -> list[KeyPath]:
     """What a step reads: its inputs, earlier steps of its pipeline, and the pipelines it comes after.
 
-    A step that names those that it comes after shows what they have read; beside them it reads its own inputs only.
+    A step that names the steps that it comes after needs no other pipelines: those steps have read them.
     """
     earlier = [key for each in pipeline.waits_for(step) for key in result_keys(pipeline, each).values()]
     if step.after:

@@ -1,8 +1,4 @@
-"""Steps of pipelines as assets: each is a graph of two ops, submit and collect.
-
-Belongs here: the factory that turns the outline of a step into an asset. Does not belong here: what the outline says
-(`pipelines`), how a batch is planned, run and collected (`compute`), what a pipeline computes (`pipelines` of the package).
-"""
+"""Steps of pipelines as assets: each is a graph of two ops, submit and collect."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -15,13 +11,14 @@ from astra_assets.config.profile import Asked
 from astra_assets.config.releases import Release
 from astra_assets.defs.assets.metadata import OWNERS, step_metadata, table_schema
 from astra_assets.defs.assets.outline import OutputOutline, StepOutline
+from astra_assets.defs.console import heard
 from astra_assets.defs.executors import HEAVY
-from astra_assets.defs.resources import SurveyResource, plainly
-from astra_assets.defs.run_log import heard
+from astra_assets.defs.resources import DeploymentResource, plainly
 from astra_assets.defs.termination import COLLECT, SUBMIT, while_run_lives
 
 if TYPE_CHECKING:
-    from astra_assets.operations.operations import Operations
+    from astra_assets.compute.step_inputs import Selection
+    from astra_assets.operations.deployment import Deployment
     from astra_assets.pipelines.base import Pipeline, Step
 
 
@@ -34,6 +31,13 @@ class StepOptions(Asked, dg.Config):
     sdss_ids: list[int] = Field(default=[], description="Only these objects.")
     retry_failed: bool = Field(default=False, description="Also what failed as often as is allowed.")
     force: bool = Field(default=False, description="Also what has a result.")
+
+    @property
+    def selection(self) -> "Selection":
+        """On which inputs the step works."""
+        from astra_assets.compute.step_inputs import Selection
+
+        return Selection(tuple(self.sdss_ids) or None, self.limit, self.retry_failed, self.force)
 
 
 @cache
@@ -100,14 +104,17 @@ def output_metadata(output: OutputOutline) -> dict[str, object]:
 
 
 def rows_metadata(
-    operations: "Operations", release: Release, output: OutputOutline
+    deployment: "Deployment", release: Release, output: OutputOutline
 ) -> dict[str, dg.MetadataValue]:
     """Rows or files of an output that is not the table of results, and where files are."""
+    from astra_assets.operations.source_files import source_files
+    from astra_assets.operations.tables import row_count
+
     if output.key == (output.table,):
-        return {"dagster/row_count": dg.MetadataValue.int(operations.row_count(output.table))}
+        return {"dagster/row_count": dg.MetadataValue.int(row_count(deployment, output.table))}
     if not output.files:
         return {}
-    listed = [each for each in operations.source_files(release) if each.name in output.files]
+    listed = [each for each in source_files(deployment, release) if each.name in output.files]
     if not listed:
         return {}
     files = dg.MetadataValue.int(sum(sum(each.rows) for each in listed))
@@ -125,15 +132,13 @@ def submit_op(step: StepOutline, upstream: list[str]) -> dg.OpDefinition:
         config_schema=options_schema(),
         tags={**HEAVY, "dagster/priority": "10"},  # every submission goes out before the first wait
     )
-    def submit(context: dg.OpExecutionContext, survey: SurveyResource) -> None:
+    def submit(context: dg.OpExecutionContext, survey: DeploymentResource) -> None:
         with plainly(context), heard(context.log):
-            from astra_assets.operations.work import Restriction
+            from astra_assets.operations.step_runner import StepRunner
 
             config = StepOptions(**context.op_config)
-            operations, release = survey.of_run(context.run)
-            restriction = Restriction(tuple(config.sdss_ids), config.limit, config.retry_failed, config.force)
-            work = operations.work(release)
-            work.submit(*declared(step), restriction, config.resources, context.log.info)
+            runner = StepRunner(*survey.of_run(context.run))
+            runner.submit(*declared(step), config.selection, config.resources, context.log.info)
 
     return submit
 
@@ -147,18 +152,19 @@ def collect_op(step: StepOutline) -> dg.OpDefinition:
         ins={"submitted": dg.In(dg.Nothing)},
         out={output.name: dg.Out(dg.Nothing) for output in step.outputs},
     )
-    def collect(context: dg.OpExecutionContext, survey: SurveyResource) -> Iterator[dg.Output[None]]:
+    def collect(context: dg.OpExecutionContext, survey: DeploymentResource) -> Iterator[dg.Output[None]]:
         with plainly(context), heard(context.log):
             from astra_assets.compute import Sparingly
+            from astra_assets.operations.step_runner import StepRunner
 
-            operations, release = survey.of_run(context.run)
-            work = operations.work(release)
-            progress = while_run_lives(context, work, Sparingly(context.log.info))
-            account = work.collect(*declared(step), context.log.info, progress)
+            deployment, release = survey.of_run(context.run)
+            runner = StepRunner(deployment, release)
+            progress = while_run_lives(context, runner, Sparingly(context.log.info))
+            account = runner.collect(*declared(step), context.log.info, progress)
             context.log.info(str(account))
-            metadata = step_metadata(work, *declared(step), account)
+            metadata = step_metadata(runner, *declared(step), account)
             for output in step.outputs:
-                rows = rows_metadata(operations, release, output)
+                rows = rows_metadata(deployment, release, output)
                 yield dg.Output(None, output_name=output.name, metadata=metadata | rows)
 
     return collect

@@ -1,8 +1,4 @@
-"""Summary products as assets: a FITS file each, and what stands beside it.
-
-Belongs here: the factory that turns the outline of a product into an asset with its checks. Does not belong here:
-which rows and columns it has, and how it is written (`products`).
-"""
+"""Summary products as assets: a FITS file each, what stands next to it, and its checks."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -22,13 +18,13 @@ from astra_assets.defs.checks import (
     left_out_checks,
 )
 from astra_assets.defs.executors import HEAVY
-from astra_assets.defs.resources import SurveyResource, plainly
+from astra_assets.defs.resources import DeploymentResource, plainly
 from astra_assets.errors import PassingError
 from astra_assets.products.findings import VerificationError
 
 if TYPE_CHECKING:
     from astra_assets.config.declared import DeclaredProduct
-    from astra_assets.operations.work import Work
+    from astra_assets.operations.step_runner import StepRunner
 
 
 class ProductOptions(dg.Config):
@@ -79,7 +75,7 @@ def product_asset(product: ProductOutline) -> dg.AssetsDefinition:
         output_required=False,  # left out where it would have no rows, since the program that makes them is not here
     )
     def write(
-        context: dg.AssetExecutionContext, survey: SurveyResource
+        context: dg.AssetExecutionContext, survey: DeploymentResource
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
         with plainly(context):
             config = ProductOptions(**context.op_execution_context.op_config)
@@ -89,42 +85,56 @@ def product_asset(product: ProductOutline) -> dg.AssetsDefinition:
 
 
 def written_or_left_out(
-    product: ProductOutline, config: ProductOptions, context: dg.AssetExecutionContext, survey: SurveyResource
+    product: ProductOutline,
+    config: ProductOptions,
+    context: dg.AssetExecutionContext,
+    survey: DeploymentResource,
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
     """Write a product, or say why it is left out: without the program that makes its rows it would have none."""
+    from astra_assets.config.declared import declared_product
+    from astra_assets.operations.create import create, left_out
+    from astra_assets.operations.picture import picture
+    from astra_assets.operations.step_runner import StepRunner
+    from astra_assets.products.show.preview import preview
+
     key = context.asset_key
-    operations, release = survey.of_run(context.run)
-    products = operations.products
-    declared = products.declared(product.name)
-    reason = operations.left_out(declared, release)
+    deployment, release = survey.of_run(context.run)
+    declared = declared_product(product.name)
+    reason = left_out(deployment, declared, release)
     if reason is not None:
         context.log.info(reason)
         context.log_event(dg.AssetObservation(key, metadata={"left out": reason}))
         yield from left_out_checks(key, reason, has_steps=product.has_steps)
         return
     try:
-        report = products.create(
-            declared.name, release, run_id=context.run.run_id, say=context.log.info, **config.asked
+        report = create(
+            deployment,
+            declared.name,
+            release,
+            run_id=context.run.run_id,
+            say=context.log.info,
+            **config.asked,
         )
     except VerificationError as error:
         yield failed_check(error, key)
         raise
     checks = [*content_checks(report, key), drift_check(report, key)]
     if product.has_steps:
-        checks.append(_account(operations.work(release), declared, context.run.run_config, key))
+        checks.append(_account(StepRunner(deployment, release), declared, context.run.run_config, key))
     try:
-        picture = products.picture(declared, report, release.v_astra)
+        drawn = picture(deployment, declared, report, release.v_astra)
     except PassingError as error:
         # The files have their names: the step, tried again, would find nothing that they differ from.
         context.log.warning("there is no picture: %s", error)
-        picture = None
-    shown = product_metadata(report, picture, products.preview(declared, report))
+        drawn = None
+    parquet = [path for path in report.files if path.suffix == ".parquet"]
+    shown = product_metadata(report, drawn, preview(declared.product, parquet))
     yield dg.MaterializeResult(metadata=shown, check_results=checks)
 
 
 def _account(
-    work: "Work", declared: "DeclaredProduct", run_config: Mapping[str, Any], key: dg.AssetKey
+    runner: "StepRunner", declared: "DeclaredProduct", run_config: Mapping[str, Any], key: dg.AssetKey
 ) -> dg.AssetCheckResult:
-    accounts = [work.engine.account(pipeline, step) for pipeline, step in declared.steps()]
-    missing = [work.unavailable(pipeline, step) for pipeline, step in declared.steps()]
+    accounts = [runner.engine.account(pipeline, step) for pipeline, step in declared.steps()]
+    missing = [runner.left_out(pipeline, step) for pipeline, step in declared.steps()]
     return account_check(accounts, run_config, key, [reason for reason in missing if reason is not None])

@@ -1,7 +1,4 @@
-"""The tables that ingestion fills, and which asset stands for a table.
-
-Belongs here: what is said of them in the graph. Does not belong here: filling them (`ingest`), their columns (`models`).
-"""
+"""The tables that ingestion fills, and which asset stands for a table."""
 
 from __future__ import annotations
 

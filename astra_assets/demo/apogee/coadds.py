@@ -1,8 +1,4 @@
-"""The visits of a star that are in one coadd, and what follows from them: mean velocity, fibres, flags.
-
-Belongs here: numbers that both apStar files and allStar have. Does not belong here: pixels (`pixels`), files (`files`,
-`summary`).
-"""
+"""The visits of a star that are in one coadd, and what follows from them: mean velocity, fibres, flags."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from astra_assets.demo.apogee.visits import Star, StarVisit
 
 
 @dataclass(frozen=True, eq=False)
-class Coadd:
+class ApogeeCoadd:
     """One apStar file: a star, a release, a telescope.
 
     `visits` are in the coadd, with their measured S/N in `snr` and their bits of STARFLAG in `visit_flags`; `n_visits`

@@ -1,11 +1,8 @@
 """apVisit and apStar files, as the APOGEE reductions of SDSS-IV and SDSS-V write them.
 
-Belongs here: headers and HDUs of the two kinds of file. Does not belong here: pixels (`pixels`), the tables that list the files
-(`summary`).
-
 HDUs, their order and shapes, and the header keys follow public files of DR12 and DR13 and the public data model
-(sdss/datamodel, apVisit and apStar of DR17). The images of the sky and of the atmosphere's absorption, with their errors, have
-headers and no data: they would double the size of the files.
+(sdss/datamodel, apVisit and apStar of DR17). The images of the sky and of the atmosphere's absorption, with their
+errors, have headers and no data: they would double the size of the files.
 """
 
 from __future__ import annotations
@@ -15,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astra_assets.demo.apogee.coadds import Coadd
-from astra_assets.demo.apogee.pixels import WAVELENGTHS, StarPixels, VisitPixels
+from astra_assets.demo.apogee.coadds import ApogeeCoadd
+from astra_assets.demo.apogee.detectors import WAVELENGTHS, StarPixels, VisitPixels
 from astra_assets.demo.apogee.visits import APRED, StarVisit
 from astra_assets.demo.photometry import Columns
 from astra_assets.demo.tables import image_hdu, primary_hdu, records, table_hdu
@@ -127,7 +124,7 @@ def _object(name: str, number: int, columns: Columns) -> list[Card]:
     ]
 
 
-def ap_star(coadd: Coadd, pixels: StarPixels, columns: Columns) -> list[bytes]:
+def ap_star(coadd: ApogeeCoadd, pixels: StarPixels, columns: Columns) -> list[bytes]:
     """The HDUs of the apStar file of one coadd; a single visit has images of one dimension."""
     axis = [
         Card("CRVAL1", APOGEE_GRID.crval),
@@ -165,7 +162,7 @@ def ap_star(coadd: Coadd, pixels: StarPixels, columns: Columns) -> list[bytes]:
     ]
 
 
-def _star_cards(coadd: Coadd, pixels: StarPixels, columns: Columns) -> list[Card]:
+def _star_cards(coadd: ApogeeCoadd, pixels: StarPixels, columns: Columns) -> list[Card]:
     target = coadd.star.target
     return [
         *_object(coadd.star.obj, target.number, columns),
@@ -191,7 +188,7 @@ def _star_cards(coadd: Coadd, pixels: StarPixels, columns: Columns) -> list[Card
     ]
 
 
-def _visits_of(coadd: Coadd) -> list[Card]:
+def _visits_of(coadd: ApogeeCoadd) -> list[Card]:
     found: list[Card] = []
     for number, (visit, snr) in enumerate(zip(coadd.visits, coadd.snr, strict=True), 1):
         found += [

@@ -1,10 +1,7 @@
 """allVisit and allStar, the summary files of an APOGEE reduction.
 
-Belongs here: columns and rows of the two files, for SDSS-V (one pair for each telescope) and for SDSS-IV's last release (one
-pair for all). Does not belong here: the files of spectra (`files`).
-
-Columns are those of the real files that say something of a spectrum; names follow the reductions, and so differ between the
-releases.
+SDSS-V has a pair for each telescope, the last release of SDSS-IV one pair for all. Columns are those of the real files
+that say something of a spectrum; their names follow the reductions, and so differ between the releases.
 """
 
 from __future__ import annotations
@@ -14,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from astra_assets.demo.apogee.coadds import Coadd
-from astra_assets.demo.apogee.pixels import StarPixels, VisitPixels
+from astra_assets.demo.apogee.coadds import ApogeeCoadd
+from astra_assets.demo.apogee.detectors import StarPixels, VisitPixels
 from astra_assets.demo.apogee.visits import Star, StarVisit
 from astra_assets.demo.tables import primary_hdu, records, table_hdu
 from astra_assets.files.paths import ap_star_path, ap_visit_name
@@ -109,7 +106,7 @@ def visit_row(visit: StarVisit, pixels: VisitPixels, rng: np.random.Generator) -
     }
 
 
-def star_row(coadd: Coadd, pixels: StarPixels, rng: np.random.Generator, *, key: int) -> Row:
+def star_row(coadd: ApogeeCoadd, pixels: StarPixels, rng: np.random.Generator, *, key: int) -> Row:
     """The row of allStar of one coadd, with the columns of both releases; `key` is the reduction's own."""
     mjds = [visit.night.mjd for visit in coadd.visits]
     named = next((visit for visit in coadd.visits if visit.sdss_id > 0), coadd.visits[0])

@@ -1,7 +1,4 @@
-"""One APOGEE star and its visits: where, when, through which fibre, and what goes wrong.
-
-Belongs here: what names a visit in the reduction's files. Does not belong here: who the stars are (`population`), pixels.
-"""
+"""One APOGEE star and its visits: where, when, through which fibre, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -12,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from astra_assets.demo.apogee.synthesis import Atmosphere
-from astra_assets.demo.ephemeris import Direction
+from astra_assets.astronomy.constants import JD_OF_MJD, SECONDS_PER_DAY, TAI_MINUS_UTC
+from astra_assets.astronomy.ephemeris import Direction
+from astra_assets.astronomy.sky import galactic
 from astra_assets.demo.population import UNKNOWN_ID, Target, choose_nights, current_catalogid
 from astra_assets.demo.sky import (
-    OBSERVATORIES,
-    SECONDS_PER_DAY,
-    TAI_MINUS_UTC,
-    Field,
+    SITES,
     Night,
     Patch,
+    SurveyField,
     plate_field,
 )
 from astra_assets.models.apogee import ApogeeVisitSpectrum
 from astra_assets.models.base import bit
+from astra_assets.synthesis.h_band import Atmosphere
 
 APRED = {"sdss5": "1.5", "dr17": "dr17"}
 """The reduction of each release."""
@@ -36,7 +33,6 @@ SDSS4_PLATES = 8000
 ONE_METRE, ONE_METRE_FIELD = "apo1m", "calibration"
 """The third telescope, which feeds one fibre, and a field as it names them."""
 N_FIBERS = 300
-JD_OF_MJD = 2_400_000.5
 
 SNR_AT_11_5, SNR_LIMITS, SNR_SPREAD = 60.0, (2.0, 260.0), 0.2
 """S/N per pixel of a visit to a star of H 11.5; limits; standard deviation of its logarithm from night to night."""
@@ -121,7 +117,7 @@ class StarVisit:
         }
 
     def happens(self, period: tuple[int, int]) -> bool:
-        """Whether something that befalls each so many visits befalls this one."""
+        """Whether this visit is one of each so many, beginning with a certain one."""
         return self.number % period[0] == period[1]
 
     @property
@@ -176,18 +172,16 @@ def flag(name: str) -> int:
 
 def sdss4_patch(rank: int, patch: Patch, rng: np.random.Generator) -> Patch:
     """A plate of SDSS-IV at the place of a patch of SDSS-V, for the `rank`-th star."""
-    observatory = patch.fields[0].observatory
+    site = patch.fields[0].site
     place = Direction(np.array(patch.ra), np.array(patch.dec))
-    span = SDSS4_MJDS[observatory.code]
-    return Patch(patch.ra, patch.dec, (plate_field(SDSS4_PLATES + rank, observatory, place, span, rng),))
+    span = SDSS4_MJDS[site.code]
+    return Patch(patch.ra, patch.dec, (plate_field(SDSS4_PLATES + rank, site, place, span, rng),))
 
 
 def field_name(patch: Patch) -> str:
     """SDSS-IV's name of a field, its Galactic longitude and latitude: 120-08."""
-    from astropy.coordinates import SkyCoord
-
-    galactic = SkyCoord(patch.ra, patch.dec, unit="deg").galactic
-    return f"{galactic.l.deg:03.0f}{galactic.b.deg:+03.0f}"
+    longitude, latitude = galactic(np.array([patch.ra]), np.array([patch.dec]))
+    return f"{longitude[0]:03.0f}{latitude[0]:+03.0f}"
 
 
 def star_visits(star: Star, number: int, rng: np.random.Generator, *, first: int) -> Iterator[StarVisit]:
@@ -201,7 +195,7 @@ def star_visits(star: Star, number: int, rng: np.random.Generator, *, first: int
 
 
 def _visit(
-    star: Star, release: str, pointing: Field, night: Night, rng: np.random.Generator, *, number: int
+    star: Star, release: str, pointing: SurveyField, night: Night, rng: np.random.Generator, *, number: int
 ) -> StarVisit:
     snr = float(np.clip(star.snr() * np.exp(rng.normal(0, SNR_SPREAD)), *SNR_LIMITS))
     # Broad lines are harder to measure, and hot stars have few others.
@@ -216,7 +210,7 @@ def _visit(
         number=number,
         star=star,
         release=release,
-        telescope=ONE_METRE if one_metre else pointing.observatory.telescope,
+        telescope=ONE_METRE if one_metre else pointing.site.telescope,
         field=_field(star, release, pointing, one_metre=one_metre),
         plate="" if one_metre else plate,
         fiber=-1 if one_metre else 1 + (7 * star.slot + night.mjd) % N_FIBERS,
@@ -230,7 +224,7 @@ def _visit(
     )
 
 
-def _field(star: Star, release: str, pointing: Field, *, one_metre: bool) -> str:
+def _field(star: Star, release: str, pointing: SurveyField, *, one_metre: bool) -> str:
     if one_metre:
         return ONE_METRE_FIELD
     return str(pointing.fieldid) if release == "sdss5" or star.sdss4 is None else field_name(star.sdss4)
@@ -238,4 +232,4 @@ def _field(star: Star, release: str, pointing: Field, *, one_metre: bool) -> str
 
 def can_be_one_metre(patch: Patch) -> bool:
     """Whether the 1 m telescope, which is at Apache Point, sees the patch."""
-    return patch.fields[0].observatory is OBSERVATORIES["APO"]
+    return patch.fields[0].site is SITES["APO"]

@@ -15,11 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from astra_assets.ingest import sky, values
+from astra_assets.astronomy import sky
+from astra_assets.astronomy.constants import JD_OF_MJD, SECONDS_PER_DAY, UNIX_EPOCH_MJD
+from astra_assets.astronomy.observatories import OBSERVATORIES
+from astra_assets.fits.read_table import Chunk
+from astra_assets.ingest import values
 from astra_assets.ingest.apogee.apogee_columns import FLAGS, SIZES, Summary, release_of
-from astra_assets.ingest.fits_stream import Chunk
-from astra_assets.ingest.night import OBSERVATORIES, SECONDS_PER_DAY, TAI_MINUS_UT_DAYS, fraction_of_night
-from astra_assets.ingest.problems import Problems, describe, is_true
+from astra_assets.ingest.night import TAI_MINUS_UT_DAYS, fraction_of_night
+from astra_assets.ingest.problems import LEADING_AWAY, Problems, describe, is_true
 from astra_assets.ingest.report import IngestError
 from astra_assets.ingest.seen import Hashes, hash_rows
 from astra_assets.ingest.summary_rows import Mapped
@@ -34,15 +37,8 @@ NOTHING = (-9999.0, float(np.float32(-9999.99)), -9999.99, -999999.0, 999999.0)
 
 N_FIBERS = 300
 
-JD_OF_MJD = 2_400_000.5
-UNIX_EPOCH_MJD = 40_587.0
-"""MJD of 1970-01-01."""
-
 IDENTITY = ("catalogid", "sdss_id")
 """What says which source a row belongs to; `Mapped.rows` have it as identity_catalogid and identity_sdss_id."""
-
-LEADING_AWAY = r"[/\\\x00]|^\.{1,2}$"
-"""A text that is no single part of a path."""
 
 
 def hash_texts(texts: pa.Array) -> NDArray[np.int64]:
@@ -133,7 +129,7 @@ class RowMapper:
         """A column by one of the readers of `values`; the error names the file and the column."""
         try:
             return reader(self._column(chunk, name), *options)
-        except values.WrongTypeError as error:
+        except values.ColumnTypeError as error:
             raise IngestError(f"{self.path}: column {self.names[name]} {error}") from error
 
     def _integers(self, chunk: Chunk, name: str) -> values.Converted:

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from sqlalchemy import exists, select
 
 from astra_assets.database.database import Database
+from astra_assets.fits.read_table import FitsTable, open_table
 from astra_assets.ingest.boss.spall_columns import RELEASE, VisitMapper, choose_columns
-from astra_assets.ingest.fits_stream import FitsTable, open_table
-from astra_assets.ingest.ledger import Ledger, Stamp
-from astra_assets.ingest.report import IngestError, IngestReport, Say, silent
+from astra_assets.ingest.ledger import FileLedger, Stamp
+from astra_assets.ingest.report import IngestError, IngestReport, Say, as_ingest_errors, silent
 from astra_assets.ingest.seen import SeenKeys
 from astra_assets.ingest.stage import staged
 from astra_assets.ingest.summary_rows import CHUNK_ROWS, add_spectra, first_of_each_key, note_read, teller
@@ -50,7 +50,7 @@ def ingest_spall(
     limit: int | None = None,
     chunk_rows: int = CHUNK_ROWS,
     progress: Say | None = None,
-    ledger: Ledger | None = None,
+    ledger: FileLedger | None = None,
 ) -> IngestReport:
     """Bring the rows of an spAll file (FITS, plain or gzipped) into the database.
 
@@ -72,7 +72,7 @@ def ingest_spall(
 
     """
     say = progress or silent
-    own_ledger = ledger or Ledger(database)
+    own_ledger = ledger or FileLedger(database)
     stamp = Stamp.of(Path(path))
     report = IngestReport(str(path))
     if own_ledger.passes_over(report, stamp, KIND, run2d, say):
@@ -89,8 +89,9 @@ def ingest_spall(
 @contextmanager
 def _open_spall(path: Path) -> Iterator[tuple[FitsTable, dict[str, str]]]:
     """The table of an spAll file, and its column for each name of spAll that is used."""
-    with open_table(path, {"mjd", "catalogid"}.issubset, "columns MJD and CATALOGID") as table:
-        names = choose_columns([column.name for column in table.columns], table.path)
+    wanted = {"mjd", "catalogid"}.issubset
+    with as_ingest_errors(), open_table(path, wanted, "columns MJD and CATALOGID") as table:
+        names = choose_columns(table.names, table.path)
         if table.rows == 0:
             raise IngestError(
                 f"{path}: has 0 rows in HDU {table.hdu}, expected one per spectrum. Is it finished?"

@@ -34,8 +34,8 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as sql_cast
 
+from astra_assets.astronomy import sky
 from astra_assets.database.database import Database
-from astra_assets.ingest import sky
 from astra_assets.ingest.sources import reddening
 from astra_assets.ingest.stage import staged, written
 from astra_assets.ingest.statistics import refresh_statistics

@@ -14,9 +14,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
+from astra_assets.astronomy import sky
 from astra_assets.database.database import Database
-from astra_assets.ingest import sky
-from astra_assets.ingest.report import IngestError
+from astra_assets.fits.read_images import read_image
+from astra_assets.ingest.report import IngestError, as_ingest_errors
 from astra_assets.ingest.sources import reddening
 from astra_assets.ingest.sources.derived import CHUNK_ROWS, SOURCES, derive, derive_query, has_inputs
 from astra_assets.ingest.stage import staged
@@ -61,17 +62,17 @@ class SfdMap:
         """The image of a hemisphere and its coordinates, in the zenithal equal-area projection that its header says."""
         if sign not in self._halves:
             # astropy costs 0.3 s to import; most runs look nothing up.
-            from astropy.io import fits
             from astropy.wcs import WCS
 
             path = self.paths[sign]
+            with as_ingest_errors():
+                image, header = read_image(path)
             try:
-                with fits.open(path) as hdus:
-                    image, wcs = hdus[0].data, WCS(hdus[0].header)
-            except Exception as error:  # astropy raises about every built-in error on a broken file
+                wcs = WCS(header)
+            except Exception as error:  # astropy raises about every built-in error on a broken header
                 raise IngestError(f"{path}: cannot be read: {error}") from error
             names = tuple(wcs.wcs.ctype)
-            if image is None or image.ndim != 2 or names != ("GLON-ZEA", "GLAT-ZEA"):
+            if image.ndim != 2 or names != ("GLON-ZEA", "GLAT-ZEA"):
                 raise IngestError(
                     f"{path}: expected an image in GLON-ZEA and GLAT-ZEA, found {', '.join(names)}"
                 )

@@ -6,7 +6,7 @@ Method, for each line. In a window around the vacuum wavelength the flux is fitt
 
 once for each width s of a list (`profiles.WIDTHS`). Beyond the core of the line, |x| > r with r = 3 s (for hydrogen and
 the H and K lines of calcium at least 6 Angstrom), pixels next to other lines of the list are left out, so that
-neighbours (N II beside H-alpha, the Balmer series) do not bend the continuum. With e(A) the formal error of A and
+neighbours (N II next to H-alpha, the Balmer series) do not bend the continuum. With e(A) the formal error of A and
 q = max(reduced chi2 - 1, 0) the variance that the fit leaves unexplained, the best width has the largest
 |A| / (e(A) sqrt(1 + q)). The significance of the line is
 
@@ -23,14 +23,12 @@ beyond r. Then
 
 so W is the integral of 1 - f/c whatever the shape of the line. All of this is linear in the flux but for the choice
 of the width: noise draws are a matrix product. Each draw adds Gaussian noise of the pixels' errors and chooses its
-width anew.
+width again.
 
 Limits. Wings that are shallower than the noise, and all beyond the window, count as continuum; high Balmer lines
 have the level between two lines as continuum. Lines closer together than 5 Angstrom are measured as one. Nothing
 is shifted: a line that is displaced by more than its width is measured too weak and too broad. What is measured
 is a dip or peak at this wavelength, whatever makes it: in cool stars molecular bands do.
-
-Here: from fits to what is detected, and percentiles. Not here: the fits (`profiles`), the columns (`table`).
 """
 
 from __future__ import annotations

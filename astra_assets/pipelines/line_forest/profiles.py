@@ -1,7 +1,7 @@
 """Fits of profiles of many widths to all lines of a spectrum and to its noise draws.
 
-The formulas are those of `measure.py`, which chooses among the widths and says what is a detection. Here: windows around
-lines, weighted least squares for many lines at once. Not here: which lines there are (`lines`).
+Windows around lines, and weighted least squares for many lines at once. The formulas are those of `measure.py`, which
+chooses among the widths and says what is a detection.
 """
 
 from __future__ import annotations

@@ -14,33 +14,31 @@ from typing import TYPE_CHECKING, Any
 
 from astra_assets.models.base import bit
 from astra_assets.models.boss import BossCombinedSpectrum
-from astra_assets.models.cartons import in_program
 from astra_assets.pipelines.astra_files import with_astra_files
-from astra_assets.pipelines.base import Columns, Pipeline, Requirement, Step, WorkContext
+from astra_assets.pipelines.base import Pipeline, Step, WorkContext
+from astra_assets.pipelines.requirements import IN_MWM_WD
 from astra_assets.pipelines.snow_white.table import SnowWhite, named, published
 from astra_assets.spectra.base import Spectrum
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from astra_assets.pipelines.snow_white.classifier import Classifier
     from astra_assets.pipelines.white_dwarf.grid import DAGrid
 
-__all__ = ["SNOW_WHITE", "Resources", "SnowWhite", "classify_star"]
+__all__ = ["SNOW_WHITE", "SnowWhite", "classify_star"]
 
 FITTED = ("DA", "DA:")
 """Classes whose temperature and gravity are fitted (Astra's rule)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Resources:
+class SnowWhiteModels:
     """What a process loads once."""
 
     classifier: Classifier
     grid: DAGrid
 
 
-def load_resources(context: WorkContext) -> Resources:
+def load_models(context: WorkContext) -> SnowWhiteModels:
     """The classifier named by the setting `snow_white_classifier`, else the packaged one; the DA models.
 
     Raises:
@@ -49,10 +47,10 @@ def load_resources(context: WorkContext) -> Resources:
     from astra_assets.pipelines.snow_white.classifier import SETTING, load_classifier
     from astra_assets.pipelines.white_dwarf.grid import load_grid
 
-    return Resources(load_classifier(context.settings.get(SETTING)), load_grid())
+    return SnowWhiteModels(load_classifier(context.settings.get(SETTING)), load_grid())
 
 
-def classify_star(spectrum: Spectrum, resources: Resources) -> SnowWhite:
+def classify_star(spectrum: Spectrum, models: SnowWhiteModels) -> SnowWhite:
     """Classify one spectrum; fit it if it is a DA.
 
     Raises:
@@ -62,23 +60,18 @@ def classify_star(spectrum: Spectrum, resources: Resources) -> SnowWhite:
     from astra_assets.pipelines.snow_white.fit import fit_da
     from astra_assets.pipelines.white_dwarf.best_model import best_model
 
-    probabilities = resources.classifier.probabilities(extract(spectrum))
+    probabilities = models.classifier.probabilities(extract(spectrum))
     row = SnowWhite(classification=named(probabilities), result_flags=0, **published(probabilities))
     if row.classification not in FITTED:
         return row
-    fit = fit_da(spectrum, resources.grid)
+    fit = fit_da(spectrum, models.grid)
     row.teff, row.e_teff, row.raw_e_teff = fit["teff"], fit["e_teff"], fit["raw_e_teff"]
     row.logg, row.e_logg, row.raw_e_logg = fit["logg"], fit["e_logg"], fit["raw_e_logg"]
     row.v_rel = fit["v_rel"]
     row.result_flags = sum(bit(SnowWhite, "result_flags", name) for name in fit["flags"])
     if fit["teff"] is not None and fit["logg"] is not None and fit["v_rel"] is not None:
-        row.model_flux = best_model(spectrum, resources.grid, fit["teff"], fit["logg"], fit["v_rel"])
+        row.model_flux = best_model(spectrum, models.grid, fit["teff"], fit["logg"], fit["v_rel"])
     return row
-
-
-def is_white_dwarf(columns: Columns) -> np.ndarray:
-    """True where the source is in a carton of the program mwm_wd."""
-    return in_program(columns["sdss5_target_flags"], "mwm_wd")
 
 
 def is_fitted(row: Mapping[str, Any]) -> bool:
@@ -94,16 +87,9 @@ SNOW_WHITE = with_astra_files(
             Step(
                 "star_filter",
                 inputs=BossCombinedSpectrum,
-                requires=(
-                    Requirement(
-                        "not_mwm_wd",
-                        "the source is in no carton of the program mwm_wd",
-                        needs=("sdss5_target_flags",),
-                        test=is_white_dwarf,
-                    ),
-                ),
+                requires=(IN_MWM_WD,),
             ),
-            Step("star", inputs=BossCombinedSpectrum, function=classify_star, setup=load_resources),
+            Step("star", inputs=BossCombinedSpectrum, function=classify_star, setup=load_models),
         ),
     ),
     has_pixels=is_fitted,

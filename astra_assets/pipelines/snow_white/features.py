@@ -16,8 +16,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.base import Unusable
 from astra_assets.spectra.base import Spectrum
+from astra_assets.spectra.good_pixels import good_pixels
 
 FloatArray = NDArray[np.float64]
 
@@ -32,7 +34,6 @@ CONTINUUM_DEGREE = 5
 _CLIP = (-2.0, 3.0)  # of the residuals from the continuum, in units of their error: lines mostly absorb
 _FLOOR = 0.03  # relative error that is always granted to the pseudo-continuum's shape
 _SHRINK = 0.12  # relative error of a coarse pixel at which its deviation from the continuum counts half
-_LIGHT = 299_792.458  # km/s
 MINIMUM_COVERAGE = 0.4
 """Least share of the coarse pixels between 3850 and 7000 A that must have data."""
 
@@ -136,7 +137,7 @@ def extract(spectrum: Spectrum) -> NDArray[np.float32]:
     Raises:
         Unusable: `no_flux` (no pixel with information, or only zeros), `too_little_coverage`.
     """
-    good = (spectrum.ivar > 0) & np.isfinite(spectrum.flux) & (spectrum.wavelength > 3000)
+    good = good_pixels(spectrum.flux, spectrum.ivar) & (spectrum.wavelength > 3000)
     if not good.any() or not spectrum.flux[good].any():
         raise Unusable("no_flux", "no pixel has both ivar > 0 and a flux other than zero")
     wavelength, flux, ivar = spectrum.wavelength[good], spectrum.flux[good], spectrum.ivar[good]
@@ -268,7 +269,7 @@ def measure(wavelength: FloatArray, flux: FloatArray, ivar: FloatArray, step: Fl
     width = -float((missing * step[inner]).sum()) * 2 * window.half / covered
     error = np.sqrt(float((step[inner] ** 2 / ivar[inner]).sum())
                     + window.half**2 * (1 / weight[0] + 1 / weight[1])) / mean  # fmt: skip
-    core = np.abs(wavelength[inner] / window.centre - 1.0) < 350.0 / _LIGHT
+    core = np.abs(wavelength[inner] / window.centre - 1.0) < 350.0 / SPEED_OF_LIGHT
     if not core.any():
         return width, float(error), 0.0, float(np.inf)
     weights = ivar[inner][core]

@@ -7,21 +7,19 @@ elsewhere in this package.
 from __future__ import annotations
 
 import logging
-import math
 from typing import TypedDict
 
 from astra_assets.pipelines.white_dwarf.balmer import BalmerFit, fit_balmer
+from astra_assets.pipelines.white_dwarf.balmer_lines import BALMER
 from astra_assets.pipelines.white_dwarf.comparison import NoUsableLinesError
 from astra_assets.pipelines.white_dwarf.grid import DAGrid, load_grid
-from astra_assets.pipelines.white_dwarf.lines import BALMER
+from astra_assets.pipelines.white_dwarf.quality import finite, fit_flags, low_snr
 from astra_assets.spectra.base import Spectrum
 
 log = logging.getLogger(__name__)
 
 LINES = BALMER[:6]
 """H-alpha to H8: the higher lines, which fade with pressure, hold logg."""
-LOW_SNR = 8.0
-"""S/N per pixel up to which a fit is flagged `low_snr` (Astra's limit)."""
 ERROR_SCALE_TEFF, ERROR_FLOOR_TEFF = 1.5, 100.0
 """e_teff = 1.5 raw_e_teff + 100 K, the noise model of Astra's SnowWhite."""
 ERROR_SCALE_LOGG, ERROR_FLOOR_LOGG = 2.0, 0.05
@@ -53,7 +51,6 @@ def fit_da(spectrum: Spectrum, grid: DAGrid | None = None) -> DAFit:
     `grid` is the packaged one unless given. A spectrum whose lines cannot be fitted gives None everywhere and
     `unconverged`.
     """
-    low = () if spectrum.snr > LOW_SNR else ("low_snr",)
     try:
         fit = fit_balmer(spectrum, grid or load_grid(), lines=LINES)
     except NoUsableLinesError as error:
@@ -67,29 +64,20 @@ def fit_da(spectrum: Spectrum, grid: DAGrid | None = None) -> DAFit:
             raw_e_logg=None,
             v_rel=None,
             rchi2=None,
-            flags=(*low, "unconverged"),
+            flags=(*low_snr(spectrum.snr), "unconverged"),
         )
-    return _reported(fit, low)
+    return _reported(fit, fit_flags(fit, spectrum.snr))
 
 
 def _reported(fit: BalmerFit, flags: tuple[str, ...]) -> DAFit:
-    told = {
-        "unconverged": not fit.converged,
-        "teff_grid_edge_bad": fit.teff_at_edge,
-        "logg_grid_edge_bad": fit.logg_at_edge,
-    }
     return DAFit(
         teff=fit.teff,
-        e_teff=_finite(ERROR_SCALE_TEFF * fit.e_teff + ERROR_FLOOR_TEFF),
+        e_teff=finite(ERROR_SCALE_TEFF * fit.e_teff + ERROR_FLOOR_TEFF),
         logg=fit.logg,
-        e_logg=_finite(ERROR_SCALE_LOGG * fit.e_logg + ERROR_FLOOR_LOGG),
-        raw_e_teff=_finite(fit.e_teff),
-        raw_e_logg=_finite(fit.e_logg),
+        e_logg=finite(ERROR_SCALE_LOGG * fit.e_logg + ERROR_FLOOR_LOGG),
+        raw_e_teff=finite(fit.e_teff),
+        raw_e_logg=finite(fit.e_logg),
         v_rel=fit.v_rad,
         rchi2=fit.rchi2,
-        flags=flags + tuple(name for name, true in told.items() if true),
+        flags=flags,
     )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from astra_assets.pipelines.white_dwarf.balmer_lines import H_ALPHA, H_BETA, H_DELTA, H_GAMMA, BalmerLine
 from astra_assets.pipelines.white_dwarf.comparison import Comparison, compare
 from astra_assets.pipelines.white_dwarf.continuum import slope_misfit
 from astra_assets.pipelines.white_dwarf.grid import DAGrid, FloatArray
 from astra_assets.pipelines.white_dwarf.instrument import VELOCITY_LIMIT
-from astra_assets.pipelines.white_dwarf.lines import H_ALPHA, H_BETA, H_DELTA, H_GAMMA, Line
 from astra_assets.spectra.base import Spectrum
 
 HOT_COLD = 13_000.0
@@ -88,7 +88,7 @@ class BalmerFit:
     other: Solution | None
 
 
-def fit_balmer(spectrum: Spectrum, grid: DAGrid, *, lines: Sequence[Line] = LINES) -> BalmerFit:
+def fit_balmer(spectrum: Spectrum, grid: DAGrid, *, lines: Sequence[BalmerLine] = LINES) -> BalmerFit:
     """Fit a DA spectrum.
 
     Pixels with ivar 0 are not used; the flux may be in any unit. Without `wresl` BOSS's resolution is taken.

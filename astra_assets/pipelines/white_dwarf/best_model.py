@@ -18,15 +18,16 @@ from astra_assets.pipelines.white_dwarf.instrument import (
     measured_widths,
 )
 from astra_assets.spectra.base import Spectrum
+from astra_assets.spectra.good_pixels import good_pixels
 from astra_assets.spectra.grid import BOSS_GRID
-from astra_assets.spectra.velocity import SPEED_OF_LIGHT
+from astra_assets.spectra.velocity import pixel_velocity
 
 DEGREE = 5
 """Degree of the polynomial in log wavelength that stands for flux calibration and reddening.
 
 It bends over no less than some 1000 Angstrom, which a Balmer line does not.
 """
-PIXEL = SPEED_OF_LIGHT * np.log(10) * LOG_STEP
+PIXEL = pixel_velocity(LOG_STEP)
 """Pixel of the grid of models [km/s]."""
 
 
@@ -36,7 +37,7 @@ def best_model(spectrum: Spectrum, grid: DAGrid, teff: float, logg: float, v_rad
     It has the flux unit of the spectrum and the resolution of the spectrograph; teff in K, v_rad in km/s. NaN
     outside of the wavelengths that good pixels span.
     """
-    good = (spectrum.ivar > 0) & np.isfinite(spectrum.flux)
+    good = good_pixels(spectrum.flux, spectrum.ivar)
     seen = spectrum.wavelength[good]
     flux = grid.flux(teff, logg)
     smooth = np.array(

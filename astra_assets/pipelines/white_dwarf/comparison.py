@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from astra_assets.pipelines.white_dwarf.balmer_lines import BalmerLine
 from astra_assets.pipelines.white_dwarf.grid import DAGrid, FloatArray
 from astra_assets.pipelines.white_dwarf.instrument import (
     STEP,
@@ -25,9 +26,9 @@ from astra_assets.pipelines.white_dwarf.instrument import (
     measured_width,
     smoothed_window,
 )
-from astra_assets.pipelines.white_dwarf.lines import Line
 from astra_assets.spectra.base import Spectrum
-from astra_assets.spectra.velocity import SPEED_OF_LIGHT
+from astra_assets.spectra.good_pixels import good_pixels
+from astra_assets.spectra.velocity import pixel_velocity
 
 MIN_PIXELS = 15
 """Good pixels that a window must have, besides half of all its pixels."""
@@ -60,7 +61,7 @@ class Comparison:
     """
 
     grid: DAGrid
-    lines: tuple[Line, ...]
+    lines: tuple[BalmerLine, ...]
     root: FloatArray
     values: FloatArray
     position: FloatArray
@@ -139,10 +140,10 @@ class Comparison:
         return np.tensordot(weights.astype(np.float32), nodes, axes=2)
 
 
-def compare(spectrum: Spectrum, grid: DAGrid, lines: Sequence[Line]) -> Comparison:
+def compare(spectrum: Spectrum, grid: DAGrid, lines: Sequence[BalmerLine]) -> Comparison:
     """Choose the pixels of a spectrum around the lines; raises NoUsableLinesError."""
     wavelength, flux, ivar, wresl = spectrum.wavelength, spectrum.flux, spectrum.ivar, spectrum.wresl
-    good = (ivar > 0) & np.isfinite(ivar) & np.isfinite(flux)
+    good = good_pixels(flux, ivar)
     used, pixels, models, positions, widths = [], [], [], [], []
     offset = 0
     for line in lines:
@@ -159,7 +160,7 @@ def compare(spectrum: Spectrum, grid: DAGrid, lines: Sequence[Line]) -> Comparis
         used.append(line)
         pixels.append(chosen)
         models.append(window.at_width(width))
-        widths.append(np.hypot(width, CORE_WIDTH) / (SPEED_OF_LIGHT * np.log(10) * STEP))
+        widths.append(np.hypot(width, CORE_WIDTH) / pixel_velocity(STEP))
         positions.append(offset + (np.log10(wavelength[chosen]) - window.start) / STEP)
         offset += models[-1].shape[-1]
     if len(used) < 2:
@@ -189,8 +190,8 @@ def compare(spectrum: Spectrum, grid: DAGrid, lines: Sequence[Line]) -> Comparis
     )
 
 
-def _covered(wavelength: FloatArray, flux: FloatArray, inside: FloatArray, line: Line) -> bool:
-    """Whether the good pixels of a window show its line: enough, in the core and beside it, not negative."""
+def _covered(wavelength: FloatArray, flux: FloatArray, inside: FloatArray, line: BalmerLine) -> bool:
+    """Whether the good pixels of a window show its line: enough, in the core and next to it, not negative."""
     core = np.abs(wavelength - line.centre) <= CENTRE
     core_pixels = int(np.sum(np.abs(inside - line.centre) <= CENTRE))
     sides = min(np.sum(wavelength < line.centre - CENTRE), np.sum(wavelength > line.centre + CENTRE))

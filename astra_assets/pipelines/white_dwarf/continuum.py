@@ -9,6 +9,7 @@ import numpy as np
 
 from astra_assets.pipelines.white_dwarf.grid import DAGrid
 from astra_assets.spectra.base import Spectrum
+from astra_assets.spectra.good_pixels import good_pixels
 
 BANDS = np.array(
     [
@@ -43,7 +44,7 @@ def slope_misfit(spectrum: Spectrum, grid: DAGrid, teff: float, logg: float) -> 
     in ln wavelength, because then there is nothing to tell.
     """
     wavelength, flux, ivar = spectrum.wavelength, spectrum.flux, spectrum.ivar
-    good = (ivar > 0) & np.isfinite(ivar) & np.isfinite(flux)
+    good = good_pixels(flux, ivar)
     model = grid.flux(teff, logg)
     position, ratio, variance = [], [], []
     for low, high in BANDS:

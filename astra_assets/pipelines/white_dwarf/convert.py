@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from astra_assets.pipelines.white_dwarf.lines import H_ALPHA, H_BETA
+from astra_assets.astronomy.constants import SPEED_OF_LIGHT_SI
+from astra_assets.pipelines.white_dwarf.balmer_lines import H_ALPHA, H_BETA
 from astra_assets.spectra.airvac import air_to_vacuum
 
 FOLDER = "corv/models/warwick_da/"
@@ -26,7 +27,6 @@ LICENCE = "corv-0.2.dist-info/LICENSE"
 GRAVITY_FILES = ("700_3D", "750_3D", "800_3D", "850_3D", "900_3D")
 TEFF_RANGE = (4000.0, 120_000.0)  # K; cooler there are no Balmer lines left to fit, hotter no DA are known
 WAVELENGTHS = (3480.0, 10_560.0)  # vacuum Angstrom, a little beyond what grid.py resamples to
-SPEED_OF_LIGHT = 2.99792458e18  # Angstrom s-1 (exact, SI)
 HEADING = re.compile(r"Effective temperature =\s*(\S+)\s+gravity =\s*(\S+)\s+y =\s*(\S+)")
 WITHOUT_E = re.compile(r"^([+-]?\d*\.?\d+)([+-]\d{3})$")  # Fortran drops the E before a three-digit exponent
 
@@ -88,7 +88,7 @@ def convert(wheel: Path) -> dict[str, FloatArray | NDArray[np.float32]]:
     _check_air(published, eddington[int(np.searchsorted(teff, 12_000.0)), 2])
     vacuum = air_to_vacuum(published)
     kept = (vacuum >= WAVELENGTHS[0]) & (vacuum <= WAVELENGTHS[1])
-    flux = 4 * np.pi * eddington[..., kept] * SPEED_OF_LIGHT / vacuum[kept] ** 2
+    flux = 4 * np.pi * eddington[..., kept] * (1e10 * SPEED_OF_LIGHT_SI) / vacuum[kept] ** 2
     return {
         "wavelength": vacuum[kept],
         "teff": teff,

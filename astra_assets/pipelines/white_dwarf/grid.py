@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
-from astra_assets.pipelines.white_dwarf.lines import BALMER
+from astra_assets.pipelines.white_dwarf.balmer_lines import BALMER
 
 LOG_STEP = 2.5e-5
 """Step of `DAGrid.wavelength` in log10(wavelength): a quarter of a BOSS pixel, 17.3 km/s."""

@@ -12,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from astra_assets.astronomy.constants import FWHM_PER_SIGMA, SPEED_OF_LIGHT
+from astra_assets.pipelines.white_dwarf.balmer_lines import BalmerLine
 from astra_assets.pipelines.white_dwarf.grid import LOG_STEP, DAGrid, FloatArray
-from astra_assets.pipelines.white_dwarf.lines import Line
-from astra_assets.spectra.velocity import SPEED_OF_LIGHT
+from astra_assets.spectra.velocity import pixel_velocity
 
 VELOCITY_LIMIT = 1500.0
 """Largest velocity [km/s] that models are shifted by, either way."""
 SCAN_REACH = 300.0
 """Velocity [km/s] beyond the limit up to which chi2 may still be evaluated."""
-FWHM = 2.3548200450309493
-"""Full width at half maximum of a Gaussian over its sigma, sqrt(8 ln 2)."""
 THINNING = 2
 """Smoothed windows keep every second pixel of the grid: 34.5 km/s, below any width in `WIDTHS`."""
 STEP = THINNING * LOG_STEP
@@ -46,7 +45,7 @@ def boss_widths(wavelength: FloatArray) -> FloatArray:
     """
     blue = np.interp(wavelength, [3700.0, 6000.0], [1560.0, 2270.0])
     red = np.interp(wavelength, [6000.0, 9000.0], [1850.0, 2650.0])
-    return np.asarray(SPEED_OF_LIGHT / (FWHM * np.where(wavelength < 6000.0, blue, red)))
+    return np.asarray(SPEED_OF_LIGHT / (FWHM_PER_SIGMA * np.where(wavelength < 6000.0, blue, red)))
 
 
 def measured_width(fwhm: float, wavelength: float) -> float:
@@ -60,7 +59,7 @@ def measured_width(fwhm: float, wavelength: float) -> float:
 def measured_widths(fwhm: FloatArray, wavelength: FloatArray) -> FloatArray:
     """The same at many wavelengths (n)."""
     usable = (fwhm > wavelength / 8000.0) & (fwhm < wavelength / 200.0)
-    measured = SPEED_OF_LIGHT * fwhm / (FWHM * wavelength)
+    measured = SPEED_OF_LIGHT * fwhm / (FWHM_PER_SIGMA * wavelength)
     return np.where(usable, measured, boss_widths(wavelength))
 
 
@@ -79,7 +78,7 @@ class SmoothedWindow:
     precision exact enough.
     """
 
-    line: Line
+    line: BalmerLine
     start: float
     log_flux: NDArray[np.float32]
 
@@ -96,18 +95,18 @@ class SmoothedWindow:
 
 
 @cache
-def smoothed_window(grid: DAGrid, line: Line) -> SmoothedWindow:
+def smoothed_window(grid: DAGrid, line: BalmerLine) -> SmoothedWindow:
     """The window of a line; once per process (50 ms, 3 MB for a strong line)."""
     reach = doppler(VELOCITY_LIMIT + SCAN_REACH) + MARGIN * STEP
     log_wavelength = np.log10(grid.wavelength)
-    beyond = int(4.5 * WIDTHS[-1] / (SPEED_OF_LIGHT * np.log(10) * LOG_STEP))
+    beyond = int(4.5 * WIDTHS[-1] / pixel_velocity(LOG_STEP))
     first = int(np.searchsorted(log_wavelength, np.log10(line.centre - line.half_width) - reach))
     last = int(np.searchsorted(log_wavelength, np.log10(line.centre + line.half_width) + reach))
     low, high = max(first - beyond, 0), min(last + beyond, len(log_wavelength))
     flux = np.exp(grid.log_flux[:, :, low:high])
     planes = []
     for width in WIDTHS:
-        sigma = width / (SPEED_OF_LIGHT * np.log(10) * LOG_STEP)
+        sigma = width / pixel_velocity(LOG_STEP)
         smooth = gaussian_filter1d(flux, sigma, axis=-1, mode="nearest", truncate=4.0)
         logarithm = np.log(smooth[:, :, first - low : last - low : THINNING])
         planes.append(logarithm - logarithm.mean(axis=-1, keepdims=True))

@@ -13,12 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from astropy.io.fits import Header
 
 from astra_assets.files import row_groups
+from astra_assets.fits.read_back import Header, Records, dtype_of
 from astra_assets.products.check.decode import column_types, decoded
 from astra_assets.products.findings import TWIN, VerificationError
-from astra_assets.products.read_back import Records, dtype_of
 
 _BUFFER_BYTES = 1 << 16
 """Read at a time of each column of a Parquet file; else a whole row group would be in memory."""

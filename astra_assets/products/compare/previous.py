@@ -11,19 +11,19 @@ import pyarrow.parquet as pq
 
 from astra_assets.files.row_groups import batches
 from astra_assets.fits.checksum import WordSum
-from astra_assets.products.bundle import Bundle, bundle_of, older_versions
-from astra_assets.products.check.content import Previous
-from astra_assets.products.findings import UnsoundFileError
-from astra_assets.products.headers import mark_of
-from astra_assets.products.read_back import (
+from astra_assets.fits.read_back import (
     Blocks,
     ReadTable,
     Records,
+    UnsoundFileError,
     check_sums,
     dtype_of,
     next_header,
     read_header,
 )
+from astra_assets.products.bundle import Bundle, bundle_of, older_versions
+from astra_assets.products.check.content import Previous
+from astra_assets.products.headers import mark_of
 from astra_assets.products.summary import SummaryProduct
 
 _BLANK = frozenset({0, ord(" "), ord("F")})

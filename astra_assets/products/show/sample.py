@@ -29,7 +29,7 @@ def sample_columns(
         column are left out.
     """
     found: dict[str, list[np.ndarray[Any, Any]]] = {name: [] for name in names}
-    for table in ProductRows(product, database.survey, v_astra, limit).tables:
+    for table in ProductRows(product, database.inventory, v_astra, limit).tables:
         query = table.query
         columns = [column for column in query.selected_columns if column.key in names]
         if len(columns) < len(names):

@@ -86,6 +86,7 @@ FILES = {
     "v_astra": Definition(
         Kind.int32, "Version of Astra: 1000000 major + 1000 minor + patch", ucd="meta.version"
     ),
+    "v_astra_text": Definition(Kind.text, "Version of Astra", ucd="meta.version"),
     "v_astra_major_minor": Definition(
         Kind.int32, "Version of Astra without the patch number", ucd="meta.version"
     ),

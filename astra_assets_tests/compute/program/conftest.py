@@ -32,7 +32,7 @@ def empty_file(tmp_path_factory):
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch, empty_file):
-    monkeypatch.setattr("astra_assets.compute.task.signal.signal", lambda *_: None)
+    monkeypatch.setattr("astra_assets.compute.task_run.signal.signal", lambda *_: None)
     shutil.copy(empty_file, tmp_path / "astra.db")
     database = Database(f"sqlite:///{tmp_path / 'astra.db'}")
     yield ProgramBench(database, tmp_path)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from astra_assets.compute.conditions import Conditions
 from astra_assets.compute.local import LocalBackend
 from astra_assets.compute.program.call import SiteProgram
-from astra_assets.compute.states import Phase, TaskState, read_status
+from astra_assets.compute.progress import Phase, TaskState, read_status
 from astra_assets.compute.supervisor import run_task
+from astra_assets.compute.task_run import TaskConditions
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import ExternalProgram, Pipeline, Step
@@ -68,7 +68,7 @@ class Here(LocalBackend):
 
     def start(self, batch, tasks):
         for task in tasks:
-            run_task(batch.directory, task, Conditions())
+            run_task(batch.directory, task, TaskConditions())
         return "here"
 
     def poll(self, batch):

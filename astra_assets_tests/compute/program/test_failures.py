@@ -7,13 +7,13 @@ import os
 import pytest
 
 from astra_assets.compute import BatchError, claims
-from astra_assets.compute.conditions import Conditions
 from astra_assets.compute.program.call import SiteProgram, call_of_batch
-from astra_assets.compute.program.task import FilesRun
-from astra_assets.compute.states import read_status
-from astra_assets_tests.compute.conftest import PROJECT
+from astra_assets.compute.program.files_run import FilesRun
+from astra_assets.compute.progress import read_status
+from astra_assets.compute.task_run import TaskConditions
 from astra_assets_tests.compute.program.samples import PROGRAM, STEP, Here
 from astra_assets_tests.compute.samples import SampleFlux
+from astra_assets_tests.project import PROJECT
 
 
 def values(bench):
@@ -185,7 +185,7 @@ def test_a_program_does_not_see_our_packages_and_not_the_database(bench, monkeyp
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     batch = bench.does("well").plan(PROGRAM, STEP)
     task = FilesRun(
-        batch, 0, claims.take(_made(batch.task_folder(0))), Conditions(), call_of_batch(batch.settings)
+        batch, 0, claims.take(_made(batch.task_folder(0))), TaskConditions(), call_of_batch(batch.settings)
     )
     environment = task.environment()
     assert "ASTRA_DATABASE_URL" not in environment

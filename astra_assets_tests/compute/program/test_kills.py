@@ -13,15 +13,15 @@ import psutil
 import pytest
 
 from astra_assets.compute import claims
-from astra_assets.compute.conditions import Conditions
 from astra_assets.compute.local import LocalBackend
-from astra_assets.compute.states import Phase, read_status
+from astra_assets.compute.progress import Phase, read_status
 from astra_assets.compute.supervisor import run_task
+from astra_assets.compute.task_run import TaskConditions
 from astra_assets.compute.worker import EXIT_TIME
-from astra_assets_tests.compute.conftest import PROJECT
 from astra_assets_tests.compute.program.samples import FAKE, PROGRAM, STEP, site
 from astra_assets_tests.compute.samples import SampleFlux
 from astra_assets_tests.compute.test_recovery import keys_in_parts, wait_for
+from astra_assets_tests.project import PROJECT
 
 pytestmark = pytest.mark.processes
 
@@ -102,7 +102,7 @@ def alone(bench):
 
 def test_without_its_parent_a_task_stops_its_program_and_keeps_its_rows(alone, monkeypatch):
     monkeypatch.setattr("os.getppid", lambda: 7 if len(notes(alone)) < 3 else 1)
-    ended = run_task(alone.directory, 0, Conditions(parent=7))
+    ended = run_task(alone.directory, 0, TaskConditions(parent=7))
     assert ended.phase is Phase.STOPPED
     assert 2 <= len(keys_in_parts(alone)) < 40
     assert "process 7, which started this one, is gone" in read_status(alone.task_folder(0)).message
@@ -111,7 +111,7 @@ def test_without_its_parent_a_task_stops_its_program_and_keeps_its_rows(alone, m
 
 def test_without_its_claim_a_task_stops_its_program_and_writes_nothing(alone, monkeypatch):
     monkeypatch.setattr("astra_assets.compute.claims.Claim.holds", lambda _: len(notes(alone)) < 3)
-    assert run_task(alone.directory, 0, Conditions()).phase is Phase.STOPPED
+    assert run_task(alone.directory, 0, TaskConditions()).phase is Phase.STOPPED
     assert keys_in_parts(alone) == []
     assert gone(programs_here())
 

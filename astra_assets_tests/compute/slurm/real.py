@@ -15,19 +15,20 @@ import psutil
 import pyarrow.parquet as pq
 
 from astra_assets.compute.parts import FAILURES, RESULTS, part_files
-from astra_assets.compute.slurm.backend import SlurmBackend
 from astra_assets.compute.slurm.command_line import CommandLineClient
+from astra_assets.compute.slurm.patience import Rules
 from astra_assets.compute.slurm.queue import SharedQueue
-from astra_assets.compute.slurm.rules import Rules
+from astra_assets.compute.slurm.slurm_backend import SlurmBackend
 from astra_assets.compute.slurm.submissions import Submissions
 from astra_assets.database.database import Database
-from astra_assets.pipelines.options import Resources
-from astra_assets_tests.compute.conftest import PROJECT, Bench
+from astra_assets.pipelines.options import ResourceRequest
+from astra_assets_tests.compute.conftest import Bench
 from astra_assets_tests.compute.samples import FLUX, SampleFlux
+from astra_assets_tests.project import PROJECT
 
 VISIT = FLUX.step("visit")
 RULES = Rules(poll_seconds=0.3, grace_seconds=5.0, settle_seconds=2.0, cancel_seconds=20.0, patience=0.05)
-SMALL = Resources(nodes=2, procs=1, mem="4000", time="00:10:00")
+SMALL = ResourceRequest(nodes=2, procs=1, mem="4000", time="00:10:00")
 
 
 def backend(home, timeout_seconds=15.0, **rules):

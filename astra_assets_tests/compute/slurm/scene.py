@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from astra_assets.compute.batch import BatchError
-from astra_assets.compute.child import Work
+from astra_assets.compute.child import PreparedStep
 from astra_assets.compute.parts import FAILURES, RESULTS, TaskParts, described, manifest_rows
-from astra_assets.compute.slurm.backend import SlurmBackend
+from astra_assets.compute.progress import TaskStatus
 from astra_assets.compute.slurm.fake import FakeSlurm
-from astra_assets.compute.slurm.patience import Patience
+from astra_assets.compute.slurm.job_states import SlurmState
+from astra_assets.compute.slurm.patience import Patience, Rules
 from astra_assets.compute.slurm.queue import SharedQueue
-from astra_assets.compute.slurm.rules import Rules
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.slurm_backend import SlurmBackend
 from astra_assets.compute.slurm.submissions import Submissions
-from astra_assets.compute.states import TaskStatus
-from astra_assets.pipelines.options import Resources
+from astra_assets.pipelines.options import ResourceRequest
 from astra_assets_tests.compute.conftest import reason
 from astra_assets_tests.compute.samples import FLUX
 
@@ -41,11 +42,12 @@ def do(batch, task, *, phase="done", only=None, job=""):
     first, last = batch.tasks[task]
     rows = [row for some in manifest_rows(batch.manifest, first, last) for row in some.to_pylist()]
     rows = [row for row in rows if row[key_name] not in parts.finished][:only]
-    work = Work(batch.directory)
+    work = PreparedStep(batch.directory)
     made = [(row[key_name], work.on(row)) for row in rows]
     parts.write(RESULTS, [each.row for _, each in made if each.row is not None])
     parts.write(FAILURES, [reason(key_name, key, each) for key, each in made if each.row is None])
-    TaskStatus(phase, last - first, **parts.counts, job=job).write(folder)
+    counts: dict[str, Any] = parts.counts
+    TaskStatus(phase, last - first, job=job, **counts).write(folder)
 
 
 class Scene:
@@ -55,7 +57,7 @@ class Scene:
         self.bench, self.clock, self.slurm = bench, Clock(), FakeSlurm()
         self.backend = self.another()
         self.engine = bench.make(self.backend)
-        self.resources = Resources(nodes=nodes, **resources)
+        self.resources = ResourceRequest(nodes=nodes, **resources)
         self.batch = None
 
     def another(self, **rules):

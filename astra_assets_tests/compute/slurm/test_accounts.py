@@ -6,9 +6,8 @@ import pytest
 
 from astra_assets.compute.slurm.command_line import CommandLineClient
 from astra_assets.compute.slurm.diagnose import examine
-from astra_assets.compute.slurm.script import script
-from astra_assets.compute.slurm.spec import JobSpec, output_in
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
+from astra_assets.compute.slurm.spec import JobSpec, output_in, script
 from astra_assets.pipelines.options import SlurmOptions
 
 pytestmark = pytest.mark.slurm

@@ -6,7 +6,7 @@ import pytest
 
 from astra_assets.compute.slurm import answers
 from astra_assets.compute.slurm.client import QueuedTask, TaskDetail
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
 
 RUNNING = {
     "job": "12",

@@ -14,11 +14,10 @@ from astra_assets.compute.slurm.client import (
     SubmissionUnclearError,
 )
 from astra_assets.compute.slurm.command_line import CommandLineClient
+from astra_assets.compute.slurm.job_states import Fate, SlurmState
 from astra_assets.compute.slurm.queue import SharedQueue
 from astra_assets.compute.slurm.reasons import impossible
-from astra_assets.compute.slurm.script import script
-from astra_assets.compute.slurm.spec import JobSpec, output_in
-from astra_assets.compute.slurm.states import Fate, SlurmState
+from astra_assets.compute.slurm.spec import JobSpec, output_in, script
 from astra_assets.pipelines.options import SlurmOptions
 
 pytestmark = pytest.mark.slurm

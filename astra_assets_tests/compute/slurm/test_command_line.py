@@ -12,11 +12,12 @@ from astra_assets.compute.slurm.client import (
     SlurmError,
     SlurmMissingError,
     SlurmUnavailableError,
+    SubmissionDeferredError,
     SubmissionRefusedError,
     SubmissionUnclearError,
 )
 from astra_assets.compute.slurm.command_line import CommandLineClient, environment
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
 
 SCRIPT = "#!/bin/bash\n#SBATCH --job-name=astra-x\n#SBATCH --partition=nope\n#SBATCH --cpus-per-task=64\n"
 CONNECT = "Unable to contact slurm controller (connect failure)"
@@ -29,7 +30,9 @@ def programs(tmp_path, monkeypatch):
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    for name in ("sbatch", "squeue", "scontrol", "scancel", "sacct", "sinfo"):
+    for name in ("SLURM_CLUSTERS", "SBATCH_CLUSTERS"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("sbatch", "squeue", "scontrol", "scancel", "sacct", "sinfo", "sacctmgr"):
         made = folder / name
         made.write_text("#!/bin/sh\nexit 1\n")
         made.chmod(0o755)
@@ -271,3 +274,94 @@ def test_no_password_reaches_the_cluster(programs, monkeypatch):
 
 def test_a_cluster_found_without_slurm_conf_stays_so():
     assert "SLURM_CONF" not in environment({"PATH": os.defpath})
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"SLURM_CLUSTERS": "notchpeak"}, {"SBATCH_CLUSTERS": "notchpeak"}, {}], ids=str
+)
+def test_the_cluster_that_is_chosen_is_asked_by_every_program(programs, monkeypatch, chosen):
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    client = CommandLineClient() if chosen else CommandLineClient(cluster=None).on("notchpeak")
+    folder = programs("sbatch", out="4711;notchpeak\n")
+    for name in ("squeue", "scontrol", "scancel", "sacct", "sinfo"):
+        programs(name, out="JobId=3 JobState=COMPLETED Reason=None ExitCode=0:0 RunTime=00:00:01 \n")
+    assert client.submit(SCRIPT) == "4711"
+    client.queue()
+    client.detail("3", None)
+    client.cancel("3")
+    client.show(["sinfo"])
+    for name in ("sbatch", "squeue", "scontrol", "scancel", "sacct", "sinfo"):
+        assert arguments(folder, name)[0] == "--clusters=notchpeak"
+        assert "SLURM_CLUSTERS=notchpeak" in (folder / f"{name}.env").read_text().splitlines()
+
+
+def test_a_batch_of_the_default_cluster_stays_there_whatever_the_environment_chooses(programs, monkeypatch):
+    monkeypatch.setenv("SLURM_CLUSTERS", "notchpeak")
+    folder = programs("squeue")
+    CommandLineClient().on(None).queue()
+    assert "--me" in arguments(folder, "squeue")[0]
+    assert "SLURM_CLUSTERS" not in (folder / "squeue.env").read_text()
+
+
+POLICY = "Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+ARRAY = SCRIPT + "#SBATCH --array=0-9,12%4\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Batch job submission failed: Required partition not available (inactive or drain)",
+        "Batch job submission failed: Requested partition configuration not available now",
+        "Batch job submission failed: I/O error writing script/environment to file",
+        f"QOSMaxSubmitJobPerUserLimit\nsbatch: error: {POLICY}",
+    ],
+)
+def test_what_passes_by_waiting_is_no_refusal(programs, said):
+    programs("sbatch", errors=f"sbatch: error: {said}", status=1)
+    with pytest.raises(
+        SubmissionDeferredError, match=r"^Slurm does not accept the job astra-x now: sbatch: error: "
+    ):
+        CommandLineClient().submit(ARRAY)
+
+
+def limits(programs, association, qos):
+    """What sacctmgr says: it is asked about associations, then about qualities of service."""
+    programs(
+        "sacctmgr", action=f"case \"$*\" in *associations*) echo '{association}' ;; *) echo '{qos}' ;; esac"
+    )
+
+
+@pytest.mark.parametrize("code", ["QOSMaxSubmitJobPerUserLimit\nsbatch: error: ", ""])
+def test_an_array_that_is_larger_than_the_limit_is_the_user_s_to_change(programs, code):
+    programs("sbatch", errors=f"sbatch: error: {code}{POLICY}", status=1)
+    limits(programs, "sdss|||normal|normal", "normal|10||")
+    with pytest.raises(
+        SubmissionRefusedError, match=r"queued at once \(10\) \(nodes = 0-9,12%4\); change nodes \(--nodes"
+    ):
+        CommandLineClient().submit(ARRAY)
+    limits(programs, "sdss|||normal|normal", "normal|11||")
+    with pytest.raises(SubmissionDeferredError):
+        CommandLineClient().submit(ARRAY)
+
+
+def test_a_limit_that_is_not_on_the_number_of_jobs_is_the_user_s_to_change(programs):
+    programs("sbatch", errors=f"sbatch: error: {POLICY}", status=1)
+    limits(programs, "sdss|||normal|normal", "normal|||")
+    with pytest.raises(
+        SubmissionRefusedError, match="It asks for more than the account or the quality of service allows"
+    ):
+        CommandLineClient().submit(ARRAY)
+
+
+def test_an_account_is_believed_to_be_missing_only_while_the_server_of_the_accounts_answers(programs):
+    programs("sbatch", errors="sbatch: error: Batch job submission failed: Invalid account or account/partition "
+             "combination specified", status=1)  # fmt: skip
+    programs(
+        "sacctmgr", errors="sacctmgr: error: Problem talking to the database: Connection refused", status=1
+    )
+    with pytest.raises(SubmissionDeferredError, match="The server of the accounts does not answer"):
+        CommandLineClient().submit(ARRAY)
+    programs("sacctmgr", out="notchpeak\n")
+    with pytest.raises(SubmissionRefusedError, match="change account or partition"):
+        CommandLineClient().submit(ARRAY)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from astra_assets.compute.progress import TaskStatus
 from astra_assets.compute.slurm.client import TaskDetail
-from astra_assets.compute.slurm.endings import Ending, Verdict, ending_of, gone
-from astra_assets.compute.slurm.memory import memory_for
-from astra_assets.compute.slurm.script import EXIT_SETUP
-from astra_assets.compute.slurm.states import Fate, SlurmState
+from astra_assets.compute.slurm.endings import Consequence, Ending, ending_of, gone
+from astra_assets.compute.slurm.job_states import Fate, SlurmState
+from astra_assets.compute.slurm.memory_request import memory_for
+from astra_assets.compute.slurm.spec import EXIT_SETUP
 from astra_assets.compute.slurm.submissions import Submission
-from astra_assets.compute.states import TaskStatus
 from astra_assets.compute.worker import EXIT_BROKEN, EXIT_MEMORY, EXIT_STOPPED, EXIT_TIME
 from astra_assets.pipelines.options import SlurmOptions
 
@@ -28,7 +28,7 @@ def end(state, said="", status=None, used=None, **detail):
 
 
 @pytest.mark.parametrize(
-    ("ending", "verdict", "words"),
+    ("ending", "consequence", "words"),
     [
         (end("OUT_OF_MEMORY", exit_code=0, signal=125), "memory", "short of memory"),
         (end("FAILED", exit_code=EXIT_MEMORY), "memory", "short of memory"),
@@ -59,8 +59,8 @@ def end(state, said="", status=None, used=None, **detail):
         (gone("7_1", waited=True), "over", "was cancelled by somebody"),
     ],
 )
-def test_what_an_end_means(ending, verdict, words):
-    assert ending.verdict.value == verdict
+def test_what_an_end_means(ending, consequence, words):
+    assert ending.consequence.value == consequence
     assert words in ending.message
 
 
@@ -68,7 +68,7 @@ def test_what_an_end_means(ending, verdict, words):
 def test_every_state_in_which_a_task_is_over_has_a_meaning(state):
     ending = ending_of("7_1", TaskDetail(state), None, "")
     assert ending.message
-    assert (ending.verdict is Verdict.MEMORY) == (state.fate is Fate.RETRY_MORE_MEMORY)
+    assert (ending.consequence is Consequence.MEMORY) == (state.fate is Fate.RETRY_MORE_MEMORY)
 
 
 def submission(number, mem, ending=None, **more):
@@ -89,31 +89,33 @@ def test_memory_is_as_declared_until_it_is_short():
     assert asked(None) == (None, True, None)
     assert asked("0") == ("0", False, None), "all of a node is all there is"
     assert asked("8G") == ("8G", False, None)
-    assert asked("1G", submission(1, "1G", Verdict.AGAIN, more_memory=True)) == ("1G", True, None)
+    assert asked("1G", submission(1, "1G", Consequence.AGAIN, more_memory=True)) == ("1G", True, None)
 
 
 def test_memory_doubles_up_to_the_cap():
-    assert asked("1G", submission(1, "1G", Verdict.MEMORY)) == ("2048M", True, 1024)
-    second = submission(2, "2048M", Verdict.MEMORY, declared="1G")
-    assert asked("1G", submission(1, "1G", Verdict.MEMORY), second) == ("4000M", False, 2048)
-    third = submission(3, "4000M", Verdict.MEMORY, declared="1G")
+    assert asked("1G", submission(1, "1G", Consequence.MEMORY)) == ("2048M", True, 1024)
+    second = submission(2, "2048M", Consequence.MEMORY, declared="1G")
+    assert asked("1G", submission(1, "1G", Consequence.MEMORY), second) == ("4000M", False, 2048)
+    third = submission(3, "4000M", Consequence.MEMORY, declared="1G")
     assert asked("1G", second, third) == ("4000M", False, None)
 
 
 def test_what_the_cluster_gave_by_itself_is_doubled():
-    assert asked(None, submission(1, None, Verdict.MEMORY, asked=1000.0)) == ("2000M", True, 1000)
-    assert asked(None, submission(1, None, Verdict.MEMORY)) == (None, False, None)
+    assert asked(None, submission(1, None, Consequence.MEMORY, asked=1000.0)) == ("2000M", True, 1000)
+    assert asked(None, submission(1, None, Consequence.MEMORY)) == (None, False, None)
 
 
 def test_a_refusal_is_remembered():
-    first = submission(1, "1G", Verdict.MEMORY)
+    first = submission(1, "1G", Consequence.MEMORY)
     refused = submission(2, "2048M", declared="1G", dropped="no", refused=True, raised_from=1024.0)
     assert asked("1G", first, refused) == ("1G", False, None)
     lost = submission(2, "2048M", declared="1G", dropped="lost", raised_from=1024.0)
     assert asked("1G", first, lost) == ("2048M", True, 1024)
-    for_ever = submission(2, "2048M", Verdict.AGAIN_FREELY, declared="1G", refused=True, raised_from=1024.0)
+    for_ever = submission(
+        2, "2048M", Consequence.AGAIN_FREELY, declared="1G", refused=True, raised_from=1024.0
+    )
     assert asked("1G", first, for_ever) == ("1024M", False, None)
 
 
 def test_what_somebody_asks_for_anew_holds():
-    assert asked("3G", submission(1, "1G", Verdict.MEMORY)) == ("3G", True, None)
+    assert asked("3G", submission(1, "1G", Consequence.MEMORY)) == ("3G", True, None)

@@ -12,9 +12,8 @@ from astra_assets.compute.slurm.client import (
     SubmissionUnclearError,
 )
 from astra_assets.compute.slurm.fake import FakeSlurm
-from astra_assets.compute.slurm.script import script
-from astra_assets.compute.slurm.spec import JobSpec
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
+from astra_assets.compute.slurm.spec import JobSpec, script
 from astra_assets.pipelines.options import SlurmOptions
 
 
@@ -95,4 +94,4 @@ def test_cancelling_and_forgetting():
     assert slurm.detail(job_id, 5).state is SlurmState.CANCELLED
     slurm.forget(job_id)
     slurm.cancel(job_id)
-    assert slurm.find("astra-1") == slurm.queue() == []
+    assert (slurm.find("astra-1"), slurm.queue()) == ([], [])

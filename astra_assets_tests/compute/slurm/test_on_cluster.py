@@ -14,16 +14,15 @@ import pytest
 
 from astra_assets.compute import BatchError
 from astra_assets.compute.claims import owner_host
-from astra_assets.compute.files import read_json
 from astra_assets.compute.program.call import SiteProgram
+from astra_assets.compute.progress import read_status
 from astra_assets.compute.slurm.submissions import Submissions
-from astra_assets.compute.states import read_status
 from astra_assets.compute.usage import usage_of
 from astra_assets.database.database import Database
+from astra_assets.files.json_files import read_json
 from astra_assets.models.compute import ComputeBatch
-from astra_assets.operations.why import explain
-from astra_assets.pipelines.options import Resources
-from astra_assets_tests.compute.conftest import PROJECT
+from astra_assets.operations.why import unfinished_batches
+from astra_assets.pipelines.options import ResourceRequest
 from astra_assets_tests.compute.program.samples import ASTRA, PROGRAM, STEP, site
 from astra_assets_tests.compute.samples import FLUX
 from astra_assets_tests.compute.slurm.real import (
@@ -34,6 +33,7 @@ from astra_assets_tests.compute.slurm.real import (
     keys_in_parts,
     supervisors,
 )
+from astra_assets_tests.project import PROJECT
 
 pytestmark = pytest.mark.slurm
 
@@ -44,6 +44,7 @@ def one_array(slurm, batch):
     assert slurm.arrays() == set(jobs(batch))
 
 
+@pytest.mark.smoke
 def test_a_batch_runs_as_one_array_and_says_what_it_used(slurm, real):
     batch = real.begin()
     real.finished(real.engine.collect(batch))
@@ -60,6 +61,7 @@ def test_a_batch_runs_as_one_array_and_says_what_it_used(slurm, real):
     assert 20 < used.peak_memory_mb < 4000
 
 
+@pytest.mark.smoke
 def test_after_kill_9_of_the_job_the_next_run_attaches_to_the_same_array(slurm, real):
     real.switch("slow")
     real.pks = real.visits([0] * 24)
@@ -87,7 +89,7 @@ def test_two_runs_at_once_share_one_array(slurm, real):
 
 
 def test_a_killed_slurmd_leaves_two_living_copies_of_which_one_counts(slurm, real):
-    batch = real.begin(400, Resources(nodes=1, procs=1, mem="4000"))
+    batch = real.begin(400, ResourceRequest(nodes=1, procs=1, mem="4000"))
     slurm.wait_until(lambda: keys_in_parts(batch))
     old = supervisors(batch)[0]
     node = read_status(batch.task_folder(0)).node
@@ -106,7 +108,7 @@ def test_a_killed_slurmd_leaves_two_living_copies_of_which_one_counts(slurm, rea
 
 
 def test_a_controller_that_is_away_for_half_a_minute_is_waited_for(slurm, real):
-    batch = real.begin(12, Resources(nodes=3, procs=1, mem="4000", throttle=1))
+    batch = real.begin(12, ResourceRequest(nodes=3, procs=1, mem="4000", throttle=1))
     slurm.wait_until(lambda: keys_in_parts(batch))
     slurm.stop_controller()
     account = real.collecting(batch)
@@ -120,12 +122,12 @@ def test_a_controller_that_is_away_for_half_a_minute_is_waited_for(slurm, real):
 def test_a_task_out_of_memory_has_its_rest_done_with_twice_as_much(slurm, real):
     real.visits([0] * 3)
     real.switch("eat-3")
-    batch = real.begin(3, Resources(nodes=2, procs=1, mem="700"))
+    batch = real.begin(3, ResourceRequest(nodes=2, procs=1, mem="700"))
     real.pks = list(range(1, 7))
     real.finished(real.engine.collect(batch))
     first, second = Submissions(batch.directory).read()
     assert (first.options.mem, second.options.mem, second.tasks) == ("700", "1400M", (0,))
-    assert first.endings[0].verdict.value == "memory"
+    assert first.endings[0].consequence.value == "memory"
     tries = Counter(map(int, real.log()))
     assert tries == {pk: 2 if pk == 3 else 1 for pk in real.pks}, "only what was unfinished was done again"
 
@@ -142,7 +144,7 @@ def test_the_end_of_the_wall_time_continues_with_the_rest(slurm, real):
     real.switch("slow", on=False)
     real.finished(account.result(120))
     first = Submissions(batch.directory).read()[0]
-    assert {ending.verdict.value for ending in first.endings.values()} == {"time"}
+    assert {ending.consequence.value for ending in first.endings.values()} == {"time"}
     assert "the time limit is near" in batch.log_file(1).read_text()
 
 
@@ -150,13 +152,13 @@ def test_a_bad_partition_is_refused_with_what_there_is(slurm, real):
     with pytest.raises(
         BatchError, match=r"nope(?s:.)*there are sdss-np, sdss-kp, notchpeak-gpu(?s:.)*--partition"
     ):
-        real.begin(2, Resources(partition="nope"))
+        real.begin(2, ResourceRequest(partition="nope"))
     assert slurm.arrays() == set()
     real.finished(real.engine.run(FLUX, VISIT, resources=SMALL))
 
 
 def test_a_request_that_no_node_can_meet_is_cancelled_with_what_to_change(slurm, real):
-    batch = real.begin(2, Resources(nodes=2, time="10-00:00:00"))
+    batch = real.begin(2, ResourceRequest(nodes=2, time="10-00:00:00"))
     with pytest.raises(
         BatchError, match=r"would wait for ever: PartitionTimeLimit(?s:.)*change time or partition"
     ):
@@ -193,12 +195,12 @@ def test_a_worker_killed_with_9_is_followed_by_another_one(slurm, real):
     supervisors(batch)[0].kill()
     real.finished(account.result(90))
     first, second = Submissions(batch.directory).read()
-    assert (first.endings[0].verdict.value, first.endings[0].signal) == ("again", signal.SIGKILL)
+    assert (first.endings[0].consequence.value, first.endings[0].signal) == ("again", signal.SIGKILL)
     assert second.tasks == (0,)
 
 
 def test_a_task_that_runs_twice_at_once_is_collected_once(slurm, real):
-    batch = real.begin(60, Resources(nodes=1, procs=1, mem="4000"))
+    batch = real.begin(60, ResourceRequest(nodes=1, procs=1, mem="4000"))
     slurm.wait_until(lambda: keys_in_parts(batch))
     program = [
         sys.executable,
@@ -255,7 +257,7 @@ def with_wrapper(monkeypatch, folder, end):
 
 
 def test_a_requeue_by_hand_goes_on_after_the_parts_that_exist(slurm, real):
-    batch = real.begin(60, Resources(nodes=1, procs=1, mem="4000"))
+    batch = real.begin(60, ResourceRequest(nodes=1, procs=1, mem="4000"))
     slurm.wait_until(lambda: keys_in_parts(batch))
     account = real.collecting(batch)
     done = set(keys_in_parts(batch))
@@ -287,7 +289,9 @@ def test_cancel_ends_the_array_at_once(slurm, real):
     assert real.engine.account(FLUX, VISIT).backlog == 100
 
 
-GPU = Resources(nodes=2, procs=1, mem="1000", time="00:10:00", partition="notchpeak-gpu", gres="gpu:v100:1")
+GPU = ResourceRequest(
+    nodes=2, procs=1, mem="1000", time="00:10:00", partition="notchpeak-gpu", gres="gpu:v100:1"
+)
 
 
 def test_a_program_gets_the_gpu_that_was_asked_for_and_its_last_lines_tell_where_there_is_none(slurm, real):
@@ -297,7 +301,7 @@ def test_a_program_gets_the_gpu_that_was_asked_for_and_its_last_lines_tell_where
         BatchError, match=r"(?s)its last lines:.*device None on np00.*No CUDA GPUs are available"
     ):
         real.engine.run(PROGRAM, STEP, resources=SMALL)
-    (finding,) = explain(real.database, PROGRAM.name, [PROGRAM.name])
+    (finding,) = unfinished_batches(real.database, PROGRAM.name)
     assert "RuntimeError: No CUDA GPUs are available" in finding.facts["message"]
     batch = real.engine.plan(PROGRAM, STEP, resources=GPU)
     real.engine.start(batch)

@@ -10,7 +10,7 @@ import pytest
 from astra_assets.compute import BatchError
 from astra_assets.compute.slurm.submissions import Submissions
 from astra_assets.compute.usage import usage_of
-from astra_assets.pipelines.options import Resources
+from astra_assets.pipelines.options import ResourceRequest
 from astra_assets_tests.compute.slurm.real import jobs, keys_in_parts
 
 pytestmark = pytest.mark.slurm
@@ -23,7 +23,7 @@ SLURM_SETTINGS = {"SLURM_TEST_CGROUP": str(int(CONTROL_GROUPS))}
 def test_a_worker_that_the_kernel_kills_for_its_memory_gets_twice_as_much(slurm, real):
     real.visits([0] * 3)
     real.switch("eat-3")
-    batch = real.begin(3, Resources(nodes=1, procs=2, mem="700"))
+    batch = real.begin(3, ResourceRequest(nodes=1, procs=2, mem="700"))
     real.pks = list(range(1, 7))
     real.finished(real.engine.collect(batch))
     first, second = Submissions(batch.directory).read()

@@ -8,14 +8,14 @@ import json
 import logging
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from astra_assets.compute.slurm.fake import FakeSlurm
+from astra_assets.compute.slurm.job_states import SlurmState
 from astra_assets.compute.slurm.queue import LONGEST_PAUSE, SharedQueue
-from astra_assets.compute.slurm.script import script
-from astra_assets.compute.slurm.spec import JobSpec
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.spec import JobSpec, script
 from astra_assets.pipelines.options import SlurmOptions
 
 
@@ -34,7 +34,7 @@ def clock():
 @pytest.fixture
 def fake():
     made = FakeSlurm()
-    spec = JobSpec("a", "b", (0, 1, 2), SlurmOptions(), ("worker",), "/log", "/")
+    spec = JobSpec("a", "b", (0, 1, 2), SlurmOptions(), ("worker",), "/log", Path("/"))
     made.submit(script(spec))
     return made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from astra_assets.compute.slurm.client import SlurmUnavailableError
-from astra_assets.compute.slurm.states import SlurmState
+from astra_assets.compute.slurm.job_states import SlurmState
 from astra_assets.database.database import Database
 from astra_assets_tests.compute.conftest import Bench
 from astra_assets_tests.compute.slurm.scene import Scene, do

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import insert, select, update
 
-from astra_assets.cli.data import create
+from astra_assets.cli.create import create
 from astra_assets.config.declared import all_products
 from astra_assets.config.releases import DR20
 from astra_assets.config.settings import load_settings
@@ -17,12 +18,14 @@ from astra_assets.database import sqlite_reader
 from astra_assets.defs.assets.outlining import product_outline
 from astra_assets.defs.assets.summary import product_asset
 from astra_assets.defs.checks import ACCOUNT, CONTENT, DRIFT
-from astra_assets.defs.resources import SurveyResource
+from astra_assets.defs.resources import DeploymentResource
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.models.source import Source
-from astra_assets.operations.operations import Operations
-from astra_assets.operations.publishing import Publishing
+from astra_assets.operations import picture
+from astra_assets.operations.create import left_out
+from astra_assets.operations.deployment import Deployment
+from astra_assets.operations.init import init
 from astra_assets.pipelines.bossnet import BossNet
 from astra_assets.products.findings import POSITIONS
 from astra_assets_tests.products.samples import fill
@@ -34,10 +37,10 @@ KEY = dg.AssetKey("mwmTargets")
 def home(tmp_path, monkeypatch):
     for name in ("ASTRA_DATABASE_URL", "SAS_BASE_DIR", "MWM_ASTRA", "ASTRA_CONFIG"):
         monkeypatch.delenv(name, raising=False)
-    operations = Operations(load_settings(home=tmp_path / "home"))
-    operations.init(lambda _: None)
-    fill(operations.database)
-    return operations
+    deployment = Deployment(load_settings(home=tmp_path / "home"))
+    init(deployment, lambda _: None)
+    fill(deployment.database)
+    return deployment
 
 
 def materialise(home, tmp_path, declared=None, **config) -> dg.ExecuteInProcessResult:
@@ -46,18 +49,18 @@ def materialise(home, tmp_path, declared=None, **config) -> dg.ExecuteInProcessR
         return dg.materialize(
             [product_asset(product_outline(declared))],
             instance=instance,
-            resources={"survey": SurveyResource(overrides={"home": str(home.settings.home)})},
+            resources={"survey": DeploymentResource(overrides={"home": str(home.settings.home)})},
             run_config={"ops": {declared.name: {"config": config}}},
             raise_on_error=False,
         )
 
 
-def shown(done: dg.ExecuteInProcessResult) -> dict[str, object]:
+def shown(done: dg.ExecuteInProcessResult) -> dict[str, Any]:
     (event,) = done.asset_materializations_for_node("mwmTargets")
     return {name: value.value for name, value in event.metadata.items()}
 
 
-def move_parallaxes(home: Operations) -> None:
+def move_parallaxes(home: Deployment) -> None:
     """Change all sources so that a product of them has drifted."""
     source = table_of(Source)
     with home.database.begin() as connection:
@@ -136,7 +139,7 @@ runpy.run_path({str(sqlite_reader.PROGRAM)!r}, run_name="__main__")
     sqlite_reader._idle.stop()
 
 
-def events(done: dg.ExecuteInProcessResult, wanted: dg.DagsterEventType) -> list[dg.DagsterEvent]:
+def events(done: dg.ExecuteInProcessResult, wanted: dg.DagsterEventType) -> list[Any]:
     return [event for event in done.all_events if event.event_type == wanted]
 
 
@@ -159,13 +162,13 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_and_the_checks_say_what_they
 ):
     materialise(home, tmp_path)
     move_parallaxes(home)
-    draws = Publishing.picture
+    draws = picture.picture
 
-    def picture(*arguments: object) -> object:
+    def drawn(*arguments: Any) -> object:
         readers_die(1)
         return draws(*arguments)
 
-    monkeypatch.setattr(Publishing, "picture", picture)
+    monkeypatch.setattr(picture, "picture", drawn)
     done = materialise(home, tmp_path)
     assert done.success
     assert events(done, dg.DagsterEventType.STEP_UP_FOR_RETRY) == []
@@ -198,7 +201,8 @@ def test_a_product_whose_program_is_not_here_is_left_out_with_the_reason_unless_
     assert done.success
     assert done.asset_materializations_for_node(declared.name) == []
     (observed,) = done.get_asset_observation_events()
-    reason = observed.event_specific_data.asset_observation.metadata["left out"].value
+    data: Any = observed.event_specific_data
+    reason = data.asset_observation.metadata["left out"].value
     assert reason.startswith(
         "astraAllStarBOSSNet is left out, since it would have no rows: BossNet is done by a program of other people, and "
         "astra-bossnet is not on the search path"
@@ -207,13 +211,13 @@ def test_a_product_whose_program_is_not_here_is_left_out_with_the_reason_unless_
     assert {each.check_name for each in checks} == {*CONTENT, DRIFT, ACCOUNT}
     assert all(each.passed for each in checks)
     assert not list(home.settings.products_root.rglob("*BOSSNet*"))
-    assert home.left_out(declared, DR20) == reason
+    assert left_out(home, declared, DR20) == reason
     command = CliRunner().invoke(create, [declared.name], env={"ASTRA_HOME": str(home.settings.home)})
     assert (command.exit_code, command.stderr, command.stdout) == (0, f"{reason}\n", "")
-    assert home.left_out(all_products()["mwmTargets"], DR20) is None
+    assert left_out(home, all_products()["mwmTargets"], DR20) is None
     coadd = table_of(BossCombinedSpectrum)
     with home.database.begin() as connection:
         pk, source_pk = connection.execute(select(coadd.c.spectrum_pk, coadd.c.source_pk)).first()
         row = {"spectrum_pk": pk, "source_pk": source_pk, "v_astra": 8001, "teff": 5000.0}
         connection.execute(insert(table_of(BossNet)).values(row))
-    assert home.left_out(declared, DR20) is None
+    assert left_out(home, declared, DR20) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astra_assets.demo.apogee import population
+from astra_assets.demo.apogee import stars
 from astra_assets.demo.population import plan_survey
 from astra_assets.demo.survey import SEED, SOURCES
 from astra_assets.synthesis.opacity import wavelength_scale
@@ -21,8 +21,8 @@ def plan(sources, seed):
     boss = plan_survey(sources, seed, blank)
     with pytest.MonkeyPatch.context() as patch:
         # what BOSS sees of the stars takes a second
-        patch.setattr(population.stars, "star", lambda *_: np.ones(wavelength_scale().size))
-        return boss, *population.add_stars(boss)
+        patch.setattr(stars.stars, "star", lambda *_: np.ones(wavelength_scale().size))  # type: ignore[attr-defined]
+        return boss, *stars.add_stars(boss)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import insert, update
 
-from astra_assets.ingest import sky
+from astra_assets.astronomy import sky
 from astra_assets.ingest.boss.spall import VISITS
 from astra_assets.ingest.sources.derived import SOURCES, count_visits, derive_missing, unwise_magnitude
 from astra_assets.models.apogee import ApogeeVisitSpectrum

@@ -15,8 +15,9 @@ from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpe
 from astra_assets.models.source import Source
 from astra_assets.models.spectrum import SpectrumKey
 from astra_assets.pipelines.base import Unusable, WorkContext
-from astra_assets.pipelines.mwm import CREATED_STAR, CREATED_VISIT, HAS_SPECTRA
-from astra_assets.pipelines.mwm.mwm_inputs import gather
+from astra_assets.pipelines.mwm import HAS_SPECTRA
+from astra_assets.pipelines.mwm.gather import gather
+from astra_assets.pipelines.mwm.source_files import CREATED_STAR, CREATED_VISIT
 from astra_assets.spectra.mwm_header import SOURCE_COLUMNS
 from astra_assets.spectra.read import load
 from astra_assets_tests.pipelines.mwm_survey import OTHER_STAR, PLANNED, STEP, WHITE_DWARF

@@ -24,7 +24,8 @@ from astra_assets.models.boss import BossCombinedSpectrum, BossRestFrameVisitSpe
 from astra_assets.models.compute import ComputeOutcome
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import Unusable, WorkContext
-from astra_assets.pipelines.mwm import CREATED_STAR, CREATED_VISIT, HAS_SPECTRA, MWM, mwm_apogee
+from astra_assets.pipelines.mwm import HAS_SPECTRA, MWM, source_files
+from astra_assets.pipelines.mwm.source_files import CREATED_STAR, CREATED_VISIT
 from astra_assets_tests.compute.conftest import QUICK, Directly
 from astra_assets_tests.pipelines.mwm_survey import PLANNED, STEP
 from astra_assets_tests.spectra.apogee_files import ap_star
@@ -224,10 +225,13 @@ def test_a_star_file_is_opened_once(sqlite_survey, monkeypatch):
     source = survey.source(7)
     survey.apogee_coadd(source, [survey.apogee_visit(source, mjd) for mjd in range(59601, 59606)])
     opened = []
-    load_ap_star = mwm_apogee.load_ap_star
-    monkeypatch.setattr(
-        mwm_apogee, "load_ap_star", lambda *given: opened.append(given) or load_ap_star(*given)
-    )
+    load_ap_star = source_files.load_ap_star  # type: ignore[attr-defined]
+
+    def noted(*given):
+        opened.append(given)
+        return load_ap_star(*given)
+
+    monkeypatch.setattr(source_files, "load_ap_star", noted)
     assert len(visits_of(survey.made(source))) == 5
     assert len(opened) == 1
 

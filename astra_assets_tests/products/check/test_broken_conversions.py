@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import update
 
-from astra_assets.files import manifest
+from astra_assets.files import sha256sums
 from astra_assets.fits import formats
 from astra_assets.models.base import table_of
 from astra_assets.models.source import Source
-from astra_assets.products.check.verify import ExpectedTable, verify
+from astra_assets.products.check.check_fits import ExpectedTable, check_fits
 from astra_assets.products.findings import KEYS, TWIN, VerificationError
 from astra_assets.products.rows import ProductRows
 from astra_assets.products.summary import MWM_ALL_VISIT
@@ -122,7 +122,9 @@ def spoil_parquet(monkeypatch, kind):
 
 def check(folder) -> None:
     fits, twin = write_both(folder, rows().slice(0, 1000), rows().slice(1000))
-    verify(fits, [ExpectedTable(COLUMNS, ROWS, "spectrum_pk", ordered=False, twin=twin)], label="mwmTargets")
+    check_fits(
+        fits, [ExpectedTable(COLUMNS, ROWS, "spectrum_pk", ordered=False, twin=twin)], label="mwmTargets"
+    )
 
 
 def assert_refused(folder, kind) -> None:
@@ -181,7 +183,7 @@ def sqlite(tmp_path_factory):
 
 
 def files_of(folder) -> dict[str, str]:
-    return {path.name: manifest.sha256(path) for path in folder.rglob("[!.]*") if path.is_file()}
+    return {path.name: sha256sums.sha256(path) for path in folder.rglob("[!.]*") if path.is_file()}
 
 
 @pytest.mark.parametrize("kind", STORED)
