@@ -204,7 +204,10 @@ class _Stock:
 
 
 def _take_stock(files: Bundle, wanted: Sequence[Path], mark: str, tables: int) -> _Stock:
-    """Look at the files of a product that are there: `mark` is the fingerprint of its inputs, `tables` how many HDUs it has."""
+    """Look at the files of a product that are there.
+
+    `mark` is the fingerprint of its inputs, `tables` the number of table HDUs.
+    """
     for path in wanted:
         # What a killed process left goes, also where no file has to be written.
         if path.parent.is_dir():

@@ -164,7 +164,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from astra_assets.database.database import Database
-from astra_assets.products.make import create
+from astra_assets.products.make import make_product
 from astra_assets.products.headers import Provenance
 from astra_assets.products.summary import MWM_ALL_VISIT
 database, folder, after = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
@@ -177,7 +177,7 @@ def replacing(self, target):
     count += 1
     return replace(self, target)
 Path.replace = replacing
-create(MWM_ALL_VISIT, Database(database), folder, Provenance("0.8.1", "dr20"), force=True)
+make_product(MWM_ALL_VISIT, Database(database), folder, Provenance("0.8.1", "dr20"), force=True)
 """
 
 

@@ -38,7 +38,7 @@ WRITE = """
 import resource, sys, time
 from pathlib import Path
 from astra_assets.database.database import Database
-from astra_assets.products.make import create
+from astra_assets.products.make import make_product
 from astra_assets.products.headers import Provenance
 from astra_assets.products.summary import MWM_TARGETS
 

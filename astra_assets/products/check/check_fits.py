@@ -57,15 +57,15 @@ class Verified:
 
 def check_fits(path: Path, expected: Sequence[ExpectedTable], *, label: str) -> Verified:
     """Read a FITS file, gzipped or not, to its end and check it. Raises VerificationError."""
-    blocks = Blocks(path)
-    try:
-        _verify_file(blocks, expected)
-    except UnsoundFileError as error:
-        raise VerificationError(
-            error.check if isinstance(error, VerificationError) else FILE,
-            f"{label}: the file just written is not right and was not put in place: {error}",
-        ) from error
-    return Verified(blocks.sha256, blocks.size_bytes, tuple(table.rows for table in expected))
+    with Blocks(path) as blocks:
+        try:
+            _verify_file(blocks, expected)
+        except UnsoundFileError as error:
+            raise VerificationError(
+                error.check if isinstance(error, VerificationError) else FILE,
+                f"{label}: the file just written is not right and was not put in place: {error}",
+            ) from error
+        return Verified(blocks.sha256, blocks.size_bytes, tuple(table.rows for table in expected))
 
 
 def findings(expected: Sequence[ExpectedTable], *, twins: bool) -> list[Finding]:
