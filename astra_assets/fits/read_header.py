@@ -295,9 +295,10 @@ def _has_end(block: bytes) -> bool:
 
 def _cards(raw: bytes) -> Iterator[tuple[str, bytes]]:
     """Iterate over the keyword and the value field of each card that has a value."""
-    for start in range(0, len(raw), CARD_BYTES):
-        if raw[start + 8 : start + 10] == b"= ":
-            yield raw[start : start + 8].decode("latin-1").rstrip(), raw[start + 10 : start + CARD_BYTES]
+    text = raw.decode("latin-1")
+    for start in range(0, len(text), CARD_BYTES):
+        if text.startswith("= ", start + 8):
+            yield text[start : start + 8].rstrip(), raw[start + 10 : start + CARD_BYTES]
 
 
 def parse_number(field: bytes, largest: int | None = None) -> int | float | None:
