@@ -20,17 +20,10 @@ from astropy import units
 
 from astra_assets.files import row_groups
 from astra_assets.fits.checksum import WordSum
+from astra_assets.fits.errors import UnsoundFileError
 from astra_assets.fits.formats import FitsColumn, WrongTypeError, record_dtype
 from astra_assets.fits.header import MAX_COLUMNS
-from astra_assets.fits.read_back import (
-    Blocks,
-    Header,
-    ReadTable,
-    Records,
-    UnsoundFileError,
-    check_sums,
-    read_header,
-)
+from astra_assets.fits.read_back import Blocks, Header, ReadTable, Records, check_sums, read_header
 from astra_assets.products.findings import FILE, KEYS, TWIN, Finding, VerificationError
 from astra_assets.registry.kinds import DATETIME_WIDTH, Definition, Kind
 

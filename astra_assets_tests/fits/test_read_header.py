@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from astra_assets.fits.errors import FitsReadError
 from astra_assets.fits.read_header import (
     FitsHeader,
-    FitsReadError,
     check_file,
     parse_number,
     read_headers,
