@@ -18,8 +18,8 @@ from astropy.io import fits
 
 from astra_assets.files.streams import ByteStream, StreamError
 from astra_assets.fits.checksum import WordSum, add_words
+from astra_assets.fits.errors import UnsoundFileError
 from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES
-from astra_assets.fits.read_header import FitsReadError
 
 Header: TypeAlias = fits.Header
 Records = npt.NDArray[Any]
@@ -29,10 +29,6 @@ _END = b"END".ljust(CARD_BYTES)
 _ALL_ONES = 0xFFFFFFFF
 _TFORM = re.compile(r"(?P<repeat>\d*)(?P<letter>[LABIJKED])")
 _ELEMENTS = {"L": "u1", "A": "u1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
-
-
-class UnsoundFileError(FitsReadError, ValueError):
-    """A file that is not what it should be; the message says where."""
 
 
 class Blocks:

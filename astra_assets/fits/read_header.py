@@ -11,13 +11,11 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
-from astra_assets.errors import ExpectedError
 from astra_assets.files.streams import ByteStream, StreamError, is_compressed
+from astra_assets.fits.errors import FitsReadError
 from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES
 
-Code = Literal["missing_file", "unreadable_file", "missing_column"]
 Value = str | int | float | bool
 
 END = b"END".ljust(CARD_BYTES)
@@ -32,20 +30,6 @@ BITPIX_BYTES: Mapping[int, int] = {8: 1, 16: 2, 32: 4, 64: 8, -32: 4, -64: 8}
 """Bytes of a value by BITPIX (FITS standard 4.0, table 8)."""
 
 MOST = 2**63 - 1
-
-
-class FitsReadError(ExpectedError):
-    """A FITS file cannot be read, or is not what it should be.
-
-    The message names the file, the HDU, what was expected and what was found.
-
-    Attributes:
-        code: why, in one word: `missing_file`, `unreadable_file` or `missing_column`.
-    """
-
-    def __init__(self, message: str, code: Code = "unreadable_file") -> None:
-        super().__init__(message)
-        self.code: Code = code
 
 
 class FitsHeader(Mapping[str, Value]):
@@ -295,9 +279,10 @@ def _has_end(block: bytes) -> bool:
 
 def _cards(raw: bytes) -> Iterator[tuple[str, bytes]]:
     """Iterate over the keyword and the value field of each card that has a value."""
-    for start in range(0, len(raw), CARD_BYTES):
-        if raw[start + 8 : start + 10] == b"= ":
-            yield raw[start : start + 8].decode("latin-1").rstrip(), raw[start + 10 : start + CARD_BYTES]
+    text = raw.decode("latin-1")
+    for start in range(0, len(text), CARD_BYTES):
+        if text.startswith("= ", start + 8):
+            yield text[start : start + 8].rstrip(), raw[start + 10 : start + CARD_BYTES]
 
 
 def parse_number(field: bytes, largest: int | None = None) -> int | float | None:

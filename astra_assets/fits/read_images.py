@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from astra_assets.fits.read_header import FitsHeader, FitsReadError, HduReader, open_fits
+from astra_assets.fits.errors import FitsReadError
+from astra_assets.fits.read_header import FitsHeader, HduReader, open_fits
 
 FORMATS: Mapping[int, str] = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 """NumPy types of the pixels by BITPIX (FITS standard 4.0, table 8)."""

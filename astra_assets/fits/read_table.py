@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from astra_assets.files.streams import ByteStream, StreamError
+from astra_assets.fits.errors import FitsReadError
 from astra_assets.fits.header import MAX_COLUMNS
-from astra_assets.fits.read_header import FitsHeader, FitsReadError, HduReader, open_fits
+from astra_assets.fits.read_header import FitsHeader, HduReader, open_fits
 
 MAX_OFFSET = 2.0**63
 """The largest TZERO of whole numbers: that of unsigned ones of 64 bits."""

@@ -24,8 +24,9 @@ from isal import isal_zlib
 
 from astra_assets.errors import ExpectedError
 from astra_assets.fits.checksum import WordSum, checksum_text, word_sum
+from astra_assets.fits.errors import FitsReadError
 from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES, Card
-from astra_assets.fits.read_header import FitsReadError, HduReader, open_fits
+from astra_assets.fits.read_header import HduReader, open_fits
 from astra_assets.fits.sinks import COMPRESSION_LEVEL, MAX_THREADS, PlainSink
 
 SUFFIX = ".fits.fz"

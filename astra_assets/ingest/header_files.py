@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Row, Select, func, select
 
 from astra_assets.database.database import Database
 from astra_assets.files.paths import PathLeavesRoot, inside
-from astra_assets.fits.read_header import FitsReadError
+from astra_assets.fits.errors import FitsReadError
 from astra_assets.ingest.report import MAX_LISTED, Say, reasons, silent
 
 THREADS = 16

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from astra_assets.errors import ExpectedError
 from astra_assets.files.text_tables import TextTableError
-from astra_assets.fits.read_header import FitsReadError
+from astra_assets.fits.errors import FitsReadError
 
 Say = Callable[[str], None]
 """Where progress is reported: one line of text at a time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from astra_assets.fits.read_back import UnsoundFileError
+from astra_assets.fits.errors import UnsoundFileError
 
 FILE = "file_is_sound"
 KEYS = "keys_are_unique"

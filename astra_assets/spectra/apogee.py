@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from astra_assets.fits.read_images import Images, read_images
-from astra_assets.spectra.base import BitPixels, FloatPixels, Spectrum, SpectrumError, as_spectrum_errors
+from astra_assets.spectra.base import BitPixels, FloatPixels, Spectrum, SpectrumError
+from astra_assets.spectra.file_errors import as_spectrum_errors
 from astra_assets.spectra.grid import APOGEE_GRID
 
 FLUX, ERROR, MASK, WAVELENGTH = 1, 2, 3, 4

@@ -6,17 +6,13 @@ Here: the `Spectrum` that every pipeline function receives, the folders that spe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-
-from astra_assets.files.text_tables import TextTableError
-from astra_assets.fits.read_header import FitsReadError
 
 Code = Literal["missing_file", "unreadable_file", "missing_column", "no_flux", "outside_root", "wrong_row"]
 
@@ -46,17 +42,6 @@ class SpectrumError(Exception):
 
     def __str__(self) -> str:
         return self.message
-
-
-@contextmanager
-def as_spectrum_errors() -> Iterator[None]:
-    """What is wrong with a file becomes a `SpectrumError`."""
-    try:
-        yield
-    except FitsReadError as error:
-        raise SpectrumError(error.code, str(error)) from error
-    except TextTableError as error:
-        raise SpectrumError("unreadable_file", str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

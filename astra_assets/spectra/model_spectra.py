@@ -26,7 +26,8 @@ from astra_assets.files.atomic import atomic_write
 from astra_assets.files.paths import inside, model_spectra_folder
 from astra_assets.fits.header import Card, created_card
 from astra_assets.fits.read_images import read_images
-from astra_assets.spectra.base import SpectrumError, as_spectrum_errors
+from astra_assets.spectra.base import SpectrumError
+from astra_assets.spectra.file_errors import as_spectrum_errors
 from astra_assets.spectra.mwm_hdu import hdu
 
 Arrays = Mapping[str, NDArray[np.float32]]

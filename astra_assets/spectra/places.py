@@ -18,7 +18,8 @@ from astra_assets.models.apogee import ApogeeCoaddedSpectrumInApStar, ApogeeVisi
 from astra_assets.models.base import Base
 from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.spectra.apogee import FLUX, visit_place
-from astra_assets.spectra.base import Roots, as_spectrum_errors
+from astra_assets.spectra.base import Roots
+from astra_assets.spectra.file_errors import as_spectrum_errors
 from astra_assets.spectra.read import FILES, hdu_of, with_row
 
 WHOLE = -1

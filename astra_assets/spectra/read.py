@@ -43,8 +43,8 @@ from astra_assets.spectra.base import (
     Roots,
     Spectrum,
     SpectrumError,
-    as_spectrum_errors,
 )
+from astra_assets.spectra.file_errors import as_spectrum_errors
 from astra_assets.spectra.tabulated import (
     Column,
     ecsv_columns,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from astra_assets.files import row_groups
@@ -254,37 +255,67 @@ def text_columns(path: Path) -> list[Column]:
     """
     names: list[str] = []
     remark = ""
-    rows: list[list[float]] = []
+    rows: dict[int, str] = {}
     delimiter: str | None = None
     with open_text(path) as lines:
         for number, line in enumerate(lines, 1):
             text, _, comment = line.partition("#")
-            if not text.strip():
+            text = text.strip()
+            if not text:
                 remark = comment if not rows and comment.strip() else remark
                 continue
             if not rows:
-                delimiter = delimiter_of(text.strip())
-            words = [word.strip().strip('"') for word in text.strip("\r\n ").split(delimiter)]
-            if not rows and not names and not any(_is_number(word) for word in words):
-                names = _names(text)
-                continue
-            rows.append([_number(path, number, word) for word in words])
-            _check_row(path, number, rows)
-    if len(rows) < 2 or len(rows[0]) < 2:
+                delimiter = delimiter_of(text)
+                if not names and not any(_is_number(word) for word in _words(text, delimiter)):
+                    names = _names(text)
+                    continue
+            rows[number] = text
+            if len(rows) > MAX_PIXELS:
+                raise SpectrumError(
+                    "unreadable_file", f"{path}: more than {MAX_PIXELS:,} rows are no spectrum"
+                )
+    columns = _numbers(path, rows, delimiter)
+    if len(columns) < 2 or columns.shape[1] < 2:
         raise SpectrumError(
             "unreadable_file",
-            f"{path}: {len(rows)} rows, {len(rows[0]) if rows else 0} columns, expected at least 2 of each",
+            f"{path}: {len(rows)} rows, {len(columns)} columns, expected at least 2 of each",
         )
-    if names and len(names) != len(rows[0]):
+    if names and len(names) != len(columns):
         raise SpectrumError(
-            "unreadable_file", f"{path}: {len(names)} names of columns, but {len(rows[0])} values in a row"
+            "unreadable_file", f"{path}: {len(names)} names of columns, but {len(columns)} values in a row"
         )
-    columns = np.array(rows, dtype=np.float64).T
     if not names and len(given := _names(remark)) == len(columns):
         described = [Column(name, values) for name, values in zip(given, columns, strict=True)]
         if has_pixels(described):
             return described
     return [Column(name, values) for name, values in zip(names or [""] * len(columns), columns, strict=True)]
+
+
+def _numbers(path: Path, rows: Mapping[int, str], delimiter: str | None) -> npt.NDArray[np.float64]:
+    """The numbers in rows of text, by the number of their line; of shape (columns, rows).
+
+    Raises:
+        SpectrumError: unreadable_file, naming the line that has other than numbers, or more or fewer of them.
+    """
+    if not rows:
+        return np.empty((0, 0))
+    try:
+        return np.loadtxt(list(rows.values()), delimiter=delimiter, ndmin=2, unpack=True, dtype=np.float64)
+    except ValueError:
+        pass  # there is a word that means no value, or one that means nothing
+    made: list[list[float]] = []
+    for line, text in rows.items():
+        made.append([_number(path, line, word) for word in _words(text, delimiter)])
+        if len(made[-1]) != len(made[0]):
+            raise SpectrumError(
+                "unreadable_file",
+                f"{path}: line {line} has {len(made[-1])} values, those before have {len(made[0])}",
+            )
+    return np.array(made, dtype=np.float64).T
+
+
+def _words(text: str, delimiter: str | None) -> list[str]:
+    return [word.strip().strip('"') for word in text.split(delimiter)]
 
 
 def _names(text: str) -> list[str]:
@@ -312,16 +343,6 @@ def _number(path: Path, line: int, word: str) -> float:
             "unreadable_file",
             f"{path}: not a table of wavelength, flux and optionally ivar: {word[:40]!r} in line {line} is no number",
         ) from None
-
-
-def _check_row(path: Path, number: int, rows: Sequence[Sequence[float]]) -> None:
-    if len(rows[-1]) != len(rows[0]):
-        raise SpectrumError(
-            "unreadable_file",
-            f"{path}: line {number} has {len(rows[-1])} values, those before have {len(rows[0])}",
-        )
-    if len(rows) > MAX_PIXELS:
-        raise SpectrumError("unreadable_file", f"{path}: more than {MAX_PIXELS:,} rows are no spectrum")
 
 
 def ecsv_columns(path: Path) -> list[Column]:

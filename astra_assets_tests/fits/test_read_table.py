@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from astra_assets.fits.read_header import FitsReadError
+from astra_assets.fits.errors import FitsReadError
 from astra_assets.fits.read_table import open_table
 from astra_assets_tests.ingest.samples import write_table
 

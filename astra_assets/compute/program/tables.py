@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from astra_assets.files.row_groups import open_parquet
 from astra_assets.files.text_tables import TextTable, arrow_of, read_ecsv
-from astra_assets.fits.read_header import FitsReadError
+from astra_assets.fits.errors import FitsReadError
 from astra_assets.fits.read_table import open_table, read_with_astropy
 
 ROWS = 10_000

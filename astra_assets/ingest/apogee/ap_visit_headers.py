@@ -15,7 +15,8 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from astra_assets.database.database import Database
 from astra_assets.files.paths import AP_VISIT_COLUMNS, ap_visit_path
-from astra_assets.fits.read_header import FitsReadError, parse_number, read_headers
+from astra_assets.fits.errors import FitsReadError
+from astra_assets.fits.read_header import parse_number, read_headers
 from astra_assets.ingest.apogee.apogee_rows import CORRUPTED
 from astra_assets.ingest.header_files import THREADS, HeaderKind, HeaderReport, Spectrum, read_files
 from astra_assets.ingest.report import Say

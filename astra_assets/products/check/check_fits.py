@@ -16,13 +16,13 @@ import numpy as np
 from astropy import units
 
 from astra_assets.fits.checksum import WordSum
+from astra_assets.fits.errors import UnsoundFileError
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.header import MAX_COLUMNS
 from astra_assets.fits.read_back import (
     Blocks,
     Header,
     ReadTable,
-    UnsoundFileError,
     check_sums,
     dtype_of,
     read_header,

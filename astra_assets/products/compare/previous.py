@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 
 from astra_assets.files.row_groups import batches
 from astra_assets.fits.checksum import WordSum
+from astra_assets.fits.errors import UnsoundFileError
 from astra_assets.fits.read_back import (
     Blocks,
     ReadTable,
     Records,
-    UnsoundFileError,
     check_sums,
     dtype_of,
     next_header,

@@ -17,14 +17,8 @@ import pyarrow.parquet as pq
 
 from astra_assets.files import sha256sums
 from astra_assets.fits.checksum import WordSum
-from astra_assets.fits.read_back import (
-    Blocks,
-    ReadTable,
-    UnsoundFileError,
-    check_sums,
-    next_header,
-    read_header,
-)
+from astra_assets.fits.errors import UnsoundFileError
+from astra_assets.fits.read_back import Blocks, ReadTable, check_sums, next_header, read_header
 from astra_assets.products.bundle import Bundle, bundle_of, product_path
 from astra_assets.products.headers import mark_of, written_rows
 from astra_assets.products.release import frozen

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from astra_assets.files.paths import spec_full_path
-from astra_assets.fits.read_header import FitsReadError
+from astra_assets.fits.errors import FitsReadError
 from astra_assets.ingest.boss import spec_headers
 from astra_assets.ingest.boss.header_cards import read_header
 from astra_assets.ingest.boss.spall import VISITS, ingest_spall
