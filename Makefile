@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ACTIVE := . $(BIN)/activate &&
+PYTEST := python -m pytest -q -ra -n auto --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start hundreds of short programs, none of which needs to compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dr20 main ui test unit lint format docs validate bench slurm-up slurm-down clean
+.PHONY: help setup setup-dev demo dr20 main ui test test-all lint format docs validate bench slurm-up slurm-down clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,11 +46,11 @@ main: setup  ## run the job main and list the products
 ui: setup  ## the web UI on http://127.0.0.1:3000
 	$(ACTIVE) dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
-test: setup-dev  ## all tests; those whose programs are missing say what to install
-	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile --no-loadscope-reorder
+test: setup-dev  ## show that everything works, in minutes; tests whose programs are missing say what to install
+	$(ACTIVE) $(PYTEST) -m "smoke or not (end_to_end or processes or slurm or browser)"
 
-unit: setup-dev  ## the tests that start no processes of ours: a few minutes
-	$(ACTIVE) python -m pytest -q -ra -n auto --dist loadfile --no-loadscope-reorder -m "not end_to_end and not processes and not slurm"
+test-all: setup-dev  ## these and the exhaustive tests: kills at every step, everything on a cluster, each page
+	$(ACTIVE) $(PYTEST)
 
 lint: setup-dev  ## ruff, format, types, and who imports whom
 	$(BIN)/ruff check .

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from astra_assets_tests.project import SHARED
+
 # a cluster of its own for each module that asks for it
 from astra_assets_tests.slurm_cluster import slurm, slurm_cluster  # noqa: F401
 
 NO_SKIP = "ASTRA_TESTS_FAIL_ON_SKIP"
-PROJECT = Path(__file__).resolve().parents[1]
 SERVER_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql*/bin")
 
 
@@ -27,16 +28,27 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-LONGEST = ("test_slurm", "test_dr20", "test_on_cluster", "test_kills", "test_slurm_kills", "test_srun", "test_slurm_ui",
-           "test_commands", "test_postgresql", "test_products_page", "test_ui", "test_bad_input", "test_benchmarks",
-           "test_on_cluster_with_accounts", "test_cluster", "test_recovery", "test_interrupted")  # fmt: skip
-"""Modules that take long, by `pytest --durations`: they begin first, so that no process is left with one in the end."""
+LONG = ("slurm", "end_to_end", "browser", "processes")
+"""Markers of tests that take long, the longest first."""
+LEAST_WORKERS = 4
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items):
-    order = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with modules that take long, so that no process is left with one in the end."""
+    ranks: dict[Path, int] = {}
+    for item in items:
+        marked = (rank for rank, name in enumerate(LONG) if item.get_closest_marker(name))
+        ranks[item.path] = min(next(marked, len(LONG)), ranks.get(item.path, len(LONG)))
+    items.sort(key=lambda item: ranks[item.path])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Long tests mostly wait for a cluster, a server or a browser: run at least four at once, also on two processors."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return max(LEAST_WORKERS, os.cpu_count() or 1)
 
 
 def pytest_sessionfinish(session, exitstatus):
@@ -207,7 +219,7 @@ def database(request, tmp_path):
 @pytest.fixture(scope="session")
 def real_spectra() -> Path:
     """Folder of real SDSS spectra that lies beside the project, not in it."""
-    folder = PROJECT.parent / "shared" / "real-spectra"
+    folder = SHARED / "real-spectra"
     if not folder.is_dir():
         pytest.skip(f"no real spectra: {folder} is not there")
     return folder

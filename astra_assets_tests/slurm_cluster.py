@@ -27,7 +27,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "deploy" / "slurm-test-cluster"
+from astra_assets_tests.project import PROJECT
+
+SCRIPTS = PROJECT / "deploy" / "slurm-test-cluster"
 NODES = ("np001", "np002", "kp001", "gpu001")
 SBIN = ("/usr/sbin", "/sbin")
 
@@ -91,6 +93,10 @@ class Cluster:
     def start_controller(self):
         """slurmctld is back, with all it knew."""
         self.start()
+
+    def stop_accounts(self):
+        """slurmdbd is gone, until `start_controller`."""
+        self._end(self.root / "run" / "slurmdbd.pid", signal.SIGTERM)
 
     def kill_node(self, node, *, with_jobs=False):
         """Kill the slurmd of a node; `with_jobs` also what runs there, as when its power goes."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from astra_assets_tests.project import PROJECT
+
 pytestmark = pytest.mark.processes
 
-RUN = Path(__file__).resolve().parents[1] / "benchmarks" / "run.py"
+RUN = PROJECT / "benchmarks" / "run.py"
 
 
 def bench(*options):

@@ -11,8 +11,8 @@ import pytest
 from astra_assets.cli import main_group
 from astra_assets.models.describe import describe
 from astra_assets.operations.tables import all_tables
+from astra_assets_tests.project import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 
 
@@ -54,6 +54,15 @@ def test_every_link_of_a_page_leads_to_a_file():
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_module_that_a_page_names_exists():
+    package = PROJECT / "astra_assets"
+    named = re.compile(r"`((?:[a-z_0-9]+/)+(?:[a-z_0-9]+\.py)?|[a-z_0-9]+\.py)`")
+    found = named.findall((PROJECT / "docs" / "architecture.md").read_text())
+    assert len(found) > 60
+    missing = [name for name in found if not (package / name).exists() and not list(package.rglob(name))]
+    assert missing == []
 
 
 @pytest.mark.parametrize("verb", sorted(main_group.commands))

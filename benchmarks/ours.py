@@ -18,8 +18,8 @@ from astra_assets.files.atomic import atomic_write
 from astra_assets.fits.writer import FitsWriter
 from astra_assets.pipelines.corv import CORV
 from astra_assets.products.bundle import product_path
-from astra_assets.products.create import create
 from astra_assets.products.headers import Provenance
+from astra_assets.products.make import make_product
 from astra_assets.products.rows import measure
 from astra_assets.products.write.copying import RowSink, copy_rows
 from astra_assets.products.write.one_pass import BATCH_ROWS
@@ -64,7 +64,7 @@ def whole(url: str, folder: str) -> dict[str, float]:
     """As `astra-assets create` does it: all files of a product, verified, with their checksums."""
     database = opened(url)
     root = Path(folder)
-    took = seconds(lambda: create(PRODUCT, database, root, Provenance(V_ASTRA, "main")))
+    took = seconds(lambda: make_product(PRODUCT, database, root, Provenance(V_ASTRA, "main")))
     shutil.rmtree(product_path(PRODUCT, v_astra=V_ASTRA, mwm_astra=root).parent)
     return {"ours": took}
 
@@ -112,8 +112,8 @@ def spectra(folder: str) -> dict[str, float]:
 
 def ingest_all_visit(path: str, folder: str) -> dict[str, float]:
     """An allVisit file into an empty SQLite database."""
-    from astra_assets.ingest.apogee.apogee import SummaryFile, ingest_summary
     from astra_assets.ingest.apogee.apogee_columns import ALL_VISIT
+    from astra_assets.ingest.apogee.summary_files import SummaryFile, ingest_summary
 
     target = Path(folder) / "ingest.db"
     database = Database(f"sqlite:///{target}")

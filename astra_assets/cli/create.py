@@ -43,8 +43,8 @@ def create(
     alone. One without rows whose pipeline cannot run here is left out, with the reason. The first product that cannot be
     written ends the command; those before it are done.
     """
+    from astra_assets.config.declared import declared_product
     from astra_assets.operations.create import available_products, create, left_out
-    from astra_assets.operations.release_products import declared_product
 
     deployment = Deployment.load()
     chosen = deployment.release(release)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from astra_assets.compute.batch import Batch, BatchError, BatchLimits, BrokenBatchError, EnginePaths
     from astra_assets.compute.engine import Engine
     from astra_assets.compute.local import LocalBackend
-    from astra_assets.compute.plan import NothingToDo
+    from astra_assets.compute.planner import NothingToDo
     from astra_assets.compute.progress import Phase, Progress, Sparingly, TaskState
     from astra_assets.compute.step_inputs import Selection
 
@@ -33,7 +33,7 @@ _HOMES = {
     "EnginePaths": "batch",
     "BatchLimits": "batch",
     "LocalBackend": "local",
-    "NothingToDo": "plan",
+    "NothingToDo": "planner",
     "Phase": "progress",
     "Progress": "progress",
     "Selection": "step_inputs",

@@ -31,8 +31,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from astra_assets.compute.files import read_json, write_json
 from astra_assets.errors import ExpectedError
+from astra_assets.files.json_files import read_json, write_json
 from astra_assets.pipelines.base import Pipeline, PipelineDeclarationError, Step, WorkContext
 from astra_assets.pipelines.options import SlurmOptions
 from astra_assets.spectra.base import Roots

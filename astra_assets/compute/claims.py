@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from astra_assets.compute.files import read_json, write_json
+from astra_assets.files.json_files import read_json, write_json
 
 # Seconds by which the start of a process may differ between two readings of the system's clock.
 _SAME_START = 2.0

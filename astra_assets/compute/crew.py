@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from astra_assets.compute.child import Broken, Finished, Ready, serve
-from astra_assets.compute.files import read_json
 from astra_assets.compute.program.call import SETTING
+from astra_assets.files.json_files import read_json
 
 PRELOAD = (
     "threadpoolctl",

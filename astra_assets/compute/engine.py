@@ -28,7 +28,7 @@ from astra_assets.compute.batch import (
     new_batch_id,
 )
 from astra_assets.compute.ledger import Ledger
-from astra_assets.compute.plan import NothingToDo, Planner
+from astra_assets.compute.planner import NothingToDo, Planner
 from astra_assets.compute.program.call import SETTING, Site, call_of
 from astra_assets.compute.program.written import collector_of
 from astra_assets.compute.progress import Progress, Sparingly
@@ -107,7 +107,9 @@ class Engine:
         draft = self._draft(pipeline, step, options)
         filling = folders.planning_folder(draft.directory)
         try:
-            made = self._planner(pipeline, step, draft).write(filling / "inputs.parquet", selection)
+            made = Planner(self.database, self.inputs(pipeline, step), draft).write(
+                filling / "inputs.parquet", selection
+            )
             if made.inputs == 0:
                 return NothingToDo(pipeline.name, step.name, made.skipped)
             batch = replace(
@@ -296,16 +298,6 @@ class Engine:
             roots=self.paths.roots,
             settings=dict(self.settings) | self._program(pipeline, step),
             limits=self.limits,
-        )
-
-    def _planner(self, pipeline: Pipeline, step: Step, draft: Batch) -> Planner:
-        return Planner(
-            self.database,
-            self.inputs(pipeline, step),
-            draft.context(),
-            self.limits,
-            draft.batch_id,
-            draft.judged,
         )
 
     def _need_writable(self, pipeline: Pipeline, step: Step) -> None:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astra_assets.compute.batch import Batch, BrokenBatchError, read_batch
-from astra_assets.compute.files import sync_folder
+from astra_assets.files.atomic import flush
 
 ABANDONED_SECONDS = 86_400.0
 """Age above which a folder that somebody began to fill on another machine is taken for left behind."""
@@ -49,7 +49,7 @@ def publish(final: Path) -> None:
         except (BrokenBatchError, OSError):
             # Another process was faster, or it is not complete; whoever reads the final name will tell.
             continue
-        sync_folder(final.parent)
+        flush(final.parent)
 
 
 def read_whole(directory: Path) -> Batch:

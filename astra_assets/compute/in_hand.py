@@ -12,7 +12,7 @@ import os
 import re
 from pathlib import Path
 
-from astra_assets.compute.files import read_json, write_json
+from astra_assets.files.json_files import read_json, write_json
 
 _WIDTH = 21
 

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from astra_assets.compute.files import TEMPORARY_PREFIX, write_new
+from astra_assets.files.atomic import PARTIAL_PREFIX, write_new
 
 RESULTS, FAILURES = "results", "failures"
 
@@ -77,7 +77,7 @@ class TaskParts:
 
     def look(self) -> None:
         """Read the parts that are there and not known yet; a part that cannot be read is set aside."""
-        for leftover in self.folder.glob(f"{TEMPORARY_PREFIX}*"):
+        for leftover in self.folder.glob(f"{PARTIAL_PREFIX}*"):
             leftover.unlink(missing_ok=True)
         self._read_new()
 

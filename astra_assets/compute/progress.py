@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from astra_assets.compute.files import read_json, write_json
+from astra_assets.files.json_files import read_json, write_json
 from astra_assets.text import duration_text
 
 

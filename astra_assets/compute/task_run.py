@@ -21,10 +21,10 @@ from types import FrameType
 from astra_assets.compute import claims
 from astra_assets.compute.batch import Batch, submission_file
 from astra_assets.compute.child import peak_memory
-from astra_assets.compute.files import read_json
 from astra_assets.compute.memory_watch import LOOK_SECONDS, MemoryWatch
 from astra_assets.compute.parts import TaskParts, described
 from astra_assets.compute.progress import Cause, Phase, TaskStatus, read_status
+from astra_assets.files.json_files import read_json
 
 WAIT = 0.25
 """Longest time in seconds between two looks at signals, clock and parent."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from astra_assets.compute.batch import Batch
-from astra_assets.compute.files import read_json
 from astra_assets.compute.progress import TaskStatus, read_status
+from astra_assets.files.json_files import read_json
 
 
 @dataclass(frozen=True)

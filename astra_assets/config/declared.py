@@ -1,7 +1,6 @@
 """Which summary products there are: those of the survey, and those that follow from the declared pipelines.
 
-Belongs here: joining pipelines and products, which know nothing of each other. Does not belong here: rows, columns
-and files of a product (`products`).
+Pipelines and products know nothing of each other; they are joined here.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import get_args
 from astra_assets import pipelines
 from astra_assets.config.releases import Release
 from astra_assets.database.inventory import DECLARED
+from astra_assets.errors import ExpectedError
 from astra_assets.models.base import PipelineResult
 from astra_assets.pipelines.base import Pipeline, PipelineDeclarationError, Step
 from astra_assets.pipelines.together import home_of
@@ -22,6 +22,10 @@ from astra_assets.registry.kinds import Definition
 
 LEVELS: tuple[Level, ...] = get_args(Level)
 """Coadds and visits."""
+
+
+class UnknownProductError(ExpectedError):
+    """There is no product of a name; the message lists those that exist."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,18 @@ def product_named(name: str) -> DeclaredProduct | None:
     """
     known = {each.lower(): found for each, found in (further_products() | all_products()).items()}
     return known.get(name.lower())
+
+
+def declared_product(name: str) -> DeclaredProduct:
+    """Return a product by its name, as `product_named` does.
+
+    Raises:
+        UnknownProductError: there is none; the message lists those that exist.
+    """
+    found = product_named(name)
+    if found is None:
+        raise UnknownProductError(f"no product {name!r}; there are: {', '.join(all_products())}")
+    return found
 
 
 def pipelines_of(release: Release) -> tuple[Pipeline, ...]:

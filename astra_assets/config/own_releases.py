@@ -141,10 +141,9 @@ class ReleaseSettings(BaseSettings):
         if file is not None:
             try:
                 sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-                raise SettingsError(
-                    [f"{file.absolute()} cannot be read: {error}; correct it there"]
-                ) from None
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
+                why = "its values are nested too deeply" if isinstance(error, RecursionError) else error
+                raise SettingsError([f"{file.absolute()} cannot be read: {why}; correct it there"]) from None
         return tuple(sources)
 
     @cached_property
@@ -214,13 +213,22 @@ def config_file() -> Path | None:
     """
     named = os.environ.get("ASTRA_CONFIG")
     if named:
-        if not Path(named).is_file():
+        if not _is_file(named):
+            shown = named if len(named) < 200 else f"{named[:40]}... ({len(named):,} characters)"
             raise SettingsError(
-                [f"ASTRA_CONFIG={named}: there is no such file; correct the path or unset ASTRA_CONFIG"]
+                [f"ASTRA_CONFIG={shown}: there is no such file; correct the path or unset ASTRA_CONFIG"]
             )
         return Path(named)
     default = Path("astra.toml")
     return default if default.is_file() else None
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        # No file can have such a name.
+        return False
 
 
 def load_releases(pipelines: Collection[str] = (), **overrides: Any) -> ReleaseSettings:

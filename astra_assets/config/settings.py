@@ -1,19 +1,22 @@
 """Where things are and how work is run: environment variables, then `astra.toml`, then defaults.
 
-Belongs here: the settings of a deployment, their validation and their defaults.
-Does not belong here: what a release contains (`releases`, `own_releases`), what a pipeline needs (its declaration).
+What a release contains is in `releases` and `own_releases`, what a pipeline needs in its declaration.
 """
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy import URL
 
 from astra_assets.config.own_releases import ReleaseSettings, SettingsError, unusable
@@ -26,6 +29,11 @@ __all__ = ["Compute", "Settings", "SettingsError", "load_settings", "usable_sett
 
 Compute = Literal["local", "slurm"]
 """Where pipelines run: on this machine, or on a cluster."""
+
+LONGEST_PATH, LONGEST_NAME = 4_095, 255
+"""Characters of a path and of one name in it, at the most: what Linux can open."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Settings(ReleaseSettings):
@@ -81,11 +89,13 @@ class Settings(ReleaseSettings):
         default=None, description="ONNX file instead of the packaged classifier"
     )
 
-    @field_validator("home", "sas_base_dir", "mwm_astra", "sfd_map", "snow_white_classifier", mode="after")
+    @field_validator(
+        "home", "sas_base_dir", "mwm_astra", "sfd_map", "snow_white_classifier", "config", mode="after"
+    )
     @classmethod
     def absolute(cls, value: Path | None) -> Path | None:
         """Relative folders are those of the moment the program started."""
-        return None if value is None else value.expanduser().absolute()
+        return None if value is None else usable_path(value)
 
     @field_validator("catalogs", mode="before")
     @classmethod
@@ -97,7 +107,7 @@ class Settings(ReleaseSettings):
     @classmethod
     def absolute_each(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         """Relative files are those of the moment the program started."""
-        return tuple(path.expanduser().absolute() for path in value)
+        return tuple(map(usable_path, value))
 
     @field_validator("sas_base_dir", mode="after")
     @classmethod
@@ -178,34 +188,127 @@ def load_settings(**overrides: Any) -> Settings:
         raise unusable(error) from None
 
 
+def usable_path(path: Path) -> Path:
+    """An absolute path, `~` filled in, that a file system could have.
+
+    Raises:
+        ValueError: none could.
+    """
+    text = str(path)
+    if len(text) > LONGEST_PATH or any(len(part) > LONGEST_NAME for part in path.parts):
+        raise ValueError(f"{text[:40]!r}... has {len(text):,} characters, more than a path can have")
+    if _CONTROL.search(text):
+        raise ValueError(f"{text!r} has a control character, which no path has")
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"{text}: there is no user {path.parts[0].removeprefix('~')}") from None
+
+
+Location = tuple[str | int, ...]
+"""Where a value stands: the field, then keys of tables."""
+
+_UNUSABLE: ContextVar[frozenset[Location]] = ContextVar("_UNUSABLE", default=frozenset())
+
+
+class _Without(PydanticBaseSettingsSource):
+    """Another source, without the values that cannot be used."""
+
+    def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self.source = source
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """As the other source."""
+        return self.source.get_field_value(field, field_name)
+
+    def __call__(self) -> dict[str, Any]:
+        content = copy.deepcopy(self.source())
+        for place in _UNUSABLE.get():
+            _remove(content, place)
+        return content
+
+
 class _Forgiving(Settings):
-    """Settings without keys that are not known, and without a file that cannot be read."""
+    """Settings without keys that are not known, values that cannot be used, and a file that cannot be read."""
 
     model_config = SettingsConfigDict(extra="ignore")
 
     @classmethod
     def settings_customise_sources(
-        cls, *sources: Any, **named: Any
+        cls, settings_cls: type[BaseSettings], *sources: Any, **named: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """As those that are strict, where that is possible."""
         try:
-            return super().settings_customise_sources(*sources, **named)
+            found = super().settings_customise_sources(settings_cls, *sources, **named)
         except SettingsError:
-            return named["init_settings"], named["env_settings"]
+            found = named["init_settings"], named["env_settings"]
+        return tuple(_Without(settings_cls, source) for source in found)
 
 
 def usable_settings() -> tuple[Settings, tuple[str, ...]]:
-    """The settings with the default for each that cannot be used, and all that is wrong; for looking at the rest."""
+    """The settings without what cannot be used in them, and all that is wrong; for looking at the rest.
+
+    Of `[slurm]` only the keys that are wrong are left out; of other tables, the release or the program that is wrong.
+
+    Raises:
+        SettingsError: something is wrong that is no value of a setting.
+    """
     try:
-        return load_settings(), ()
+        settings = load_settings()
     except SettingsError as error:
         problems = error.problems
-    defaults: dict[str, Any] = {}
-    for _ in Settings.model_fields:
+    else:
+        return settings, tuple(_unknown_release(settings))
+    unusable_places: set[Location] = set()
+    while True:
+        token = _UNUSABLE.set(frozenset(unusable_places))
         try:
-            return _Forgiving(**defaults), problems
+            settings = _Forgiving()
         except ValidationError as error:
             # Only the schema is checked against another setting.
-            names = [str((problem["loc"] or ("database_schema",))[0]) for problem in error.errors()]
-            defaults |= {name: Settings.model_fields[name.lower()].default for name in names}
-    return _Forgiving(**defaults), problems
+            places = [each["loc"] or ("database_schema",) for each in error.errors()]
+            # Half a release or program is another one.
+            found = {place[:2] if place[0] in ("releases", "programs") else place for place in places}
+            # What cannot be used even without the part that was wrong cannot be used at all.
+            wider = {_shorter(place, unusable_places) for place in found} - unusable_places
+            if not wider:
+                raise unusable(error) from None
+            unusable_places |= wider
+        else:
+            return settings, (*problems, *_unknown_release(settings))
+        finally:
+            _UNUSABLE.reset(token)
+
+
+def _unknown_release(settings: Settings) -> Iterator[str]:
+    try:
+        assert settings.v_astra
+    except SettingsError as error:
+        yield from error.problems
+
+
+def _shorter(place: Location, known: Collection[Location]) -> Location:
+    """A place, or the innermost one around it that is not known yet."""
+    while place in known and len(place) > 1:
+        place = place[:-1]
+    return place
+
+
+def _remove(content: dict[str, Any], place: Location) -> None:
+    """Remove a value, or the innermost one around it that there is."""
+    inside: Any = content
+    last: tuple[Any, Any] | None = None
+    for part in place:
+        key = next((each for each in inside if _same(each, part)), None) if isinstance(inside, dict) else None
+        if key is None:
+            break
+        last = inside, key
+        inside = inside[key]
+    if last is not None:
+        del last[0][last[1]]
+
+
+def _same(key: object, part: object) -> bool:
+    # A variable of the environment has its name in capitals or not, as it comes.
+    return str(key).lower() == str(part).lower()

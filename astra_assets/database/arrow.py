@@ -316,7 +316,7 @@ def driver_batches(engine: Engine, query: Query) -> Generator[pa.RecordBatch]:
 
 def _read_error(error: Exception, location: str) -> PostgresqlReadError:
     """What to tell about an error of the driver; one that ended the connection may be gone the next time."""
-    reason = hide_secrets(" ".join(str(error).partition("\nQuery")[0].split()))
+    reason = hide_secrets(" ".join(str(error).partition("\nQuery")[0].split())).rstrip(".")
     text = f"{location}: the database could not be read: {reason}"
     if re.search(_CONNECTION_ENDED, reason):
         return ConnectionEndedError(f"{text}. Doing the same again loses nothing")

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 from sqlalchemy import Column, Connection, Table
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from astra_assets.database.arrow import ARROW_TYPES
 from astra_assets.errors import ExpectedError
@@ -31,7 +31,7 @@ class NullNotAllowedError(ExpectedError, ValueError):
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetTable:
     """A table that rows of Arrow tables are written into.
 
     Columns of the rows are access keys or database names. Columns that are missing get their default, and so do NULLs
@@ -287,10 +287,10 @@ def _copy(connection: Connection, target: str, rows: pa.Table) -> None:
                 buffer = io.BytesIO()
                 pyarrow.csv.write_csv(text, buffer, CSV)
                 copy.write(buffer.getbuffer())
-    except psycopg.IntegrityError as error:
-        raise IntegrityError(statement, None, error) from error
     except psycopg.Error as error:
-        raise DBAPIError(statement, None, error) from error
+        raise DBAPIError.instance(
+            statement, None, error, psycopg.Error, hide_parameters=True, dialect=connection.dialect
+        ) from error
 
 
 def _csv_values(array: pa.Array) -> pa.Array:

@@ -263,7 +263,7 @@ class Database:
         return pa.Table.from_batches(list(self.arrow_batches(query)), schema=self.arrow_schema(query))
 
     def insert(self, connection: Connection, table: Table | type[Base], rows: pa.Table) -> int:
-        """Insert rows in bulk; returns how many. What is done with their columns tells `bulk.Target`."""
+        """Insert rows in bulk; returns how many. What is done with their columns tells `bulk.TargetTable`."""
         return self._target(connection, table).insert(rows)
 
     def upsert(
@@ -276,15 +276,15 @@ class Database:
         *,
         changed_only: bool = False,
     ) -> int:
-        """Insert rows, or update those that exist by `key`; returns how many were written. See `bulk.Target.upsert`."""
+        """Insert rows, or update those that exist by `key`; returns how many were written. See `bulk.TargetTable.upsert`."""
         return self._target(connection, table).upsert(rows, key, keep, changed_only=changed_only)
 
-    def _target(self, connection: Connection, table: Table | type[Base]) -> bulk.Target:
+    def _target(self, connection: Connection, table: Table | type[Base]) -> bulk.TargetTable:
         target = table if isinstance(table, Table) else table_of(table)
         if not self.placement.foreign:
-            return bulk.Target(connection, target)
+            return bulk.TargetTable(connection, target)
         inventory: Inventory = self.__dict__.get("_inventory") or self._look(connection)
-        return bulk.Target(connection, target, inventory.further(target), inventory.demanded(target))
+        return bulk.TargetTable(connection, target, inventory.further(target), inventory.demanded(target))
 
     def need_writable(self, *models: type[Base]) -> None:
         """Check that rows of these tables can be written, before they are made. See `Inventory.need_writable`."""

@@ -203,7 +203,7 @@ DECLARED = Inventory("postgresql")
 
 
 class _Comparison:
-    """One declared table beside the one of the database."""
+    """One declared table next to the one of the database."""
 
     def __init__(self, model: type[Base], found: FoundTable, dialect: str) -> None:
         self._model = model

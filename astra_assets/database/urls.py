@@ -117,9 +117,12 @@ def _postgresql_url(driver: str, rest: str) -> URL:
     try:
         make_conninfo("", **wanted)
     except ProgrammingError as error:
+        # What comes after an & in a password looks like an option.
+        in_query = re.search(r"[?&](ssl)?password=", rest)
+        reason = "in a password write & as %26" if in_query else hide_secrets(str(error).strip())
         raise UnusableUrlError(
-            f"the PostgreSQL URL has an option that libpq does not know ({hide_secrets(str(error).strip())}); the options "
-            "are those of https://www.postgresql.org/docs/current/libpq-connect.html"
+            f"the PostgreSQL URL has an option that libpq does not know ({reason}); the options are those of "
+            "https://www.postgresql.org/docs/current/libpq-connect.html"
         ) from None
     return _url_of(wanted)
 

@@ -14,8 +14,8 @@ from astra_assets.products.findings import FILE, FILLED, KEYS, POSITIONS, TWIN, 
 
 if TYPE_CHECKING:
     from astra_assets.compute import Account
-    from astra_assets.products.create import CreateReport
     from astra_assets.products.findings import VerificationError
+    from astra_assets.products.make import CreateReport
 
 ACCOUNT = "every_input_is_accounted_for"
 DRIFT = "little_moved_since_the_version_before"

@@ -43,8 +43,8 @@ PRELOADED = (
     "astra_assets.operations.migrate",
     "astra_assets.operations.step_runner",
     "astra_assets.compute.collect",
-    "astra_assets.ingest.migrate",
-    "astra_assets.products.create",
+    "astra_assets.ingest.all_files",
+    "astra_assets.products.make",
     "alembic.config",
 )
 """What the server has imported from which the processes of steps are forked; the last is what Dagster's storage needs."""

@@ -6,7 +6,6 @@ Everything is written to a folder next to its final place (`STAGING`), which is 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 from astra_assets.demo.layout import CATALOG, DR17, PARTS, SPALL, TRUTH
 from astra_assets.errors import ExpectedError
 from astra_assets.files.atomic import atomic_write
+from astra_assets.files.locks import try_lock
 
 log = logging.getLogger(__name__)
 
@@ -136,13 +136,11 @@ def _make(root: Path, sources: int, seed: int, say: Callable[[str], None]) -> De
 @contextmanager
 def _only_one(root: Path) -> Iterator[None]:
     """Hold the folder's lock; it is released when the process ends, however it ends."""
-    with (root / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with try_lock(root / LOCK) as held:
+        if not held:
             raise DemoError(
                 f"another process is making a demo survey in {root}; wait until it has finished and try again"
-            ) from None
+            )
         yield
 
 

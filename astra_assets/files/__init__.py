@@ -1,1 +1,1 @@
-"""Ground floor: files that appear whole or not at all, locks, compression, checksums, and where files are."""
+"""Ground floor: files that appear whole or not at all, locks, compression, checksums, tables of text, and where files are."""

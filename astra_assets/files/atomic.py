@@ -1,6 +1,6 @@
 """A file under its final name is always whole: written beside, flushed to disk, renamed.
 
-What is in the file is the caller's business; this module knows nothing about FITS.
+What is in the file is the caller's business.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,7 +29,16 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
     Raises FileNotFoundError when the block ends without having written the temporary file.
     """
     final = Path(path)
-    partial = partial_path(final)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(final)
+    with replacement(final, sync=sync) as partial:
+        yield partial
+
+
+@contextmanager
+def replacement(final: Path, *, sync: bool = True) -> Iterator[Path]:
+    """Do what `atomic_write` does in a folder that is there, without looking for leftovers of killed processes."""
+    partial = _partial_name(final)
     try:
         yield partial
         if sync:
@@ -42,13 +51,38 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
         flush(final.parent)
 
 
+def write_new(final: Path, write: Callable[[Path], None]) -> bool:
+    """Write a file that must not exist yet; False where another process has made it in the meantime.
+
+    The final name appears by a hard link, which, unlike a rename, never replaces a file: of two processes that write
+    the same name one is told that it lost. The folder must be there.
+    """
+    remove_leftovers(final)
+    partial = _partial_name(final)
+    try:
+        write(partial)
+        flush(partial)
+        try:
+            final.hardlink_to(partial)
+        except FileExistsError:
+            return False
+    finally:
+        partial.unlink(missing_ok=True)
+    flush(final.parent)
+    return True
+
+
 def partial_path(final: Path) -> Path:
-    """A path beside `final`, in a folder that is there, to write what is to be renamed to `final`.
+    """Return a path beside `final`, in a folder that is there, to write what is to be renamed to `final`.
 
     What killed processes left behind for `final` on this machine is removed.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(final)
+    return _partial_name(final)
+
+
+def _partial_name(final: Path) -> Path:
     return final.with_name(f"{PARTIAL_PREFIX}{_host()}-{os.getpid()}-{secrets.token_hex(4)}-{final.name}")
 
 

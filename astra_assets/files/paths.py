@@ -178,8 +178,3 @@ def astra_path(kind: Literal["star", "visit"], product: str, v_astra: str, sdss_
 def model_spectra_folder(pipeline: str, v_astra: str, spectrum_pk: int) -> str:
     """The folder of the pixel arrays that belong to results on a spectrum, relative to MWM_ASTRA; `pipeline` is its key."""
     return f"{v_astra}/pipelines/{pipeline}/{group_folder(spectrum_pk)}"
-
-
-def summary_path(product: str, v_astra: str) -> str:
-    """A summary file (mwmTargets, astraAllStarSnowWhite, ...), relative to MWM_ASTRA."""
-    return f"{v_astra}/summary/{product}-{v_astra}.fits.gz"

@@ -1,14 +1,22 @@
-"""Reading a Parquet file from its first row to its last in memory that does not grow.
-
-Nothing else belongs here.
-"""
+"""Read a Parquet file from its first row to its last in memory that does not grow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from astra_assets.files.streams import is_compressed, read_content
+
+MAGIC = b"PAR1"
+"""The first bytes of a Parquet file."""
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file; one that is compressed as a whole, too, is in memory. Raises OSError, StreamError, ArrowInvalid."""
+    return pq.ParquetFile(pa.BufferReader(read_content(path)) if is_compressed(path) else path)
 
 
 def batches(

@@ -1,8 +1,4 @@
-"""Several files that belong together: written beside, given their names together.
-
-Belongs here: in which order files appear and vanish, so that nobody sees files of two runs side by side. Does not belong
-here: what is in them (`write`).
-"""
+"""Several files that belong together: written beside, given their names together."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class PlainSink:
     """An uncompressed file."""
 
     def __init__(self, path: Path) -> None:
-        self._file = _File(path)
+        self._file = _GrowingFile(path)
         self._slots: list[int] = []
 
     def reserve(self, length: int) -> int:
@@ -103,7 +103,7 @@ class GzipSink:
     """A gzip file; blocks of data are compressed on a pool of threads and written in order."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        self._file = _File(path)
+        self._file = _GrowingFile(path)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gzip")
         self._waiting: deque[Future[bytes]] = deque()
         self._most_waiting = 2 * threads
@@ -201,7 +201,7 @@ _flush_data = getattr(os, "fdatasync", os.fsync)
 """Writes what a file holds to disk, where the system can without the times of the file (macOS cannot)."""
 
 
-class _File:
+class _GrowingFile:
     """A new file that grows at its end, and that the system writes to disk meanwhile.
 
     Else most of it would be written when it is flushed before it gets its name, while nothing else is left to do.

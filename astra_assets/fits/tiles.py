@@ -8,8 +8,6 @@ Only files without heaps are packed, as `writer.py` makes them.
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
 import re
 from collections import deque
@@ -17,7 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +24,9 @@ from isal import isal_zlib
 
 from astra_assets.errors import ExpectedError
 from astra_assets.fits.checksum import WordSum, checksum_text, word_sum
+from astra_assets.fits.errors import FitsReadError
 from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES, Card
+from astra_assets.fits.read_header import HduReader, open_fits
 from astra_assets.fits.sinks import COMPRESSION_LEVEL, MAX_THREADS, PlainSink
 
 SUFFIX = ".fits.fz"
@@ -55,21 +55,19 @@ def pack(source: Path, target: Path) -> None:
     sink = PlainSink(target)
     threads = min(MAX_THREADS, os.cpu_count() or 1)
     try:
-        with _open(source) as file, ThreadPoolExecutor(threads, thread_name_prefix="tiles") as pool:
-            while (header := _read_header(file)) is not None:
+        with open_fits(source) as hdus, ThreadPoolExecutor(threads, thread_name_prefix="tiles") as pool:
+            while (header := _next_header(hdus)) is not None:
                 if header.has_rows:
-                    _Table(header).pack(file, sink, pool)
+                    _PackedTable(header).pack(hdus, sink, pool)
                 else:
                     _copy(header, sink)
         sink.close()
-    except (EOFError, KeyError, PackError) as error:
+    except FitsReadError as error:
+        raise PackError(str(error)) from error
+    except (KeyError, PackError) as error:
         raise PackError(f"{source}: {error}") from error
     finally:
         sink.abandon()
-
-
-def _open(path: Path) -> BinaryIO:
-    return cast("BinaryIO", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
 @dataclass(frozen=True)
@@ -91,16 +89,9 @@ class _Header:
             yield card
 
 
-def _read_header(file: BinaryIO) -> _Header | None:
-    raw = b""
-    while _END not in (raw[start : start + CARD_BYTES] for start in range(0, len(raw), CARD_BYTES)):
-        block = file.read(BLOCK_BYTES)
-        if not block and not raw:
-            return None
-        if len(block) < BLOCK_BYTES:
-            raise PackError("the file ends within a header")
-        raw += block
-    return _Header(raw, Header.fromstring(raw))
+def _next_header(hdus: HduReader) -> _Header | None:
+    header = hdus.next_header()
+    return None if header is None else _Header(header.raw, Header.fromstring(header.raw))
 
 
 def _copy(header: _Header, sink: PlainSink) -> None:
@@ -109,7 +100,7 @@ def _copy(header: _Header, sink: PlainSink) -> None:
     sink.write(header.raw)
 
 
-class _Table:
+class _PackedTable:
     """One table on its way."""
 
     def __init__(self, header: _Header) -> None:
@@ -126,14 +117,14 @@ class _Table:
         self._heap_bytes = 0
         self._sum = WordSum()
 
-    def pack(self, file: BinaryIO, sink: PlainSink, pool: ThreadPoolExecutor) -> None:
+    def pack(self, hdus: HduReader, sink: PlainSink, pool: ThreadPoolExecutor) -> None:
         """Read the rows of the table, write the packed one."""
         slot = sink.reserve(len(self._render(_NO_CHECKSUM)))
         table = sink.reserve(self._descriptors.nbytes)
         waiting: deque[tuple[int, int, Future[bytes]]] = deque()
         for tile in range(self._tiles):
             rows = min(TILE_ROWS, self._rows - tile * TILE_ROWS)
-            data = _exactly(file, rows * self._row_bytes)
+            data = hdus.read(rows * self._row_bytes)
             block = np.frombuffer(data, dtype=np.uint8).reshape(rows, self._row_bytes)
             start = 0
             for number, (width, size) in enumerate(self._widths):
@@ -142,7 +133,6 @@ class _Table:
                 start += width
             self._drain(waiting, len(self._widths), sink)
         self._drain(waiting, 0, sink)
-        _exactly(file, -(self._rows * self._row_bytes) % BLOCK_BYTES)
         self._add(b"\0" * (-(self._descriptors.nbytes + self._heap_bytes) % BLOCK_BYTES), sink, heap=False)
         descriptors = self._descriptors.tobytes()
         self._sum.add(descriptors)
@@ -224,13 +214,3 @@ def _compressed(part: npt.NDArray[Any], size: int) -> bytes:
     compressor = isal_zlib.compressobj(COMPRESSION_LEVEL, isal_zlib.DEFLATED, _GZIP_WINDOW)
     compressed: bytes = compressor.compress(values) + compressor.flush()
     return compressed
-
-
-def _exactly(file: BinaryIO, size: int) -> bytes:
-    data = io.BytesIO()
-    while data.tell() < size:
-        part = file.read(size - data.tell())
-        if not part:
-            raise PackError("the file ends within a table")
-        data.write(part)
-    return data.getvalue()

@@ -60,7 +60,7 @@ class TableSummary:
 
 
 @dataclass(frozen=True)
-class _File:
+class _OpenFile:
     """The file that HDUs are written to, and what they say about it."""
 
     sink: Sink
@@ -106,7 +106,9 @@ class FitsWriter:
         compress: bool = False,
         threads: int | None = None,
     ) -> None:
-        self._file = _File(open_sink(path, compress=compress, threads=threads), created, label or path.name)
+        self._file = _OpenFile(
+            open_sink(path, compress=compress, threads=threads), created, label or path.name
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +138,9 @@ class FitsWriter:
 class TableWriter:
     """The rows of one binary table. `rows` counts what was written so far."""
 
-    def __init__(self, file: _File, columns: list[FitsColumn], cards: list[Card], key: str | None) -> None:
+    def __init__(
+        self, file: _OpenFile, columns: list[FitsColumn], cards: list[Card], key: str | None
+    ) -> None:
         self.rows = 0
         self.summary: TableSummary | None = None
         self._file = file

@@ -1,24 +1,20 @@
-"""Reading the headers of many files at a time.
-
-Belongs here: paging through the rows, the pool of threads and the report. Does not belong here: which files are read
-and what is in them (`spec_headers`, `ap_visit_headers`, `ap_star_headers`).
-"""
+"""Reading the headers of many files at a time."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
 
 from astra_assets.database.database import Database
 from astra_assets.files.paths import PathLeavesRoot, inside
-from astra_assets.ingest.fits_header import HeaderError
+from astra_assets.fits.errors import FitsReadError
 from astra_assets.ingest.report import MAX_LISTED, Say, reasons, silent
 
 THREADS = 16
@@ -28,6 +24,23 @@ PROGRESS_SECONDS = 10.0
 
 Spectrum = Row[tuple[Any, ...]]
 Read = TypeVar("Read")
+Unread = PathLeavesRoot | FitsReadError
+"""Why the header of a file could not be read."""
+
+
+@dataclass(frozen=True)
+class HeaderKind(Generic[Read]):
+    """A kind of file whose headers are read.
+
+    Attributes:
+        name: for progress.
+        path_of: the path of a spectrum's file below the root of the reductions.
+        read: reads the header of a file; called in several threads at once.
+    """
+
+    name: str
+    path_of: Callable[[Spectrum], str]
+    read: Callable[[Path], Read]
 
 
 @dataclass(frozen=True)
@@ -74,59 +87,31 @@ class HeaderReport:
         return f"{text}, {self.n_problems:,} not readable ({reasons(self.by_code)})" if self.by_code else text
 
 
-def reader(
-    sas_base_dir: Path, path_of: Callable[[Spectrum], str], read_header: Callable[[Path], Read]
-) -> Callable[[Spectrum], Read | HeaderError]:
-    """Reads the header of a spectrum's file, whose path below `sas_base_dir` is `path_of`; a problem is returned, not raised."""
-
-    def read(spectrum: Spectrum) -> Read | HeaderError:
-        try:
-            return read_header(inside(sas_base_dir, path_of(spectrum)))
-        except PathLeavesRoot as error:
-            return HeaderError("outside_root", str(error))
-        except HeaderError as error:
-            return error
-
-    return read
-
-
-def readable(
-    rows: Sequence[Spectrum], found: Iterable[Read | HeaderError], report: HeaderReport
-) -> list[tuple[Spectrum, Read]]:
-    """The rows whose headers could be read, with what was read; they and the problems are counted in the report."""
-    read: list[tuple[Spectrum, Read]] = []
-    for row, header in zip(rows, found, strict=True):
-        if isinstance(header, HeaderError):
-            report.add_problem(HeaderProblem(row.spectrum_pk, header.code, str(header)))
-        else:
-            read.append((row, header))
-    report.read += len(read)
-    return read
-
-
 def read_files(
     database: Database,
     unread: Select[Any],
     pk: ColumnElement[int],
-    read: Callable[[Spectrum], Read | HeaderError],
-    write: Callable[[Sequence[Spectrum], Iterable[Read | HeaderError]], None],
+    kind: HeaderKind[Read],
+    write: Callable[[list[tuple[Spectrum, Read]], list[Spectrum]], None],
     *,
+    sas_base_dir: Path,
     report: HeaderReport,
-    what: str,
     chunk_files: int,
     threads: int = THREADS,
     progress: Say | None = None,
 ) -> None:
     """Read the files of all rows of a query, chunk after chunk, and hand over what was found.
 
+    What was read, and what is wrong with files, is counted in the report.
+
     Args:
         database: where the rows are.
         unread: selects the rows, among their columns `pk` and `spectrum_pk`.
         pk: the column that orders them.
-        read: reads the file of a row; a problem is returned, not raised. Called in several threads at once.
-        write: gets the rows of a chunk and what was read for each, in one thread.
-        report: what `write` counts in.
-        what: the kind of file, for progress.
+        kind: how the file of a row is found and read.
+        write: gets the rows of a chunk whose headers could be read, with what was read, and the other rows.
+        sas_base_dir: the root of the reductions.
+        report: what was read and updated.
         chunk_files: files of one chunk.
         threads: files that are open at once.
         progress: told how far it is, about every `PROGRESS_SECONDS`.
@@ -140,12 +125,34 @@ def read_files(
         with database.connect() as connection:
             return connection.execute(unread.where(pk > last_pk).order_by(pk).limit(chunk_files)).all()
 
+    def read(spectrum: Spectrum) -> Read | Unread:
+        try:
+            return kind.read(inside(sas_base_dir, kind.path_of(spectrum)))
+        except (PathLeavesRoot, FitsReadError) as error:
+            return error
+
     say = progress or silent
     last_pk, last_told = 0, time.monotonic()
     with ThreadPoolExecutor(threads) as pool:
         while rows := next_rows(last_pk):
             last_pk = rows[-1].pk
-            write(rows, pool.map(read, rows))
+            found = list(zip(rows, pool.map(read, rows), strict=True))
+            whole = [
+                (row, header)
+                for row, header in found
+                if not isinstance(header, PathLeavesRoot | FitsReadError)
+            ]
+            failed = [
+                (row, error) for row, error in found if isinstance(error, PathLeavesRoot | FitsReadError)
+            ]
+            for row, error in failed:
+                report.add_problem(HeaderProblem(row.spectrum_pk, _code(error), str(error)))
+            report.read += len(whole)
+            write(whole, [row for row, _ in failed])
             if time.monotonic() - last_told > PROGRESS_SECONDS:
                 last_told = time.monotonic()
-                say(f"headers of {what} files: {report.read + report.n_problems:,} of {total:,}")
+                say(f"headers of {kind.name} files: {report.read + report.n_problems:,} of {total:,}")
+
+
+def _code(error: Unread) -> str:
+    return error.code if isinstance(error, FitsReadError) else "outside_root"

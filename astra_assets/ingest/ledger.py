@@ -1,8 +1,7 @@
 """Which files were ingested completely, so that a file that did not change is not read again.
 
 A file counts as ingested only when its entry is written, which is done after everything that follows from its
-rows: a run that is killed before that reads it again and finds its rows unchanged. Belongs here: the table
-ingest_file. Does not belong here: rows.
+rows: a run that is killed before that reads it again and finds its rows unchanged.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import delete, insert, select, update
 
 from astra_assets.database.database import Database
-from astra_assets.files.streams import content_hash
+from astra_assets.files.sha256sums import sha256
 from astra_assets.ingest.report import IngestError, IngestReport, Say
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.ingest import IngestFile
@@ -70,7 +69,7 @@ class Stamp:
 
 
 @dataclass(frozen=True)
-class Entry:
+class IngestedFile:
     """A file that was read completely."""
 
     stamp: Stamp
@@ -80,12 +79,12 @@ class Entry:
     checksum: str
 
 
-class Ledger:
+class FileLedger:
     """The files that were ingested, and those that were read since and are not entered yet."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._pending: list[Entry] = []
+        self._pending: list[IngestedFile] = []
 
     def unchanged(self, stamp: Stamp, kind: str, run2d: str | None = None) -> tuple[int, str] | None:
         """The number of rows of a file that is as it was when it was ingested, and a sentence about it.
@@ -104,7 +103,7 @@ class Ledger:
             return None
         entered_ns = int(found.modified.replace(tzinfo=UTC).timestamp() * 1e9)
         if found.mtime_ns != stamp.mtime_ns or stamp.mtime_ns > entered_ns - CLOCK_STEP_NS:
-            if MAKING + content_hash(stamp.path) != found.content_hash:
+            if MAKING + sha256(stamp.path) != found.content_hash:
                 return None
             if found.mtime_ns != stamp.mtime_ns:
                 self._remember_time(stamp)
@@ -134,7 +133,7 @@ class Ledger:
     def note(self, stamp: Stamp, kind: str, rows: int, checksum: str, run2d: str | None = None) -> None:
         """Remember that a file was read completely; `enter` makes it last."""
         stamp.check_same()
-        self._pending.append(Entry(stamp, kind, run2d, rows, MAKING + checksum))
+        self._pending.append(IngestedFile(stamp, kind, run2d, rows, MAKING + checksum))
 
     def enter(self) -> None:
         """Write the files that were noted into the database."""

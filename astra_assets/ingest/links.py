@@ -1,7 +1,6 @@
 """Spectra find their sources: a spectrum belongs to the source that has its catalogid in one of four columns.
 
-All in SQL, for all spectra at once. Belongs here: which source a spectrum belongs to. Does not belong here:
-making sources (`catalog`).
+All in SQL, for all spectra at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Which row of a file counts where several have the same key: found in a first reading, 32 bytes of memory a row.
 
-The APOGEE reduction keeps the rows of older versions of a star (STARVER). Belongs here: the choice. Does not belong
-here: what a key is (`apogee_rows`), what is done with the others (`apogee`).
+The APOGEE reduction keeps the rows of older versions of a star (STARVER).
 """
 
 from __future__ import annotations

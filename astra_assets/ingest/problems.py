@@ -1,11 +1,8 @@
-"""What is wrong with rows of a file, collected column by column.
-
-Belongs here: bookkeeping and wording. Does not belong here: deciding what is wrong.
-"""
+"""What is wrong with the columns and rows of a file: bookkeeping and wording."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +10,40 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from astra_assets.ingest.report import Refusal
+from astra_assets.ingest.report import IngestError, Refusal
+
+LEADING_AWAY = r"[/\\\x00]|^\.{1,2}$"
+"""A text that is no single part of a path, as a regular expression."""
+
+
+class FoldedNames(Mapping[str, str]):
+    """The columns of a file by their names in lower case.
+
+    Asking for a column that there are several of, in whatever case, raises IngestError: which one is meant is not known.
+    """
+
+    def __init__(self, names: Iterable[str], path: Path) -> None:
+        self._path = path
+        self._found: dict[str, list[str]] = {}
+        for name in names:
+            self._found.setdefault(name.lower(), []).append(name)
+
+    def __getitem__(self, name: str) -> str:
+        found = self._found[name]
+        if len(found) > 1:
+            raise IngestError(
+                f"{self._path}: the columns {' and '.join(found)} differ at most in case; rename or remove one of them"
+            )
+        return found[0]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 class Problems:

@@ -1,15 +1,15 @@
-"""What ingestion tells: rows read, added, updated, unchanged and refused, and why a file could not be used.
-
-Belongs here: the counts, the refusals and the error. Does not belong here: deciding which rows are refused.
-"""
+"""What ingestion tells: rows read, added, updated, unchanged and refused, and why a file could not be used."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from astra_assets.errors import ExpectedError
+from astra_assets.files.text_tables import TextTableError
+from astra_assets.fits.errors import FitsReadError
 
 Say = Callable[[str], None]
 """Where progress is reported: one line of text at a time."""
@@ -23,6 +23,15 @@ class IngestError(ExpectedError):
 
     The message names it and says what was expected, found and what to do.
     """
+
+
+@contextmanager
+def as_ingest_errors() -> Iterator[None]:
+    """What is wrong with a file becomes an IngestError."""
+    try:
+        yield
+    except (FitsReadError, TextTableError) as error:
+        raise IngestError(str(error)) from error
 
 
 def silent(_text: str) -> None:

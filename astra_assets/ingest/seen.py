@@ -1,8 +1,7 @@
 """Which keys occurred before in a file of millions of rows: 8 bytes of memory per row.
 
 Keys are compared by a 64-bit hash, so among 10 million rows a row is taken for a repetition by mistake with a
-probability of 3 in a million. Belongs here: remembering. Does not belong here: what is done with a repeated
-row.
+probability of 3 in a million.
 """
 
 from __future__ import annotations

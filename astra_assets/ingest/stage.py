@@ -1,8 +1,6 @@
 """Rows beside the table they are meant for, so that the database itself compares them.
 
 What is new, what differs, what is as it is.
-
-Belongs here: comparing and updating in SQL, for any table. Does not belong here: where the rows come from.
 """
 
 from __future__ import annotations

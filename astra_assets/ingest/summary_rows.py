@@ -1,14 +1,11 @@
-"""What the summary files of all reductions have in common on their way into a table of spectra.
-
-Belongs here: rows with the same key, new rows with their spectrum_pk, what a limit left out, progress. Does not belong
-here: which file becomes which table (`spall`, `apogee`), what its columns become (`spall_columns`, `apogee_columns`).
-"""
+"""What the summary files of all reductions have in common on their way into a table of spectra."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +13,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Table
 
 from astra_assets.database.database import Database
-from astra_assets.ingest.fits_stream import FitsTable
-from astra_assets.ingest.ledger import Ledger, Stamp
+from astra_assets.fits.read_table import FitsTable
+from astra_assets.ingest.ledger import FileLedger, Stamp
 from astra_assets.ingest.report import IngestReport, Refusal, Say
 from astra_assets.ingest.seen import SeenKeys, hash_rows
 
@@ -42,10 +39,21 @@ class Mapped:
     numbers: NDArray[np.int64]
     refusals: list[Refusal]
 
-    def without(self, wrong: NDArray[np.bool_], refusals: Sequence[Refusal]) -> Mapped:
-        """The rows that are not wrong; the others are refused."""
-        rows, numbers = self.rows.filter(pa.array(~wrong)), self.numbers[~wrong]
-        return replace(self, rows=rows, numbers=numbers, refusals=[*self.refusals, *refusals])
+    def keep(self, chosen: NDArray[np.bool_]) -> Mapped:
+        """Leave out the rows that are not chosen."""
+        return replace(self, rows=self.rows.filter(pa.array(chosen)), numbers=self.numbers[chosen])
+
+    def refuse_repeated(
+        self, again: NDArray[np.bool_], reason: Callable[[int], str], path: Path | str
+    ) -> Mapped:
+        """Leave out the rows whose key an earlier row of the file has, and say so; `reason` of one row."""
+        refusals = [
+            Refusal(
+                int(self.numbers[index]), f"{reason(index)}; the first is used", "repeated_key", str(path)
+            )
+            for index in np.flatnonzero(again).tolist()
+        ]
+        return replace(self.keep(~again), refusals=[*self.refusals, *refusals])
 
 
 def first_of_each_key(mapped: Mapped, key: Sequence[str], wording: str, seen: SeenKeys, path: str) -> Mapped:
@@ -55,20 +63,11 @@ def first_of_each_key(mapped: Mapped, key: Sequence[str], wording: str, seen: Se
     """
     columns = [np.asarray(mapped.rows[name], dtype=np.int64) for name in key]
     again = seen.repeated(hash_rows(columns))
-    if not again.any():
-        return mapped
-    refusals = [
-        Refusal(
-            int(mapped.numbers[index]),
-            f"an earlier row has the same {wording}; the first is used".format(
-                *(int(column[index]) for column in columns)
-            ),
-            "repeated_key",
-            path,
-        )
-        for index in np.flatnonzero(again)
-    ]
-    return mapped.without(again, refusals)
+
+    def reason(index: int) -> str:
+        return "an earlier row has the same " + wording.format(*(int(column[index]) for column in columns))
+
+    return mapped.refuse_repeated(again, reason, path) if again.any() else mapped
 
 
 def add_spectra(
@@ -81,7 +80,7 @@ def add_spectra(
 
 
 def note_read(
-    ledger: Ledger,
+    ledger: FileLedger,
     table: FitsTable,
     report: IngestReport,
     stamp: Stamp,

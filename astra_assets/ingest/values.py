@@ -3,8 +3,7 @@
 Numbers, text, lists, byte strings, with NULL for "nothing".
 
 All functions take and return Arrow arrays of one column; values that cannot be read come back as null
-together with a mask that says which they are. Belongs here: conversion. Does not belong here: which column is
-which.
+together with a mask that says which they are.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class Converted:
         return cls(values, np.zeros(len(values), dtype=bool))
 
 
-class WrongTypeError(TypeError):
+class ColumnTypeError(TypeError):
     """A column holds another type of value than it should, in all its rows."""
 
 
@@ -72,7 +71,7 @@ def floats(array: pa.Array) -> Converted:
     if not (
         pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_null(array.type)
     ):
-        raise WrongTypeError(f"holds {array.type}, expected a number")
+        raise ColumnTypeError(f"holds {array.type}, expected a number")
     values = pc.cast(array, pa.float64())
     return Converted.good(without_nan(values))
 
@@ -96,7 +95,7 @@ def integers(array: pa.Array, arrow_type: pa.DataType) -> Converted:
     if pa.types.is_boolean(array.type) or pa.types.is_null(array.type):
         return Converted(pc.cast(array, arrow_type), bad)
     if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
-        raise WrongTypeError(f"holds {array.type}, expected a whole number")
+        raise ColumnTypeError(f"holds {array.type}, expected a whole number")
     if pa.types.is_floating(array.type):
         array = without_nan(pc.cast(array, pa.float64()))
         bad = bad | _true(pc.not_equal(pc.round(array), array))
@@ -125,7 +124,7 @@ def booleans(array: pa.Array) -> Converted:
         return Converted(values, ~np.asarray(known) & ~missing(words))
     if pa.types.is_integer(array.type) or pa.types.is_boolean(array.type) or pa.types.is_null(array.type):
         return Converted.good(pc.cast(array, pa.bool_()))
-    raise WrongTypeError(f"holds {array.type}, expected true or false")
+    raise ColumnTypeError(f"holds {array.type}, expected true or false")
 
 
 def texts(array: pa.Array) -> Converted:
@@ -133,7 +132,7 @@ def texts(array: pa.Array) -> Converted:
     if pa.types.is_binary(array.type) or not (is_text(array) or pa.types.is_nested(array.type)):
         array = pc.cast(array, pa.string())
     if not is_text(array):
-        raise WrongTypeError(f"holds {array.type}, expected text")
+        raise ColumnTypeError(f"holds {array.type}, expected text")
     return Converted.good(_trimmed(array))
 
 
@@ -295,7 +294,7 @@ def convert(array: pa.Array, definition: Definition) -> Converted:
     """A column as its kind in the registry; what stands for NULL in files (the fill value) becomes null.
 
     Raises:
-        WrongTypeError: no row of the column can be of this kind.
+        ColumnTypeError: no row of the column can be of this kind.
     """
     kind = definition.kind
     if kind in (Kind.int32, Kind.int64):
@@ -308,5 +307,5 @@ def convert(array: pa.Array, definition: Definition) -> Converted:
         return floats(array)
     readers = {Kind.text: texts, Kind.boolean: booleans, Kind.bytes: byte_strings, Kind.floats: float_lists}
     if kind not in readers:
-        raise WrongTypeError(f"columns of kind {kind.value} are not read from files")
+        raise ColumnTypeError(f"columns of kind {kind.value} are not read from files")
     return readers[kind](array)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from astra_assets.config.declared import products_of
+from astra_assets.config.declared import declared_product, products_of
 from astra_assets.models.base import table_of
 from astra_assets.models.source import Source
 from astra_assets.operations.deployment import Deployment, OperationError, Say, git_revision
-from astra_assets.operations.release_products import declared_product, other_products
+from astra_assets.operations.release_products import other_products
 
 if TYPE_CHECKING:
     from astra_assets.config.declared import DeclaredProduct
     from astra_assets.config.releases import Release
-    from astra_assets.products.create import CreateReport
+    from astra_assets.products.make import CreateReport
 
 
 def create(
@@ -43,15 +43,15 @@ def create(
         say: where progress is reported.
 
     Raises:
-        ExpectedError: there is no such product or no table yet, or it cannot be written; see `products.create`.
+        ExpectedError: there is no such product or no table yet, or it cannot be written; see `make_product`.
     """
-    from astra_assets.products.create import create
     from astra_assets.products.headers import Provenance
+    from astra_assets.products.make import make_product
 
     declared = declared_product(name)
     deployment.need_tables(Source)
     with deployment.alone(f"create-{declared.name}", say):
-        report = create(
+        report = make_product(
             declared.product,
             deployment.database,
             deployment.settings.products_root,

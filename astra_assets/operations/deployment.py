@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +9,14 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 
 from astra_assets.config.releases import Release
 from astra_assets.config.settings import Settings, load_settings
 from astra_assets.database.database import Database
 from astra_assets.database.urls import hide_secrets
 from astra_assets.errors import ExpectedError
+from astra_assets.files.locks import locked
 from astra_assets.models.base import Base, table_of
 from astra_assets.models.compute import ComputeBatch
 from astra_assets.models.source import Source
@@ -118,14 +118,8 @@ class Deployment:
     @contextmanager
     def alone(self, what: str, say: Say) -> Iterator[None]:
         """Hold the lock of a verb, so that two runs at once wait for each other; a killed holder leaves none behind."""
-        folder = self.settings.home / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / what).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"waiting for another run of {what} to end")
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        lock = self.settings.home / "locks" / what
+        with locked(lock, waiting=lambda: say(f"waiting for another run of {what} to end")):
             yield
 
 
@@ -152,7 +146,7 @@ def expected_text(error: Exception) -> str | None:
         return (
             f"the database does not answer: {first}; check ASTRA_DATABASE_URL, or type: astra-assets doctor"
         )
-    if isinstance(error, ProgrammingError):
+    if isinstance(error, ProgrammingError | InternalError):
         first = hide_secrets(str(error.orig or error).strip().splitlines()[0])
         return (
             f"the database refuses a statement: {first}; how its tables differ from ours, and what may be done "

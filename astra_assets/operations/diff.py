@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from astra_assets.config.declared import all_products, further_products, product_named
+from astra_assets.config.declared import all_products, declared_product, further_products, product_named
 from astra_assets.operations.deployment import Deployment, OperationError
-from astra_assets.operations.release_products import declared_product
 
 if TYPE_CHECKING:
     from astra_assets.config.declared import DeclaredProduct
     from astra_assets.products.bundle import Bundle
-    from astra_assets.products.compare.diff import Diff
+    from astra_assets.products.compare.versions import Diff
 
 
 def diff(deployment: Deployment, old: str, new: str, names: Sequence[str] = ()) -> Iterator[Diff]:
@@ -31,13 +30,13 @@ def diff(deployment: Deployment, old: str, new: str, names: Sequence[str] = ()) 
     Raises:
         OperationError: there is no such file, or the two are not of one product.
     """
-    from astra_assets.products.compare.diff import compare
     from astra_assets.products.compare.tabular import tables_of
+    from astra_assets.products.compare.versions import compare_versions
 
     for declared, before, after in _pairs(deployment, old, new, names):
         with tables_of(before) as first, tables_of(after) as second:
             paths = (before.fits, after.fits)
-            yield compare(declared.product, paths, (first, second), dict(declared.columns()))
+            yield compare_versions(declared.product, paths, (first, second), dict(declared.columns()))
 
 
 def _pairs(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from astra_assets.database.inventory import DemandedColumnError
 from astra_assets.database.urls import hide_secrets
 from astra_assets.errors import ExpectedError
 from astra_assets.files.paths import apogee_summary_paths, spall_path
@@ -145,6 +146,11 @@ def check_foreign(database: Database, inventory: Inventory, *, writable: bool) -
             f"database: this user may not create tables in the schema {database.own_schema}: products can be written, "
             f"pipelines cannot run; ask for: CREATE SCHEMA {database.own_schema} AUTHORIZATION this_user",
         )
+    for mapper in Base.registry.mappers:
+        try:
+            inventory.further(table_of(mapper.class_))
+        except DemandedColumnError as error:
+            yield DoctorCheck(1, f"database: {error}")
     for name in sorted(inventory.hidden):
         text = f"is in both schemas; the one in {database.own_schema} is not used"
         yield DoctorCheck(1, f"database: table {name}: {text}")

@@ -17,7 +17,7 @@ from astra_assets.registry.version import major_minor
 
 if TYPE_CHECKING:
     from astra_assets.config.releases import Release
-    from astra_assets.products.release.freeze import FreezeReport
+    from astra_assets.products.release.freezing import FreezeReport
 
 
 def freeze(
@@ -41,7 +41,7 @@ def freeze(
         OperationError: steps are not complete, files are not sound, or a batch that writes per-source files is active.
         FreezeError: there is nothing to freeze.
     """
-    from astra_assets.products.release.freeze import freeze
+    from astra_assets.products.release.freezing import freeze_version
 
     if not incomplete:
         _need_complete(deployment, release)
@@ -57,7 +57,7 @@ def freeze(
     with ExitStack() as stack:
         for name in sorted(all_products() | further_products()):
             stack.enter_context(deployment.alone(f"create-{name}", say))
-        return freeze(
+        return freeze_version(
             deployment.settings.products_root,
             release.v_astra,
             release=release.name,

@@ -11,7 +11,7 @@ from astra_assets.operations.news import apred_of
 
 if TYPE_CHECKING:
     from astra_assets.config.releases import Release
-    from astra_assets.ingest.migrate import MigrateReport
+    from astra_assets.ingest.all_files import MigrateReport
     from astra_assets.operations.deployment import Deployment, Say
 
 
@@ -39,7 +39,7 @@ def migrate(
     Raises:
         OperationError: sources and spectra are in the tables of another Astra, which its own migrate fills.
     """
-    from astra_assets.ingest.migrate import migrate
+    from astra_assets.ingest.all_files import ingest_all
 
     deployment.need_own_sources()
     settings = deployment.settings
@@ -49,7 +49,7 @@ def migrate(
     if not run2d and not apred:
         run2d, apred = release.run2d, apred_of(deployment, release)
     with deployment.alone("migrate", say):
-        return migrate(
+        return ingest_all(
             deployment.database,
             run2d=tuple(run2d),
             apred=tuple(apred),

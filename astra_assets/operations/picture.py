@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from astra_assets.config.declared import DeclaredProduct
     from astra_assets.operations.deployment import Deployment
-    from astra_assets.products.create import CreateReport
+    from astra_assets.products.make import CreateReport
 
 
 def picture(

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from astra_assets.config.declared import all_products, further_products, product_named, products_of
-from astra_assets.operations.deployment import Deployment, OperationError
+from astra_assets.config.declared import all_products, further_products, products_of
+from astra_assets.operations.deployment import Deployment
 from astra_assets.products.bundle import bundle_of, product_path
 
 if TYPE_CHECKING:
     from astra_assets.config.declared import DeclaredProduct
     from astra_assets.config.releases import Release
-
-
-def declared_product(name: str) -> DeclaredProduct:
-    """Return a product by its name.
-
-    Raises:
-        OperationError: there is none; the message lists those that exist.
-    """
-    found = product_named(name)
-    if found is None:
-        raise OperationError(f"no product {name!r}; there are: {', '.join(all_products())}")
-    return found
 
 
 def other_products(release: Release) -> dict[str, DeclaredProduct]:

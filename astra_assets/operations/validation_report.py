@@ -304,6 +304,8 @@ def _picture_of_parameters(found: Sequence[Outcome], path: Path) -> None:
         axis.scatter(snr, away, s=6, c=colours)
         axis.axhline(0.0, color="0.7")
         axis.set_xscale("log")
+        axis.set_xticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
+        axis.xaxis.minorticks_off()
         axis.set_ylim(*{"v_rad": (-150, 150), "teff": (-0.5, 0.8), "logg": (-0.8, 0.8)}[name])
         axis.set_xlabel("S/N")
         axis.set_ylabel(f"Corv less truth: {label}")

@@ -1,5 +1,5 @@
-"""Tables to files: the rows and columns of a summary product, writing it, checking it, its checksum.
+"""Summary products: tables of the database as files.
 
-Pipelines are not imported: products of pipelines are made from their declarations, which are handed in.
-Nothing is imported here.
+Read `create.py` first, from the top: it says in which order everything else is used. Products of pipelines are made
+from their declarations, which are handed in; no pipeline is imported here.
 """

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from astra_assets.files.paths import inside, summary_path
 from astra_assets.fits.tiles import SUFFIX as TILES_SUFFIX
 from astra_assets.products.summary import SummaryProduct
 
@@ -71,9 +70,14 @@ class Bundle:
         return (self.fits, *self.companions, *copies)
 
 
+def summary_path(product: str, v_astra: str) -> str:
+    """Return where the FITS file of a product is, relative to MWM_ASTRA."""
+    return f"{v_astra}/summary/{product}-{v_astra}{FITS_SUFFIX}"
+
+
 def product_path(product: SummaryProduct, *, v_astra: str, mwm_astra: Path, limit: int | None = None) -> Path:
     """Return where a product is, or a sample of its first `limit` rows."""
-    path = inside(mwm_astra, summary_path(product.name, v_astra))
+    path = mwm_astra / summary_path(product.name, v_astra)
     return path if limit is None else _beside(path, f"-sample-{limit}{FITS_SUFFIX}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from astra_assets.errors import ExpectedError
+from astra_assets.fits.errors import UnsoundFileError
 
 FILE = "file_is_sound"
 KEYS = "keys_are_unique"
@@ -14,10 +14,6 @@ POSITIONS = "positions_are_on_the_sky"
 FILLED = "no_column_lost_its_values"
 CHECKS = (FILE, KEYS, TWIN, POSITIONS, FILLED)
 """What is checked before a product gets its name."""
-
-
-class UnsoundFileError(ExpectedError, ValueError):
-    """A file that is not what it should be; the message says where."""
 
 
 class VerificationError(UnsoundFileError):

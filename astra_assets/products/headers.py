@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from astropy.io.fits import Header
-
-from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES, MAX_TEXT, Card, created_card, section
+from astra_assets.fits.header import MAX_TEXT, Card, created_card, section
+from astra_assets.fits.read_header import read_primary_header
 from astra_assets.products.summary import SummaryProduct, SummaryTable
 
 FINGERPRINT_KEYWORD = "FPRINT"
 """Card of the primary header: the fingerprint of the inputs."""
 SAMPLE_KEYWORD = "SAMPLE"
 """Card of the primary header of samples: how many rows each table has at most."""
-_END = b"END".ljust(CARD_BYTES)
 
 
 @dataclass(frozen=True)
@@ -125,29 +120,10 @@ def written_rows(product: SummaryProduct, path: Path) -> tuple[int, ...]:
     header = read_primary_header(path)
     if header is None or rows_keyword(1) not in header:
         return ()
-    return tuple(int(header[rows_keyword(number)]) for number in range(1, len(product.tables) + 1))
+    return tuple(header.integer(rows_keyword(number)) for number in range(1, len(product.tables) + 1))
 
 
 def mark_of(path: Path) -> str | None:
     """Read the fingerprint that a file was written with; None where it has none."""
     header = read_primary_header(path)
-    return None if header is None else header.get(FINGERPRINT_KEYWORD)
-
-
-def read_primary_header(path: Path) -> Header | None:
-    """Read the primary header of a FITS file, gzipped or not; None when it cannot be read as one."""
-    try:
-        with _open(path) as file:
-            text = b""
-            while _END not in (text[start : start + CARD_BYTES] for start in range(0, len(text), CARD_BYTES)):
-                block = file.read(BLOCK_BYTES)
-                text += block
-                if len(block) < BLOCK_BYTES or not text.startswith(b"SIMPLE  ="):
-                    return None
-            return Header.fromstring(text)
-    except (OSError, EOFError, zlib.error):
-        return None
-
-
-def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+    return None if header is None else header.text(FINGERPRINT_KEYWORD) or None

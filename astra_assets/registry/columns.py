@@ -95,7 +95,7 @@ class ColumnInfo:
 class Virtual:
     """A field of a result table that is an array of pixels: in files, never in the database.
 
-    A row takes the array like the value of any column (`row.model_flux = flux`); a worker keeps it beside the
+    A row takes the array like the value of any column (`row.model_flux = flux`); a worker keeps it next to the
     row, for the files of the source.
     """
 

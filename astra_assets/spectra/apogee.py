@@ -1,7 +1,7 @@
 """Reading APOGEE spectra: apVisit (and asVisit) files of one visit, apStar (and asStar) files of one star.
 
-Here: which pixels of a file belong to a row of the database. Not here: opening FITS files (`images`), which
-file a row names (`models.paths`), other frames or grids (`resample`).
+Here: which pixels of a file belong to a row of the database. Not here: which file a row names (`files.paths`), other
+frames or grids (`resample`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from astra_assets.fits.read_images import Images, read_images
 from astra_assets.spectra.base import BitPixels, FloatPixels, Spectrum, SpectrumError
+from astra_assets.spectra.file_errors import as_spectrum_errors
 from astra_assets.spectra.grid import APOGEE_GRID
-from astra_assets.spectra.images import Images, read_images
 
 FLUX, ERROR, MASK, WAVELENGTH = 1, 2, 3, 4
 """HDUs of both kinds of file; apStar files have no wavelengths, their grid is in the header."""
@@ -48,7 +49,8 @@ def read_ap_visit(path: Path | str, row: Mapping[str, Any] | None = None) -> Spe
     Pixels: 3 x 4096, or 3 x 2048 where the exposures were not dithered.
     Raises `SpectrumError` missing_file, unreadable_file or no_flux.
     """
-    images = read_images(path, (FLUX, ERROR, MASK, WAVELENGTH))
+    with as_spectrum_errors():
+        images = read_images(path, (FLUX, ERROR, MASK, WAVELENGTH))
     shape = images.arrays[FLUX].shape
     if len(shape) != 2 or shape[0] != N_CHIPS:
         raise SpectrumError("unreadable_file", f"{path}: images of shape {shape}, expected {N_CHIPS} chips")
@@ -84,7 +86,8 @@ class ApStar:
 
 def open_ap_star(path: Path | str) -> ApStar:
     """All spectra of an apStar file. Raises `SpectrumError` missing_file or unreadable_file."""
-    images = read_images(path, (FLUX, ERROR, MASK))
+    with as_spectrum_errors():
+        images = read_images(path, (FLUX, ERROR, MASK))
     _check_grid(path, images.arrays[FLUX].shape[1])
     return ApStar(images)
 
@@ -99,7 +102,8 @@ def read_ap_star(path: Path | str, row: Mapping[str, Any] | None = None, *, visi
     def place(header: Mapping[str, Any], n_rows: int) -> int:
         return visit_place(header, n_rows, visit, path) if visit else 0
 
-    images = read_images(path, (FLUX, ERROR, MASK), place)
+    with as_spectrum_errors():
+        images = read_images(path, (FLUX, ERROR, MASK), place)
     _check_grid(path, len(images.arrays[FLUX]))
     return _spectrum(images, APOGEE_GRID.wavelength, images.arrays, row)
 

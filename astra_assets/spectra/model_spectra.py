@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from astra_assets.files.atomic import atomic_write
 from astra_assets.files.paths import inside, model_spectra_folder
 from astra_assets.fits.header import Card, created_card
+from astra_assets.fits.read_images import read_images
 from astra_assets.spectra.base import SpectrumError
-from astra_assets.spectra.images import read_images
+from astra_assets.spectra.file_errors import as_spectrum_errors
 from astra_assets.spectra.mwm_hdu import hdu
 
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -82,7 +83,8 @@ class ModelSpectra:
         path = self.path(spectrum_pk, made)
         if not path.exists():
             return None
-        found = read_images(path, [0])
+        with as_spectrum_errors():
+            found = read_images(path, [0])
         rows = np.atleast_2d(found.arrays[0])
         try:
             return {

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from astra_assets.files.paths import ap_visit_name
+from astra_assets.fits.read_header import check_file
+from astra_assets.fits.read_images import read_images
 from astra_assets.models.apogee import ApogeeCoaddedSpectrumInApStar, ApogeeVisitSpectrumInApStar
 from astra_assets.models.base import Base
 from astra_assets.models.boss import BossCombinedSpectrum
 from astra_assets.spectra.apogee import FLUX, visit_place
 from astra_assets.spectra.base import Roots
-from astra_assets.spectra.images import read_images
+from astra_assets.spectra.file_errors import as_spectrum_errors
 from astra_assets.spectra.read import FILES, hdu_of, with_row
-from astra_assets.spectra.tables import check_file
 
 WHOLE = -1
 """Row of a spectrum that all rows of its HDU belong to."""
@@ -49,7 +50,8 @@ def place_of(model: type[Base], row: Mapping[str, Any], roots: Roots) -> Place:
     """
     with with_row(model, row):
         path = FILES[model](row, roots)
-        check_file(path)
+        with as_spectrum_errors():
+            check_file(path)
         if model is BossCombinedSpectrum:
             return Place(path, hdu_of(path, row["telescope"]), 0)
         if model is ApogeeCoaddedSpectrumInApStar:
@@ -67,5 +69,6 @@ def _row_of_visit(path: Path, visit: str) -> int:
         found.append(visit_place(header, n_rows, visit, path))
         return found[-1]
 
-    read_images(path, (FLUX,), choose)
+    with as_spectrum_errors():
+        read_images(path, (FLUX,), choose)
     return found[-1]

@@ -1,23 +1,19 @@
 """Reading spectra from files.
 
-Here: one reader per kind of file and `load`, which finds the file of a database row. Not here: the FITS table
-itself (`tables`), other frames or grids (`resample`), writing (`mwm`).
+Here: one reader per kind of file and `load`, which finds the file of a database row. Not here: which column of a
+table is which (`tabulated`), other frames or grids (`resample`), writing (`mwm`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from io import StringIO
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from astra_assets.files import row_groups
 from astra_assets.files.paths import (
     SPEC_FULL_COLUMNS,
     PathLeavesRoot,
@@ -28,6 +24,9 @@ from astra_assets.files.paths import (
     mwm_path,
     spec_full_path,
 )
+from astra_assets.files.streams import StreamError, open_content
+from astra_assets.files.text_tables import is_ecsv
+from astra_assets.fits.read_table import WholeTable, read_table
 from astra_assets.models.apogee import (
     ApogeeCoaddedSpectrumInApStar,
     ApogeeVisitSpectrum,
@@ -37,28 +36,51 @@ from astra_assets.models.base import Base, table_of
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.spectra.airvac import air_to_vacuum
 from astra_assets.spectra.apogee import ApStar, open_ap_star, read_ap_star, read_ap_visit
-from astra_assets.spectra.base import BitPixels, Code, FloatPixels, Roots, Spectrum, SpectrumError
-from astra_assets.spectra.tables import check_file, read_table
+from astra_assets.spectra.base import (
+    BitPixels,
+    Code,
+    FloatPixels,
+    Roots,
+    Spectrum,
+    SpectrumError,
+)
+from astra_assets.spectra.file_errors import as_spectrum_errors
+from astra_assets.spectra.tabulated import (
+    Column,
+    ecsv_columns,
+    fits_columns,
+    has_pixels,
+    parquet_columns,
+    pixels_of,
+    text_columns,
+)
 
-log = logging.getLogger(__name__)
-
-ASSUMED_RELATIVE_ERROR = 0.02
-"""Relative flux error given to text files that have none, what spectrophotometric standards claim."""
+HEAD_BYTES = 8192
+"""Bytes that tell what kind of file it is."""
 
 MWM_HDUS: Mapping[str, int] = {"apo25m": 1, "lco25m": 2}
 """Where the BOSS rows of a telescope are in mwmStar and mwmVisit files."""
 
 
-def read_spec_full(path: Path | str, row: Mapping[str, Any] | None = None) -> Spectrum:
+def read_spec_full(path: Path | str, row: Mapping[str, Any] | None = None, *, air: bool = False) -> Spectrum:
     """The coadded night of a specFull, SDSS spec or spec-lite file: observed frame, vacuum.
+
+    `air` says that the wavelengths of the file are measured in air; vacuum wavelengths come out.
 
     HDU 1 needs the columns flux, loglam and ivar, in any case; or_mask and wresl are taken where they exist.
     Raises `SpectrumError` missing_file, unreadable_file, missing_column or no_flux.
     """
     path = Path(path)
-    table = read_table(path, 1)
-    with np.errstate(over="ignore"):
-        wavelength = 10.0 ** table.numbers("loglam")
+    with as_spectrum_errors():
+        table = read_table(path, 1)
+        with np.errstate(over="ignore"):
+            wavelength = 10.0 ** table.numbers("loglam")
+        return _of_table(path, table, air_to_vacuum(wavelength) if air else wavelength, row)
+
+
+def _of_table(
+    path: Path, table: WholeTable, wavelength: FloatPixels, row: Mapping[str, Any] | None
+) -> Spectrum:
     return _spectrum(
         path,
         wavelength,
@@ -76,7 +98,11 @@ def read_mwm_star(path: Path | str, telescope: str, row: Mapping[str, Any] | Non
     With a `row` its spectrum_pk must be the file's: a file that was made for another row is refused.
     Raises `SpectrumError` missing_file, unreadable_file, missing_column, no_flux or wrong_row.
     """
-    path = Path(path)
+    with as_spectrum_errors():
+        return _read_mwm_star(Path(path), telescope, row)
+
+
+def _read_mwm_star(path: Path, telescope: str, row: Mapping[str, Any] | None) -> Spectrum:
     table = read_table(path, hdu_of(path, telescope))
     if len(table) != 1:
         raise SpectrumError("wrong_row", f"{path}: {len(table)} BOSS coadds for {telescope}, expected 1")
@@ -98,52 +124,74 @@ def read_mwm_star(path: Path | str, telescope: str, row: Mapping[str, Any] | Non
 
 
 def read_text(path: Path | str, air: bool = False) -> Spectrum:
-    """A text file of wavelength (Angstrom), flux and optionally ivar; # starts comments, `.gz` is unpacked.
+    """A text file of wavelength (Angstrom), flux and optionally ivar; # starts comments.
 
-    `air` says that the wavelengths are measured in air; vacuum wavelengths come out. Rows are sorted.
-    Without ivar every pixel gets 2 % of its flux as error, and the log says so. A third column that is the
-    flux once more, per frequency (as in the ESO copies of standards), is not taken for ivar.
+    Values are between commas, semicolons, tabs or blanks. A line of names before them is used: an error in place of
+    ivar, a mask, and wavelengths in nm, micron or log10 are found by their names. `air` says that the wavelengths
+    are measured in air; vacuum wavelengths come out. Rows are sorted. Without ivar or error every pixel gets 2 % of its
+    flux as error, and the log says so.
     Raises `SpectrumError` missing_file, unreadable_file or no_flux.
     """
     path = Path(path)
-    numbers = _text_table(path)
-    wavelength, flux = numbers[0], numbers[1]
-    if len(numbers) > 2 and _is_flux_per_frequency(wavelength, flux, numbers[2]):
-        numbers = numbers[:2]
-    if len(numbers) > 3:
-        raise SpectrumError(
-            "unreadable_file",
-            f"{path}: {len(numbers)} columns, expected wavelength, flux and optionally ivar",
-        )
-    if len(numbers) == 3:
-        ivar = numbers[2]
-    else:
-        log.info("%s: no ivar; errors of %.0f %% are assumed", path, 100 * ASSUMED_RELATIVE_ERROR)
-        floor = np.abs(ASSUMED_RELATIVE_ERROR * np.where(np.isfinite(flux), flux, 0.0))
-        ivar = np.divide(1.0, floor**2, out=np.zeros_like(floor), where=floor**2 > 0)
-    order = np.argsort(wavelength, kind="stable")
-    wavelength = air_to_vacuum(wavelength[order]) if air else wavelength[order]
-    return _spectrum(path, wavelength, flux[order], ivar[order])
+    with _file_errors(path):
+        columns = text_columns(path)
+    return _tabulated(path, columns, air=air)
 
 
 def read_file(path: Path | str, air: bool = False) -> Spectrum:
-    """Any spectrum file on its own, by what it holds: mwmStar (its first coadd), SDSS spec files, or text.
+    """Any spectrum file on its own, by what it holds, whatever its name and compression.
 
-    `air` is for text files; FITS files are in vacuum. Raises `SpectrumError` as the readers do.
+    Kinds: mwmStar (its first coadd), SDSS spec and specFull, other tables in FITS, ECSV and Parquet with columns that
+    are called wavelength (or loglam), flux and optionally ivar or error, and text. `air` says that the wavelengths are
+    measured in air; those of mwmStar files never are. Raises `SpectrumError` as the readers do.
     """
     path = Path(path)
-    check_file(path)
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-        try:
-            is_fits = stream.read(9) == b"SIMPLE  ="
-        except (OSError, EOFError) as error:
-            raise SpectrumError("unreadable_file", f"{path}: cannot be read: {error}") from error
-    if not is_fits:
-        return read_text(path, air=air)
+    with _file_errors(path):
+        with open_content(path) as content:
+            head = content.read(HEAD_BYTES)
+        if not head:
+            raise SpectrumError("unreadable_file", f"{path}: the file is empty")
+        if head.startswith(b"SIMPLE  ="):
+            return _read_fits(path, air=air)
+        if head.startswith(row_groups.MAGIC):
+            columns = parquet_columns(path)
+        else:
+            columns = ecsv_columns(path) if is_ecsv(head) else text_columns(path)
+    return _tabulated(path, columns, air=air)
+
+
+def _read_fits(path: Path, *, air: bool) -> Spectrum:
     first = read_table(path, 1)
-    if first.header.get("EXTNAME") != "BOSS/APO":
-        return read_spec_full(path)
-    return read_mwm_star(path, "apo25m" if len(first) else "lco25m")
+    if first.header.get("EXTNAME") == "BOSS/APO":
+        if air:
+            raise SpectrumError(
+                "unreadable_file",
+                f"{path}: is an mwmStar file, whose wavelengths are in vacuum; repeat without --air",
+            )
+        return read_mwm_star(path, "apo25m" if len(first) else "lco25m")
+    columns = fits_columns(first)
+    if "loglam" in first or not has_pixels(columns):
+        return read_spec_full(path, air=air)
+    return _tabulated(path, columns, air=air)
+
+
+def _tabulated(path: Path, columns: Sequence[Column], *, air: bool) -> Spectrum:
+    pixels = pixels_of(path, columns)
+    wavelength = air_to_vacuum(pixels.wavelength) if air else pixels.wavelength
+    return _spectrum(path, wavelength, pixels.flux, pixels.ivar, pixel_flags=pixels.flags)
+
+
+@contextlib.contextmanager
+def _file_errors(path: Path) -> Iterator[None]:
+    """What is wrong with a file becomes a `SpectrumError`."""
+    with as_spectrum_errors():
+        try:
+            yield
+        except FileNotFoundError:
+            raise SpectrumError("missing_file", f"{path}: there is no such file") from None
+        except (OSError, StreamError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise SpectrumError("unreadable_file", f"{path}: cannot be read: {reason}") from error
 
 
 def load(model: type[Base], row: Mapping[str, Any], roots: Roots) -> Spectrum:
@@ -254,38 +302,6 @@ def load_ap_star(model: type[Base], row: Mapping[str, Any], roots: Roots) -> ApS
     """
     with with_row(model, row):
         return open_ap_star(_ap_star_file(row, roots))
-
-
-def _text_table(path: Path) -> list[npt.NDArray[np.float64]]:
-    """The columns of a text file."""
-    check_file(path)
-    try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as stream:
-            text = stream.read()
-        with warnings.catch_warnings():
-            # NumPy warns where there is no row; that is said below.
-            warnings.simplefilter("ignore")
-            numbers = np.loadtxt(StringIO(text.replace(",", " ")), dtype=np.float64, ndmin=2, unpack=True)
-    except (OSError, EOFError, ValueError) as error:
-        raise SpectrumError(
-            "unreadable_file", f"{path}: not a table of wavelength, flux and optionally ivar: {error}"
-        ) from error
-    if len(numbers) < 2 or numbers.shape[1] < 2:
-        raise SpectrumError(
-            "unreadable_file",
-            f"{path}: {numbers.shape[-1]} rows, {len(numbers)} columns, expected at least 2 of each",
-        )
-    return list(numbers)
-
-
-def _is_flux_per_frequency(wavelength: FloatPixels, flux: FloatPixels, third: FloatPixels) -> bool:
-    """Whether `third` is `flux` times wavelength squared times a constant, that is F_nu."""
-    good = (flux > 0) & (third > 0)
-    # Over a short range a constant cannot be told from wavelength squared.
-    if good.sum() <= 0.5 * len(flux) or np.ptp(wavelength[good]) < 0.1 * wavelength[good].min():
-        return False
-    ratio = third[good] / (flux[good] * wavelength[good] ** 2)
-    return bool(np.quantile(np.abs(ratio / np.median(ratio) - 1.0), 0.9) < 0.01)
 
 
 def _spectrum(

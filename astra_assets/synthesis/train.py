@@ -25,6 +25,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from astra_assets.files.atomic import atomic_write
 from astra_assets.pipelines import snow_white
 from astra_assets.pipelines.base import Unusable
 from astra_assets.pipelines.snow_white.calibration import (
@@ -273,10 +274,11 @@ def train(
     limit = float(np.quantile(distances, FAMILIAR))
     scores = measured(model, temperature, seed + 1, min(0.25, share), processes)
     seconds = time.perf_counter() - began
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "classifier.onnx"
-    _write(path, exported(model, temperature, novelty, limit))
-    _write(folder / "ORIGIN.md", origin(len(labels), seed, scores, temperature, limit).encode())
+    with atomic_write(path) as partial:
+        partial.write_bytes(exported(model, temperature, novelty, limit))
+    with atomic_write(folder / "ORIGIN.md") as partial:
+        partial.write_bytes(origin(len(labels), seed, scores, temperature, limit).encode())
     log.info("%s written after %.0f s: accuracy %.3f, DA precision %.3f, recall %.3f, temperature %.2f, limit %.2f",
              path, seconds, *scores, temperature, limit)  # fmt: skip
     return path
@@ -310,15 +312,6 @@ and galaxies are mixed up now and then.
 
 Licence: that of this package.
 """
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import click
 
@@ -38,7 +39,7 @@ def at_a_terminal(monkeypatch, answer: bool | None) -> None:
 
 def test_jobs_are_cancelled_when_somebody_says_yes(monkeypatch, capsys):
     at_a_terminal(monkeypatch, answer=True)
-    runner = Runner()
+    runner: Any = Runner()
     ask_to_stop(runner)
     assert runner.stopped == [STEP]
     assert capsys.readouterr().err == "Corv visit: job 7 is cancelled\n"
@@ -47,7 +48,7 @@ def test_jobs_are_cancelled_when_somebody_says_yes(monkeypatch, capsys):
 def test_jobs_go_on_when_somebody_says_no_and_when_nobody_can_be_asked(monkeypatch, capsys):
     for answer in (False, None):
         at_a_terminal(monkeypatch, answer=answer)
-        runner = Runner()
+        runner: Any = Runner()
         ask_to_stop(runner)
         assert runner.stopped == []
         assert capsys.readouterr().err == (
@@ -58,6 +59,6 @@ def test_jobs_go_on_when_somebody_says_no_and_when_nobody_can_be_asked(monkeypat
 
 def test_what_runs_on_this_machine_is_not_asked_about(monkeypatch, capsys):
     at_a_terminal(monkeypatch, answer=True)
-    runner = Runner(jobs=())
+    runner: Any = Runner(jobs=())
     ask_to_stop(runner)
     assert (runner.stopped, capsys.readouterr().err) == ([], "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -49,15 +51,21 @@ def test_numbers_after_the_model_are_objects_and_so_is_a_number_in_its_place():
         chosen("corv", ("BossVisitSpectrum", "twelve"), None)
 
 
-def selection(*words: str, **options: object) -> Selection:
-    given = {"sdss_ids": (), "limit": None, "retry_failed": False, "force": False, "step_name": None}
+def selection(*words: str, **options: Any) -> Selection:
+    given: dict[str, Any] = {
+        "sdss_ids": (),
+        "limit": None,
+        "retry_failed": False,
+        "force": False,
+        "step_name": None,
+    }
     return parsed(pipeline="corv", words=words, **{**given, **options})[2]
 
 
 def test_without_options_a_step_works_on_all_that_is_unprocessed_else_on_what_they_say():
     assert selection() == UNPROCESSED
     assert selection("12", sdss_ids=(13,)) == Selection(sdss_ids=(12, 13))
-    options = {"limit": 5, "retry_failed": True, "force": True}
+    options: dict[str, Any] = {"limit": 5, "retry_failed": True, "force": True}
     assert selection(**options) == Selection(**options)
 
 

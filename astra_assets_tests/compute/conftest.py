@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -18,7 +18,6 @@ from astra_assets.models.compute import ComputeBatch, ComputeOutcome
 from astra_assets.spectra.base import Roots
 from astra_assets_tests.compute import samples
 
-PROJECT = Path(__file__).resolve().parents[2]
 QUICK = BatchLimits(flush_rows=3, flush_seconds=0.3, heartbeat_seconds=0.1, row_group=4, chunk_rows=7)
 
 
@@ -29,15 +28,16 @@ class Directly(LocalBackend):
         schema, key_name = described(batch.manifest)
         work = PreparedStep(batch.directory)
         for task in tasks:
+            first, last = batch.tasks[task]
             folder = batch.task_folder(task)
             folder.mkdir(parents=True)
             parts = TaskParts(folder, key_name, schema)
-            for rows in manifest_rows(batch.manifest, *batch.tasks[task], batch_rows=3):
+            for rows in manifest_rows(batch.manifest, first, last, batch_rows=3):
                 made = [(row[key_name], work.on(row)) for row in rows.to_pylist()]
                 parts.write(RESULTS, [each.row for _, each in made if each.row is not None])
                 parts.write(FAILURES, [reason(key_name, key, each) for key, each in made if each.row is None])
-            first, last = batch.tasks[task]
-            TaskStatus("done", last - first, **parts.counts).write(folder)
+            counts: dict[str, Any] = parts.counts
+            TaskStatus("done", last - first, **counts).write(folder)
 
 
 def reason(key_name, key, made):

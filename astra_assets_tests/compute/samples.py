@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,7 @@ def median_flux(spectrum: Any, context: WorkContext) -> SampleFlux:
         raise Skip("not_wanted", "not for this pipeline")
     value = float(np.median(spectrum.flux))
     if kind == 94:
-        return SampleFlux(median_flux="much")  # type: ignore[arg-type]
+        return SampleFlux(median_flux="much")
     if kind == 95:
         return SampleFlux(median_flux=float("nan"), n_pixels=None)
     return SampleFlux(
@@ -206,7 +207,7 @@ def rest_frame_visits(source: Any, context: WorkContext) -> Products:
     if not source["visits"]:
         raise Unusable("no_visits", "nothing was observed")
     good = [visit for visit in source["visits"] if visit["fieldid"] != 13]
-    rows = [
+    rows: list[Mapping[str, Any]] = [
         {
             **{name: visit[name] for name in ("release", "run2d", "mjd", "fieldid", "catalogid")},
             "spectrum_pk": visit["new_pk"],

@@ -29,11 +29,15 @@ def test_an_input_with_a_result_and_an_outcome_unbalances_the_account(bench):
 
 def test_outcomes_of_other_pipelines_steps_and_versions_do_not_count(bench):
     (pk,) = bench.visits([0])
-    row = {
+    row: dict[str, object] = {
         "spectrum_pk": pk, "pipeline": "SampleFlux", "step": "visit", "v_astra_major_minor": 8,
         "state": "failed", "code": "odd", "code_version": "1",
     }  # fmt: skip
-    others = [{"pipeline": "SampleClass"}, {"step": "star"}, {"v_astra_major_minor": 9}]
+    others: list[dict[str, object]] = [
+        {"pipeline": "SampleClass"},
+        {"step": "star"},
+        {"v_astra_major_minor": 9},
+    ]
     with bench.database.begin() as connection:
         for other in others:
             connection.execute(insert(table_of(ComputeOutcome)).values(**row | other))

@@ -14,7 +14,7 @@ from astra_assets.pipelines.options import ResourceRequest
 from astra_assets_tests.compute.conftest import Bench, with_processes
 from astra_assets_tests.compute.samples import FLUX, SampleFlux
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.smoke]
 
 VISIT = FLUX.step("visit")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from astra_assets.compute.files import read_json, write_json, write_new
 from astra_assets.compute.in_hand import InHand
 from astra_assets.compute.parts import FAILURES, RESULTS, TaskParts, manifest_rows
+from astra_assets.files.atomic import write_new
+from astra_assets.files.json_files import read_json, write_json
 
 SCHEMA = pa.schema([("spectrum_pk", pa.int64()), ("teff", pa.float64())])
 
@@ -97,9 +100,15 @@ def test_rows_of_a_task_are_read_across_row_groups(tmp_path):
 
 
 def test_a_new_file_never_replaces_one(tmp_path):
+    def write(text):
+        def to(file: Path) -> None:
+            file.write_text(text)
+
+        return to
+
     path = tmp_path / "part"
-    assert write_new(path, lambda file: file.write_text("first") and None)
-    assert not write_new(path, lambda file: file.write_text("second") and None)
+    assert write_new(path, write("first"))
+    assert not write_new(path, write("second"))
     assert path.read_text() == "first"
     assert [each.name for each in tmp_path.iterdir()] == ["part"]
 

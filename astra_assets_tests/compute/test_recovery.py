@@ -18,9 +18,9 @@ import pytest
 from astra_assets.compute import claims
 from astra_assets.compute.parts import FAILURES, RESULTS, part_files
 from astra_assets.compute.worker import EXIT_STOPPED
-from astra_assets_tests.compute.conftest import PROJECT
 from astra_assets_tests.compute.model_samples import MODEL, SampleModel
 from astra_assets_tests.compute.samples import FLUX, SampleFlux
+from astra_assets_tests.project import PROJECT
 
 pytestmark = pytest.mark.processes
 
@@ -82,6 +82,7 @@ def bench(process_bench):
     return process_bench
 
 
+@pytest.mark.smoke
 def test_a_worker_killed_in_the_middle_goes_on_after_its_parts(bench):
     pks = bench.visits([0] * 14)
     batch = bench.engine.plan(FLUX, VISIT)
@@ -144,6 +145,7 @@ def test_a_run_right_after_the_kill_waits_for_the_dying_workers(bench):
     assert_as_undisturbed(bench, pks)
 
 
+@pytest.mark.smoke
 def test_killing_everything_at_once_loses_only_what_was_not_written(bench):
     pks = bench.visits([0] * 12)
     first = orchestrator(bench)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,8 @@ from astra_assets.compute.progress import Cause, Phase, TaskStatus, read_status
 from astra_assets.compute.task_run import TaskConditions, on_cluster
 from astra_assets.compute.usage import usage_of
 from astra_assets.compute.worker import EXIT_MEMORY, EXIT_TIME
-from astra_assets_tests.compute.conftest import PROJECT
 from astra_assets_tests.compute.samples import FLUX
+from astra_assets_tests.project import PROJECT
 
 VISIT = FLUX.step("visit")
 
@@ -108,7 +109,8 @@ class Killed:
         self.given, self.memory, self.cpu, self.pids = 0, {}, {1: 0.5}, []
 
     class Member:
-        slot, row = 0, None
+        slot = 0
+        row: Any = None
 
     @property
     def idle(self):
@@ -140,7 +142,7 @@ def test_a_task_that_is_short_of_memory_stops_if_it_can_have_more(process_bench,
     process_bench.visits([0] * 5)
     batch = process_bench.engine.plan(FLUX, VISIT)
     monkeypatch.setattr(supervisor, "Crew", Killed)
-    monkeypatch.setattr(task_run.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(task_run.signal, "signal", lambda *_: None)  # type: ignore[attr-defined]
     conditions = TaskConditions(rank=(1, 0), job="7_0", node="np001", memory_mb=1.0, more_memory=more)
     monkeypatch.setattr(MemoryWatch, "killed", lambda _: True)
     if not more:

@@ -174,7 +174,7 @@ def test_the_local_backend_is_a_backend():
 
 def test_progress_tells_counts_rate_and_time_left(monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr(states_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(states_module.time, "monotonic", lambda: clock[0])  # type: ignore[attr-defined]
     meter = Meter("SnowWhite star", inputs=100, tasks=2)
     first = meter.read([TaskStatus("running", 50, done=10), None], running=2)
     assert str(first) == "SnowWhite star: 10 of 100, 0 failed, 0 skipped, 2 of 2 tasks running"
@@ -187,7 +187,7 @@ def test_progress_tells_counts_rate_and_time_left(monkeypatch):
 
 def test_lines_come_at_growing_intervals_and_only_when_something_changed(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(states_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(states_module.time, "monotonic", lambda: clock[0])  # type: ignore[attr-defined]
     said = []
     say = Sparingly(lambda _: said.append(clock[0]))
     for second in range(4000):

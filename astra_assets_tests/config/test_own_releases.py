@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -16,12 +15,11 @@ from astra_assets.config.settings import load_settings
 from astra_assets.definitions import build_defs
 from astra_assets.defs.assets import all_assets, keys_of, located
 from astra_assets.defs.assets.kept import outline
-from astra_assets.files.paths import summary_path
 from astra_assets.operations.deployment import Deployment
 from astra_assets.operations.news import news
 from astra_assets.operations.products import products
-
-PROJECT = Path(__file__).resolve().parents[2]
+from astra_assets.products.bundle import summary_path
+from astra_assets_tests.project import PROJECT
 
 MINI = """
 [releases.mini]

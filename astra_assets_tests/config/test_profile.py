@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +13,7 @@ from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.pipelines.base import Pipeline, Requirement, Step
 from astra_assets.pipelines.options import AS_DECLARED, OPTIONS, ResourceRequest, SlurmOptions
 from astra_assets.pipelines.snow_white.table import SnowWhite
+from astra_assets_tests.project import PROJECT
 
 ANY = (Requirement("any", "Any.", ("snr",), lambda columns: columns["snr"] > 0),)
 STAR = Step(
@@ -93,7 +93,7 @@ def test_without_a_profile_a_step_gets_what_it_declares(tmp_path):
     assert profile.options(NET, STAR, AS_DECLARED) == STAR.slurm
 
 
-PRODUCTION = {
+PRODUCTION: dict[str, dict[str, str | int]] = {
     "dr20 bossnet star": {"mem": "16000", "gres": "gpu:v100", "account": "notchpeak-gpu", "time": "48:00:00"},
     "dr20 bossnet visit": {"nodes": 1, "procs": 64, "mem": "0", "time": "48:00:00"},
     "dr20 slam": {"nodes": 1, "mem": "0", "time": "96:00:00"},
@@ -183,12 +183,12 @@ def test_a_table_of_no_step_is_told_with_those_that_there_are(tmp_path):
 
 def test_numbers_and_texts_are_both_memory(tmp_path):
     profile = profile_of(tmp_path, '[slurm]\nmem = 0\nmemory_cap = "180G"\n')
-    assert profile.mem == "0"
+    assert profile.resources.asked["mem"] == "0"
     assert profile.memory_cap_mb == 180 * 1024
 
 
 def test_the_profile_that_the_documentation_shows_can_be_used(tmp_path):
-    page = (Path(__file__).resolve().parents[2] / "docs" / "deploy.md").read_text()
+    page = (PROJECT / "docs" / "deploy.md").read_text()
     (shown,) = (text for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "[slurm]" in text)
     profile = profile_of(tmp_path, shown)
     star = profile.options(NET, STAR, AS_DECLARED)

@@ -13,7 +13,7 @@ from astra_assets.config.settings import SettingsError, load_settings
 from astra_assets.pipelines import PIPELINES, pipeline
 from astra_assets.pipelines.base import Pipeline
 from astra_assets.pipelines.bossnet import BossNet
-from astra_assets_tests.compute.conftest import PROJECT
+from astra_assets_tests.project import PROJECT
 
 BOSSNET = pipeline("bossnet")
 STAR, VISIT = BOSSNET.steps

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from astra_assets.config.profile import SlurmProfile
 from astra_assets.config.settings import SettingsError, load_settings, usable_settings
 
 
@@ -77,13 +78,82 @@ def test_what_is_wrong_does_not_hide_the_rest_of_the_settings(monkeypatch, tmp_p
     monkeypatch.setenv("ASTRA_DATABASE_SCHEMA", "mwm")
     settings, problems = usable_settings()
     assert (settings.compute, settings.max_attempts, settings.procs) == ("slurm", 5, None)
-    assert (settings.is_demo, settings.slurm.nodes, settings.database_schema) == (True, None, None)
+    assert settings.slurm == SlurmProfile()
+    assert (settings.is_demo, settings.database_schema) == (True, None)
     assert [problem.partition(":")[0] for problem in problems] == [
         "SAS_BASE_DIR",
         "nodes in [slurm] of astra.toml",
         "ASTRA_PROCS (or procs in astra.toml)",
         "ASTRA_PRCOS (or prcos in astra.toml)",
     ]
+
+
+RELEASE = 'run2d = ["v6_2_1"]\npipelines = ["corv"]\n'
+OTHER = f"max_attempts = 5\n[releases.other]\n{RELEASE}"
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        (f"[releases.x]\n{RELEASE}".replace('["v6_2_1"]', "3"), "run2d in [releases.x] of astra.toml"),
+        (f'[releases.x]\nv_astra = "x"\n{RELEASE}', "v_astra in [releases.x] of astra.toml"),
+        (f'[releases.x]\nv_astra = "99999.1.1"\n{RELEASE}', "v_astra in [releases.x] of astra.toml"),
+        (f'[releases.x]\nv_astra = "٠.٨.١"\n{RELEASE}', "v_astra in [releases.x] of astra.toml"),
+        ("[programs]\nx = [[]]\n", "x.command.0 in [programs] of astra.toml"),
+        ("[programs]\nx = {command = 'a', astra = 'b'}\n", "x in [programs] of astra.toml"),
+        ("[slurm.steps.corv]\nnodes = 0\n", "nodes in [slurm.steps.corv] of astra.toml"),
+    ],
+)
+def test_a_wrong_table_is_told_and_all_other_settings_are_used(tmp_path, table, problem):
+    text = table if table.startswith("[programs]") else f"{table}[programs]\n"
+    (tmp_path / "astra.toml").write_text(f'{OTHER}{text}bossnet = "net"\n')
+    settings, problems = usable_settings()
+    assert [each.partition(":")[0] for each in problems] == [problem]
+    assert settings.max_attempts == 5
+    assert list(settings.releases) == ["other"]
+    assert settings.programs["bossnet"].command == ("net",)
+
+
+@pytest.mark.parametrize("name", ["class", '"a b"'])
+def test_a_release_that_no_job_can_be_called_like_does_not_stop_the_examination(tmp_path, name):
+    (tmp_path / "astra.toml").write_text(f"max_attempts = 5\n[releases.{name}]\n{RELEASE}")
+    settings, problems = usable_settings()
+    assert "cannot be the name of a job" in problems[0]
+    assert (settings.max_attempts, settings.releases) == (5, {})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("ASTRA_HOME", "~nobody-of-this-name/x", "there is no user nobody-of-this-name"),
+        ("ASTRA_HOME", "/tmp/" + "x" * 5_000, "has 5,005 characters, more than a path can have"),
+        ("MWM_ASTRA", "/tmp/a\nb", "has a control character"),
+        ("ASTRA_CATALOGS", "/tmp/" + "x" * 300, "has 305 characters"),
+        ("ASTRA_CONFIG", "x" * 5_000, "(5,000 characters): there is no such file"),
+        ("ASTRA_DATABASE_URL", "sqlite://", "a SQLite database needs a file"),
+        (
+            "ASTRA_DATABASE_URL",
+            "postgresql+asyncpg://me:secret@host/db",
+            "the driver asyncpg is not used here",
+        ),
+        ("ASTRA_DATABASE_URL", "postgresql+psycopg2://host/db", "begin with postgresql://"),
+        ("ASTRA_RELEASE", "dr99", "there is no release 'dr99'"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_told_in_a_short_sentence(monkeypatch, variable, value, told):
+    monkeypatch.setenv(variable, value)
+    settings, (problem,) = usable_settings()
+    assert told in problem
+    assert len(problem) < 400
+    assert "secret" not in problem
+    assert settings.home.is_absolute()
+
+
+def test_a_file_that_is_nested_too_deeply_is_told(tmp_path):
+    (tmp_path / "astra.toml").write_text(f"x = {'[' * 2_000}{']' * 2_000}\n")
+    settings, (problem,) = usable_settings()
+    assert "astra.toml cannot be read: its values are nested too deeply" in problem
+    assert settings.compute == "local"
 
 
 def test_settings_that_can_be_used_have_no_problems():

@@ -47,7 +47,7 @@ def test_types_are_right_where_the_first_rows_are_null(database):
         ),
     )
     names = ["snr", "telescope", "fiber_offset", "tai_beg", "delta_ra", "n_exp", "modified", "zwarning_flags"]
-    query = select(BossVisitSpectrum.c[*names]).order_by(BossVisitSpectrum.c.mjd)
+    query = select(*BossVisitSpectrum.c[*names]).order_by(BossVisitSpectrum.c.mjd)
     batches = list(database.arrow_batches(query, batch_rows=500))
     expected = pa.schema(
         {
@@ -96,7 +96,7 @@ def test_values_survive_the_way_in_and_out(database):
     )
     store(database, BossVisitSpectrum, rows)
     read = database.arrow_table(
-        select(BossVisitSpectrum.c[*rows.column_names]).order_by(BossVisitSpectrum.c.mjd)
+        select(*BossVisitSpectrum.c[*rows.column_names]).order_by(BossVisitSpectrum.c.mjd)
     )
     for name in rows.column_names:
         assert read[name].to_pylist() == rows[name].to_pylist(), name
@@ -219,7 +219,7 @@ def test_an_abandoned_read_leaves_no_file(tmp_path):
     store(database, Source, pa.table({"sdss_id": range(100)}))
     batches = database.arrow_batches(select(Source.c.sdss_id), batch_rows=10)
     next(batches)
-    batches.close()
+    batches.close()  # type: ignore[attr-defined]
     assert [path for path in folder.iterdir() if not path.name.startswith("astra.db")] == []
 
 

@@ -118,7 +118,7 @@ def test_float_arrays_come_back_as_lists(database):
             insert(BossVisitSpectrum).values(catalogid=1, delta_ra=[0.1, -2.5], delta_dec=[], **values)
         )
     with database.connect() as connection:
-        row = connection.execute(select(BossVisitSpectrum.c["delta_ra", "delta_dec", "seeing"])).one()
+        row = connection.execute(select(*BossVisitSpectrum.c["delta_ra", "delta_dec", "seeing"])).one()
     assert row == ([0.1, -2.5], [], None)
 
 

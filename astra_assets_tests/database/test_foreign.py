@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 from sqlalchemy import insert, text
+from sqlalchemy.exc import InternalError
 
 from astra_assets.database.bulk import NullNotAllowedError
 from astra_assets.database.database import Database
@@ -14,6 +15,8 @@ from astra_assets.models.apogee import ApogeeRestFrameVisitSpectrum
 from astra_assets.models.base import table_of
 from astra_assets.models.source import Source
 from astra_assets.models.spectrum import SpectrumKey
+from astra_assets.operations.deployment import expected_text
+from astra_assets.operations.doctor import check_database
 
 MODEL = ApogeeRestFrameVisitSpectrum
 TABLE = table_of(MODEL).name
@@ -94,7 +97,21 @@ def test_a_column_that_nothing_computes_is_told_before(foreign):
         database.need_writable(MODEL)
     with pytest.raises(DemandedColumnError, match=told):
         store(database)
+    assert [each.weight for each in check_database(database) if told in each.text] == [1]
     database.engine.dispose()
+
+
+def test_a_database_that_may_only_be_read_is_told_in_words(foreign):
+    database = foreign()
+    read_only = Database(f"{database.url}?options=-c%20default_transaction_read_only%3Don")
+    with pytest.raises(InternalError) as caught:
+        store(read_only)
+    assert "cannot execute INSERT in a read-only transaction" in expected_text(caught.value)
+    with pytest.raises(InternalError) as caught, read_only.begin() as connection:
+        read_only.insert(connection, Source, pa.table({"sdss_id": [1]}))
+    assert "cannot execute COPY FROM in a read-only transaction" in expected_text(caught.value)
+    for each in (database, read_only):
+        each.engine.dispose()
 
 
 def test_a_column_of_ours_that_is_not_there_is_told_before(foreign):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from astra_assets.operations.operations import OperationError, Operations
 from sqlalchemy import text
 
 from astra_assets.config.settings import Settings, usable_settings
@@ -12,7 +11,9 @@ from astra_assets.database.inventory import MissingTableError
 from astra_assets.database.placement import neighbours
 from astra_assets.models.source import Source
 from astra_assets.models.spectrum import SpectrumKey
-from astra_assets.operations.doctor import examine, examine_database
+from astra_assets.operations.deployment import Deployment, OperationError
+from astra_assets.operations.doctor import check_database, doctor
+from astra_assets.operations.init import init
 
 
 @pytest.fixture
@@ -48,8 +49,8 @@ def advice(database):
     with pytest.raises(MissingTableError) as caught:
         database.look().need(Source)
     told = str(caught.value)
-    doctor = [each for each in examine_database(database) if each.weight == 2]
-    assert all(each.text == f"database: {told}" for each in doctor)
+    told_by_doctor = [each for each in check_database(database) if each.weight == 2]
+    assert all(each.text == f"database: {told}" for each in told_by_doctor)
     return told
 
 
@@ -66,12 +67,12 @@ def test_a_schema_with_a_similar_name_is_asked_for_and_none_is_made(postgresql_u
         ):
             database.create_tables()
         settings = Settings(database_url=postgresql_url, database_schema=typed, home=tmp_path)
-        survey = Operations(settings)
+        deployment = Deployment(settings)
         with pytest.raises(OperationError, match=f"^there is no schema {typed} .*did you mean astra_080"):
-            survey.need_tables()
+            deployment.need_tables()
         with pytest.raises(NoSchemaError):
-            survey.init(print)
-        survey.database.engine.dispose()
+            init(deployment, print)
+        deployment.database.engine.dispose()
     assert schemas(opened(postgresql_url)) == before
 
 
@@ -138,7 +139,7 @@ def test_doctor_looks_at_no_other_database_than_the_one_that_is_set(monkeypatch,
     monkeypatch.setenv("ASTRA_HOME", str(tmp_path))
     monkeypatch.setenv("ASTRA_DATABASE_URL", "mysql://u:secret@host/survey")
     settings, problems = usable_settings()
-    found = list(examine(settings, lambda: Database(settings.database), problems))
+    found = list(doctor(Deployment(settings), problems))
     assert "mysql is no database that we know" in found[0].text
     assert not [each for each in found if each.text.startswith("database:") or "secret" in each.text]
 

@@ -18,6 +18,8 @@ from sqlalchemy import Text, func, select
 from astra_assets.database.database import Database
 from astra_assets.models.source import Source
 from astra_assets.models.spectrum import SpectrumKey
+from astra_assets_tests.compute.conftest import Bench
+from astra_assets_tests.compute.samples import CLASS, FLUX, SOURCES
 from astra_assets_tests.conftest import free_port
 
 ROWS = 5000
@@ -116,6 +118,27 @@ def test_many_work_at_the_same_time_through_few_server_processes(postgresql_url,
     with psycopg.connect(postgresql_url) as connection:
         counted = "SELECT (SELECT count(*) FROM source), (SELECT count(*) FROM spectrum)"
         assert connection.execute(counted).fetchone() == (ROWS + 8, 4 * 12 * 3)
+
+
+def test_steps_of_pipelines_run_at_the_same_time(postgresql_url, folder, tmp_path):
+    """Planning reads inputs while it looks others up, so that each step has several transactions at a time."""
+    with pooler(postgresql_url, folder, size=12) as url:
+        first = Bench(Database(url), tmp_path)
+        first.database.create_tables()
+        first.visits([0] * 40)
+
+        def run(pipeline, step):
+            """As another process would: with connections of its own."""
+            bench = Bench(Database(url), tmp_path)
+            account = bench.engine.run(pipeline, pipeline.step(step))
+            bench.database.engine.dispose()
+            return account.inputs, account.results, account.balanced
+
+        steps = [(FLUX, "visit"), (CLASS, "visit"), (SOURCES, "star")]
+        with ThreadPoolExecutor(3) as pool:
+            accounts = list(pool.map(run, *zip(*steps, strict=True)))
+        assert accounts == [(40, 40, True)] * 3
+        first.database.engine.dispose()
 
 
 def test_what_a_reader_sets_is_unknown_to_the_next_client(postgresql_url, folder):

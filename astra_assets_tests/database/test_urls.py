@@ -6,12 +6,12 @@ import os
 import stat
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from astra_assets.operations.operations import expected_text
-from sqlalchemy import Integer, Text, func, select
+from sqlalchemy import ColumnElement, Integer, Text, func, select
 
 from astra_assets.config.settings import SettingsError, load_settings
 from astra_assets.database.arrow import PostgresqlReadError
@@ -19,11 +19,12 @@ from astra_assets.database.database import Database, NotAllowedError
 from astra_assets.database.urls import UnusableUrlError, hide_secrets, parse_url
 from astra_assets.errors import ExpectedError, PassingError
 from astra_assets.models.source import Source
+from astra_assets.operations.deployment import expected_text
 from astra_assets_tests.conftest import free_port, fresh_database
 
 PASSWORD = "b l#a/n@k:'%\"+?&ö\\"
 ENCODED = "b%20l%23a%2Fn%40k%3A%27%25%22%2B%3F%26%C3%B6%5C"
-WANTED = {
+WANTED: dict[str, ColumnElement[Any]] = {
     "user": func.current_user(type_=Text),
     "database": func.current_database(type_=Text),
     "port": func.inet_server_port(type_=Integer),
@@ -218,6 +219,7 @@ def test_texts_are_read_whatever_the_encoding_of_the_database(place, monkeypatch
         ("postgresql://u:secret@h:5432x/d", "the port in the PostgreSQL URL is no number"),
         ("postgresql+asyncpg://u:secret@h/d?ssl=require", 'libpq does not know .*"ssl"'),
         ("postgresql://u:secret@h/d?prepare_threshold=5", 'libpq does not know .*"prepare_threshold"'),
+        ("postgresql://h/d?password=half&secret=1", "libpq does not know .*in a password write & as %26"),
         ("postgresql://u:secret@h/d?sslmode", "an option of the PostgreSQL URL has no value"),
         ("postgresql://h/d?password=a&password=secret", "has the option password more than once"),
         ("postgresql://u:secret@/d?host=a&host=b&port=1&port=2", "the hosts of the PostgreSQL URL cannot be told apart"),

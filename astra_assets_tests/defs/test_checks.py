@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -22,8 +23,7 @@ from astra_assets.defs.checks import (
 )
 from astra_assets.products.check.content import not_judged
 from astra_assets.products.compare.column_statistics import Distribution
-from astra_assets.products.compare.diff import ColumnDrift, Diff, TableDiff
-from astra_assets.products.create import CreateReport
+from astra_assets.products.compare.versions import ColumnDrift, Diff, TableDiff
 from astra_assets.products.findings import (
     FILE,
     FILLED,
@@ -33,14 +33,14 @@ from astra_assets.products.findings import (
     Finding,
     VerificationError,
 )
+from astra_assets.products.make import CreateReport
 
 KEY = dg.AssetKey("astraAllVisitCorv")
 
 
 def account(**terms: int) -> Account:
-    return Account(
-        "Corv", "visit", **({"inputs": 10, "results": 6, "failed": 1, "skipped": 3, "backlog": 0} | terms)
-    )
+    counts: dict[str, Any] = {"inputs": 10, "results": 6, "failed": 1, "skipped": 3, "backlog": 0}
+    return Account("Corv", "visit", **counts | terms)
 
 
 def test_a_complete_account_passes():
@@ -123,8 +123,8 @@ def test_a_finding_that_did_not_pass_warns():
 
 
 def drift(name: str, old: float, new: float) -> ColumnDrift:
-    values = tuple(Distribution((m - 2, m - 1, m, m + 1, m + 2), m) for m in (old, new))
-    return ColumnDrift(name, (0.0, 0.0), values, 3)
+    before, now = (Distribution((m - 2, m - 1, m, m + 1, m + 2), m) for m in (old, new))
+    return ColumnDrift(name, (0.0, 0.0), (before, now), 3)
 
 
 @pytest.mark.parametrize(("new", "passed"), [(10.1, True), (12.0, False)])

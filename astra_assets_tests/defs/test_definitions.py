@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -13,15 +13,16 @@ from astra_assets.config.releases import RELEASES
 from astra_assets.definitions import build_defs, defs
 from astra_assets.defs.assets import keys_of
 from astra_assets.pipelines import PIPELINES
+from astra_assets_tests.project import DATA
 
-SNAPSHOT = Path(__file__).parents[1] / "data" / "graph.json"
+SNAPSHOT = DATA / "graph.json"
 UPDATE = "ASTRA_UPDATE_SNAPSHOT"
 
 
-def graph_of(definitions: dg.Definitions) -> dict[str, dict[str, object]]:
+def graph_of(definitions: dg.Definitions) -> dict[str, dict[str, Any]]:
     """What a reviewer looks at: key, dependencies, group, owners, kinds, checks."""
     graph = definitions.resolve_asset_graph()
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for key in sorted(graph.get_all_asset_keys()):
         node = graph.get(key)
         found[key.to_user_string()] = {

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import dagster as dg
 import psutil
@@ -18,7 +19,7 @@ from astra_assets.defs.termination import StoppingExecutor, end_with_run, while_
 from astra_assets.errors import ExpectedError
 
 CORV, STAR = (SimpleNamespace(name="Corv"), "visit"), (SimpleNamespace(name="SnowWhite"), "star")
-STEPS = {"corv__visit": CORV, "snow_white__star": STAR}
+STEPS: dict[str, Any] = {"corv__visit": CORV, "snow_white__star": STAR}
 
 
 def event(step, kind):
@@ -66,7 +67,8 @@ def interrupted(events, status, runner, error=dg.DagsterExecutionInterruptedErro
         instance=SimpleNamespace(get_run_by_id=lambda _: run),
         log=SimpleNamespace(warning=said.append),
     )
-    executor = StoppingExecutor(SimpleNamespace(execute=execute), STEPS, lambda _: runner)
+    inner: Any = SimpleNamespace(execute=execute)
+    executor = StoppingExecutor(inner, STEPS, lambda _: runner)
     seen = []
     with pytest.raises(error):
         seen.extend(executor.execute(context, None))
@@ -129,10 +131,12 @@ def context_of(status=dg.DagsterRunStatus.STARTED):
 def test_a_step_that_was_not_told_of_the_end_of_its_run_finds_out(monkeypatch):
     monkeypatch.setattr(termination, "ASK_SECONDS", 0.0)
     seen: list[object] = []
-    while_run_lives(context_of(), Runner(), seen.append)("now")
+    now: Any = "now"
+    runner: Any = Runner()
+    while_run_lives(context_of(), runner, seen.append)(now)
     assert seen == ["now"]
     with pytest.raises(dg.DagsterExecutionInterruptedError):
-        while_run_lives(context_of(dg.DagsterRunStatus.CANCELING), Runner(), seen.append)("now")
+        while_run_lives(context_of(dg.DagsterRunStatus.CANCELING), runner, seen.append)(now)
 
 
 STEP_PROCESS = """

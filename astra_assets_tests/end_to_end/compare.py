@@ -48,14 +48,18 @@ def assert_same_products(ours: Path, theirs: Path) -> None:
                 assert same, f"{path.name} HDU {hdu} {name}"
 
 
-def rows(database: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Content of the tables of results of a SQLite database."""
+def rows(database: Path, *pipelines: str) -> dict[str, list[tuple[object, ...]]]:
+    """Content of the tables of results of a SQLite database; outcomes of these pipelines only, where some are named."""
     found = {}
     with sqlite3.connect(database) as connection:
         for name in TABLES:
             described = connection.execute(f"pragma table_info({name})")
             columns = [row[1] for row in described if row[1] not in IGNORED]
             query = f"select {', '.join(columns)} from {name}"
-            found[name] = sorted(connection.execute(query).fetchall(), key=repr)
+            if name == "compute_outcome" and pipelines:
+                query += f" where pipeline in ({', '.join('?' * len(pipelines))})"
+                found[name] = sorted(connection.execute(query, pipelines).fetchall(), key=repr)
+            else:
+                found[name] = sorted(connection.execute(query).fetchall(), key=repr)
     connection.close()
     return found

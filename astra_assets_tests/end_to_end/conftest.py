@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from astra_assets_tests.once import made_once
+from astra_assets_tests.project import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 OURS = ("ASTRA_", "DAGSTER_", "SAS_BASE_DIR", "MWM_ASTRA")
 
 FEW = """

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from astra_assets_tests.pipelines.offered import install
+from astra_assets_tests.project import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 SERVERS = ("make ui", "dagster-webserver", "dagster-daemon")
 """Commands that run until they are stopped; `test_ui` starts a server."""
 NESTED = ("make dr20", "make main", "make test", "make lint", "dagster job execute", "dg launch")
@@ -162,7 +162,7 @@ def test_the_pipeline_of_the_page_works_word_for_word(ingested, tmp_path):
         PROJECT / "astra_assets", tmp_path / "astra_assets", ignore=shutil.ignore_patterns("__pycache__")
     )
     (tmp_path / "astra_assets" / "pipelines" / "rocket.py").write_text(ROCKET)
-    releases = tmp_path / "astra_assets" / "releases.py"
+    releases = tmp_path / "astra_assets" / "config" / "releases.py"
     before = releases.read_text()
     releases.write_text(before.replace('"mdwarftype")', '"mdwarftype", "rocket")'))
     assert releases.read_text() != before

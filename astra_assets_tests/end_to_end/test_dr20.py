@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+pytestmark = pytest.mark.smoke
+
 PRODUCTS = ("mwmTargets", "mwmAllVisit", "mwmAllStar", "astraAllStarSnowWhite", "astraAllVisitCorv",
             "astraAllStarLineForest", "astraAllVisitLineForest")  # fmt: skip
 """Those that need no program of other people."""
@@ -165,15 +167,3 @@ def database_content(place) -> dict[str, list[tuple[object, ...]]]:
         content = {name: database.execute(f"select * from {name} order by 1").fetchall() for name in names}
     database.close()
     return content
-
-
-def test_main_adds_apogee_and_the_newer_spelling_of_dr20_leaves_the_shared_products_alone(released):
-    released.run("dagster", "job", "execute", "-j", "main")
-    truth = table(released.home / "demo" / "truth.fits", "SOURCES")
-    known = {int(row["sdss_id"]): int(row["n_apogee_visits"]) for row in truth}
-    counted = {int(row["sdss_id"]): int(row["n_apogee_visits"]) for row in product(released, "mwmTargets")}
-    assert sum(number > 0 for number in counted.values()) >= 5
-    assert all(max(number, 0) == known[sdss_id] for sdss_id, number in counted.items())
-    done = released.run("dg", "launch", "--job", "dr20")
-    assert left_alone(done.stdout + done.stderr) >= set(PRODUCTS)
-    assert "All definitions loaded successfully" in released.run("dg", "check", "defs").stdout

@@ -7,11 +7,11 @@ import shutil
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
+from astra_assets_tests.project import PROJECT
+
 PAGE = (PROJECT / "docs" / "products.md").read_text()
 RECIPES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = [

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-import socket
-import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
-import psutil
 import pytest
 
+from astra_assets_tests.end_to_end.servers import served
 from astra_assets_tests.slurm_cluster import NODES
 
 pytestmark = pytest.mark.slurm
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 class Ui:
     """What a person does in the web UI, asked of its GraphQL server."""
 
-    def __init__(self, port: int):
-        self.address = f"http://127.0.0.1:{port}"
+    def __init__(self, address: str):
+        self.address = address
 
-    def answer(self, query: str, **variables: object) -> dict[str, object]:
+    def answer(self, query: str, **variables: object) -> Any:
         body = json.dumps({"query": query, "variables": variables}).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.address}/graphql", body, headers)
@@ -80,44 +69,8 @@ class Ui:
             time.sleep(0.5)
 
 
-@contextmanager
-def servers(place, settings: dict[str, str]) -> Iterator[Ui]:
-    """Web server and daemon as `make ui` starts them, all of whose processes are told to end in the end, as a service is."""
-    port = free_port()
-    address = ["--host", "127.0.0.1", "--port", str(port)]
-    process = place.start("dagster", "dev", "--workspace", "workspace.yaml", *address, **settings)
-    try:
-        wait_for_answer(port, process, place)
-        yield Ui(port)
-    finally:
-        end_service(process)
-
-
-def wait_for_answer(port: int, process: subprocess.Popen[bytes], place) -> None:
-    deadline = time.monotonic() + 180
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5).close()
-        except OSError:
-            told = (place.folder / "started.log").read_text()
-            assert process.poll() is None, told
-            assert time.monotonic() < deadline, told
-            time.sleep(0.3)
-        else:
-            return
-
-
-def end_service(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to all processes of a service, SIGKILL to those that are still there after a while."""
-    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    for member in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            member.send_signal(signal.SIGTERM)
-    _, alive = psutil.wait_procs(family, 30)
-    for member in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            member.kill()
-    process.wait(30)
+DEVELOPMENT = ("dagster", "dev", "--workspace", "workspace.yaml")
+"""Web server and daemon as `make ui` starts them."""
 
 
 @pytest.mark.timeout(1500)
@@ -125,7 +78,8 @@ def test_terminate_ends_the_array_and_a_restart_of_the_servers_does_not(
     slurm, arrays, small, cluster_settings
 ):
     slurm.drain(*NODES)
-    with servers(small, cluster_settings) as ui:
+    with served(small, *DEVELOPMENT, **cluster_settings) as address:
+        ui = Ui(address)
         run = ui.launch("few")
         slurm.wait_until(arrays, 240, "the first array")
         (first,) = arrays()
@@ -137,7 +91,8 @@ def test_terminate_ends_the_array_and_a_restart_of_the_servers_does_not(
         (second,) = arrays().keys() - {first}
         ui.wait_for(again, "STARTED", 120)
     assert set(slurm.states(second)) == {"PENDING"}, "the servers are gone, the array is not"
-    with servers(small, cluster_settings) as ui:
+    with served(small, *DEVELOPMENT, **cluster_settings) as address:
+        ui = Ui(address)
         run = ui.launch("few")
         slurm.wait_until(lambda: "attached to batch" in ui.messages(run), 240, "the run that attaches")
         slurm.resume(*NODES)

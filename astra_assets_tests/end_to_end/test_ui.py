@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
 import time
-import urllib.request
 
 import pytest
+
+from astra_assets_tests.end_to_end.servers import served
 
 pytestmark = pytest.mark.browser
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def server(finished):
-    """The web server on the finished demo."""
-    port = free_port()
-    command = ["dagster-webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
-    process = finished.start(*command)
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5).close()
-            break
-        except OSError:
-            assert process.poll() is None, (finished.folder / "started.log").read_text()
-            assert time.monotonic() < deadline, (finished.folder / "started.log").read_text()
-            time.sleep(0.2)
-    yield f"http://127.0.0.1:{port}"
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(20)
+    """The address of the web server on the finished demo."""
+    with served(finished, "dagster-webserver", "--workspace", "workspace.yaml") as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +71,7 @@ def test_a_product_shows_columns_with_units_rows_and_checks(server, browser):
     assert "unit: km s-1" in text or "km s-1" in text
 
 
+@pytest.mark.smoke
 def test_a_product_shows_where_it_is_its_checksum_and_a_picture(server, browser, finished):
     path = finished.summary / "astraAllVisitCorv-0.8.1.fits.gz"
     read(browser, f"{server}/assets/astraAllVisitCorv?view=events", str(path), "sha256", "picture")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from astra_assets.files.atomic import PARTIAL_PREFIX, atomic_write
+from astra_assets_tests.project import PROJECT
 
 
 def names(folder: Path) -> list[str]:
@@ -74,7 +75,7 @@ def test_leftovers_of_a_killed_writer_go_and_those_of_a_live_one_stay(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", script, str(final)],
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        cwd=PROJECT,
     ) as killed:
         assert killed.stdout is not None
         assert killed.stdout.readline() == b"writing\n"

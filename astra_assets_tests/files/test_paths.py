@@ -14,7 +14,6 @@ from astra_assets.files.paths import (
     mwm_path,
     spall_path,
     spec_full_path,
-    summary_path,
 )
 
 
@@ -59,9 +58,8 @@ def test_files_are_spread_by_the_last_four_digits(sdss_id, folder):
     assert mwm_path("star", "0.8.1", sdss_id) == f"0.8.1/spectra/star/{folder}/mwmStar-0.8.1-{sdss_id}.fits"
 
 
-def test_mwm_visit_and_summary_paths():
+def test_mwm_visit_paths():
     assert mwm_path("visit", "0.8.1", 99560000) == "0.8.1/spectra/visit/00/00/mwmVisit-0.8.1-99560000.fits"
-    assert summary_path("mwmTargets", "0.8.1") == "0.8.1/summary/mwmTargets-0.8.1.fits.gz"
 
 
 def test_inside_accepts_what_stays_below_the_root_also_through_links(tmp_path):

@@ -111,5 +111,7 @@ def test_a_file_that_ends_early_is_refused(source, tmp_path):
     for number, size in enumerate((20_000, 4000)):
         short = tmp_path / f"short{number}.fits"
         short.write_bytes(whole[:size])
-        with pytest.raises(PackError, match=rf"{short.name}: the file ends within a (table|header)"):
+        with pytest.raises(
+            PackError, match=rf"{short.name}: (breaks off in HDU 1|the header of HDU 1 has no END)"
+        ):
             pack(short, tmp_path / f"{number}.fz")

@@ -116,9 +116,9 @@ def write_summaries(
     root: Path, visits: dict, stars: dict, *, apred: str = APRED, telescope: int = 0
 ) -> tuple[Path, Path]:
     """allVisit and allStar of a reduction and a telescope (by its place among the paths)."""
-    return tuple(
-        write_table(root / apogee_summary_paths(kind, apred)[telescope], columns)
-        for kind, columns in (("allVisit", visits), ("allStar", stars))
+    return (
+        write_table(root / apogee_summary_paths("allVisit", apred)[telescope], visits),
+        write_table(root / apogee_summary_paths("allStar", apred)[telescope], stars),
     )
 
 

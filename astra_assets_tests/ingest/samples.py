@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -74,7 +75,7 @@ def fits_format(values: np.ndarray) -> str:
     return f"{values.shape[1]}{letter}" if values.ndim == 2 else letter
 
 
-def write_spall(path: Path, columns: dict[str, np.ndarray], **options: object) -> Path:
+def write_spall(path: Path, columns: dict[str, np.ndarray], **options: Any) -> Path:
     """An spAll file."""
     return write_table(path, columns, **options)
 

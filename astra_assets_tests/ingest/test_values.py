@@ -47,7 +47,7 @@ def test_whole_numbers_are_read_from_any_type_and_must_fit(array, expected, bad)
 
 
 def test_numbers_of_the_wrong_type_altogether_are_an_error():
-    with pytest.raises(values.WrongTypeError, match="expected a number"):
+    with pytest.raises(values.ColumnTypeError, match="expected a number"):
         values.floats(pa.array([b"ab"]))
 
 

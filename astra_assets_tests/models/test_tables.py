@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import re
-from pathlib import Path
 
 import pytest
 from sqlalchemy.dialects import postgresql
@@ -14,8 +13,9 @@ from astra_assets.models.base import layout, table_of
 from astra_assets.registry.columns import info
 from astra_assets.registry.kinds import Kind
 from astra_assets.text import snake_case
+from astra_assets_tests.project import SHARED
 
-DUMP = Path(__file__).resolve().parents[3] / "shared" / "astra-database" / "astra-0.8.0.sql.gz"
+DUMP = SHARED / "astra-database" / "astra-0.8.0.sql.gz"
 
 MODELS = {
     table_of(model).name: model

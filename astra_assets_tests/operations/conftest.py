@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from astra_assets.config.releases import DR20
-from astra_assets.config.settings import load_settings
+from astra_assets.config.settings import Compute, load_settings
 from astra_assets.operations.deployment import Deployment
 from astra_assets.operations.step_runner import StepRunner
 from astra_assets_tests.compute import samples
@@ -53,7 +53,7 @@ def make(deploy, database) -> MakeRunner:
     """Makes what runs the steps of DR20, on a database with eight visits."""
     samples.add_visits(database, None, [0] * 8)
 
-    def made(compute: str = "local", toml: str = "") -> StepRunner:
+    def made(compute: Compute = "local", toml: str = "") -> StepRunner:
         deployment = deploy(toml)
         deployment.database = database
         return StepRunner(deployment, DR20, compute)

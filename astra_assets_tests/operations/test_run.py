@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ class Runner:
         )
 
 
-def run_all(runner: Runner) -> list[Account]:
+def run_all(runner: Any) -> list[Account]:
     found: list[Account] = []
     run(runner, FLUX, FLUX.steps, say=lambda _: None, collected=found.append)
     return found
@@ -76,7 +77,8 @@ def test_a_step_that_needs_another_waits_for_it():
 
 
 def test_an_account_that_does_not_balance_is_told_and_ends_the_run():
-    runner, told = Runner("local", lost=1), []
+    runner: Any = Runner("local", lost=1)
+    told: list[Account] = []
     with pytest.raises(
         OperationError, match="please report this with the output of: astra-assets status --json"
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from astropy.io import fits
@@ -52,7 +53,13 @@ class Survey:
         return made.inserted_primary_key[0]
 
     def visit(self, source_pk: int, mjd: int, *, file: bool = True, **changes) -> int:
-        row = {"release": "sdss5", "run2d": "v6_2_1", "fieldid": 15000, "mjd": mjd, "catalogid": 4375924413}
+        row: dict[str, Any] = {
+            "release": "sdss5",
+            "run2d": "v6_2_1",
+            "fieldid": 15000,
+            "mjd": mjd,
+            "catalogid": 4375924413,
+        }
         row |= (
             {"healpix": 9, "spec_file": "", "source_pk": source_pk, "delta_ra": [0.1, 0.2]} | GOOD | changes
         )
@@ -76,7 +83,7 @@ class Survey:
         ]
         fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]).writeto(path)
 
-    def path(self, kind: str, sdss_id: int) -> Path:
+    def path(self, kind: Literal["star", "visit"], sdss_id: int) -> Path:
         return self.roots.mwm_astra / mwm_path(kind, "0.8.1", sdss_id)
 
     def gathered(self, *source_pks: int) -> list[dict]:

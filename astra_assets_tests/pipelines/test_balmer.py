@@ -23,7 +23,7 @@ from astra_assets.pipelines.white_dwarf.instrument import (
 )
 from astra_assets.spectra.base import Spectrum
 
-WAVELENGTH = 10 ** (3.5523 + 1e-4 * np.arange(4648))
+WAVELENGTH = np.power(10.0, 3.5523 + 1e-4 * np.arange(4648))
 
 
 @pytest.fixture(scope="module")

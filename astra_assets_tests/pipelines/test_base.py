@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -21,17 +20,16 @@ from astra_assets.pipelines.base import (
     PipelineDeclarationError,
     Requirement,
     Skip,
-    SlurmOptions,
     Step,
     Unusable,
     WorkContext,
     reference_of,
-    snake_case,
     this_version,
 )
+from astra_assets.pipelines.options import SlurmOptions
 from astra_assets.registry.columns import known
-
-PROJECT = Path(__file__).resolve().parents[2]
+from astra_assets.text import snake_case
+from astra_assets_tests.project import PROJECT
 
 
 class SampleRocket(PipelineResult):
@@ -64,7 +62,7 @@ def test_all_but_the_name_has_a_default():
 
 
 def test_lists_are_taken_for_tuples():
-    made = Pipeline("SampleRocket", SampleRocket, steps=[VISIT], after=["SampleMoon"])
+    made = Pipeline("SampleRocket", SampleRocket, steps=[VISIT], after=["SampleMoon"])  # type: ignore[arg-type]
     assert (made.steps, made.after) == ((VISIT,), ("SampleMoon",))
 
 
@@ -213,7 +211,7 @@ def test_importing_the_declarations_is_light():
 
 
 def test_a_step_waits_for_those_on_its_inputs_and_those_whose_results_it_reads():
-    files = Step("files", inputs=Source, function=fit, table=SampleMoon, after=["visit"])
+    files = Step("files", inputs=Source, function=fit, table=SampleMoon, after=("visit",))
     other = Step("other", inputs=Source, function=fit)
     made = Pipeline("SampleRocket", SampleRocket, (VISIT, other, files))
     assert made.waits_for(VISIT) == made.waits_for(other) == ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -25,10 +25,10 @@ from astra_assets.pipelines.snow_white import SnowWhite
 from astra_assets.pipelines.white_dwarf.grid import LOG_STEP, load_grid
 from astra_assets.registry.columns import own_columns
 from astra_assets.spectra.base import Roots, Spectrum
+from astra_assets_tests.project import PROJECT
 
 STEP = CORV.step("visit")
-WAVELENGTH = 10 ** (3.5523 + 1e-4 * np.arange(4648))
-PROJECT = Path(__file__).resolve().parents[2]
+WAVELENGTH = np.power(10.0, 3.5523 + 1e-4 * np.arange(4648))
 
 
 def visit(teff=14_000, logg=8.0, v_rad=60.0, snr=30.0):
@@ -97,7 +97,7 @@ def test_row_of_a_visit():
 
 def test_row_is_flagged():
     assert fit_visit(visit(snr=6.0), load_grid()).result_flags & bit(Corv, "result_flags", "low_snr")
-    faint = Spectrum(*(getattr(visit(), name) for name in ("wavelength", "flux", "ivar")), row={"snr": 7.9})
+    faint = replace(visit(), row={"snr": 7.9})
     assert fit_visit(faint, load_grid()).result_flags == bit(Corv, "result_flags", "low_snr")
     dense = fit_visit(visit(logg=9.0, snr=1000), load_grid())
     assert dense.result_flags == bit(Corv, "result_flags", "logg_grid_edge_bad")

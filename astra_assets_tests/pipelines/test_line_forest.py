@@ -14,7 +14,7 @@ from astra_assets.registry.columns import own_columns
 from astra_assets.spectra.base import Spectrum
 from astra_assets.spectra.read import read_file
 
-WAVELENGTH = 10 ** (3.5523 + 1e-4 * np.arange(4648))
+WAVELENGTH = np.power(10.0, 3.5523 + 1e-4 * np.arange(4648))
 POSITION = {line.name: number for number, line in enumerate(LINES)}
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -144,7 +145,7 @@ def test_a_circle_is_told_with_its_members_and_their_files_only():
 def test_a_step_on_an_unknown_model_is_told_with_file_and_what_there_is(inputs):
     from astra_assets.models.compute import ComputeBatch
 
-    models = {"a result table": MOON.table, "bookkeeping": ComputeBatch}
+    models: dict[object, Any] = {"a result table": MOON.table, "bookkeeping": ComputeBatch}
     step = replace(MOON.steps[0], inputs=models.get(inputs, inputs))
     with pytest.raises(PipelineDeclarationError) as caught:
         in_order([replace(MOON, steps=(step,), reference="astra_assets_tests.pipelines.offered:MOON")])
@@ -168,7 +169,7 @@ def test_results_that_no_product_shows_are_told_with_the_file(monkeypatch):
 
     step = replace(MOON.steps[0], inputs=ApogeeVisitSpectrum)
     moon = replace(MOON, steps=(step,), reference="astra_assets_tests.pipelines.offered:MOON")
-    monkeypatch.setattr(declared.pipelines, "_registered", lambda: (moon,))
+    monkeypatch.setattr(declared.pipelines, "_registered", lambda: (moon,))  # type: ignore[attr-defined]
     with pytest.raises(PipelineDeclarationError) as caught:
         declared.all_products.__wrapped__()
     assert "no summary product shows results on ApogeeVisitSpectrum" in str(caught.value)

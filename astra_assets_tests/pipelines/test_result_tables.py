@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 from astropy import units
@@ -15,8 +14,8 @@ from astra_assets.models.base import PipelineResult, layout, table_of
 from astra_assets.pipelines import PIPELINES, pipeline
 from astra_assets.registry.columns import info, own_columns
 from astra_assets.registry.flags import flag_definitions
+from astra_assets_tests.project import DATA
 
-DATA = Path(__file__).resolve().parents[1] / "data"
 ASTRA_COLUMNS = {
     name: columns.split() for name, columns in json.loads((DATA / "result_columns.json").read_text()).items()
 }

@@ -13,11 +13,12 @@ from astropy.io import fits
 
 from astra_assets.config.declared import product_named
 from astra_assets.database.database import Database
-from astra_assets.products.create import create
 from astra_assets.products.headers import Provenance
+from astra_assets.products.make import make_product
 from astra_assets_tests.conftest import server_program
+from astra_assets_tests.project import DATA
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "astra-0.8.0"
+FOLDER = DATA / "astra-0.8.0"
 DUMP = FOLDER / "astra-0.8.0.sql.gz"
 V_ASTRA = "0.8.1"
 DOUBLE = {"ra", "dec", "l", "b", "jd"}
@@ -117,7 +118,7 @@ def written(url, name, folder, **options):
     """Write a product; returns its report."""
     with opened(url, **options) as database:
         product = product_named(name).product
-        return create(product, database, folder, Provenance(V_ASTRA, "main"))
+        return make_product(product, database, folder, Provenance(V_ASTRA, "main"))
 
 
 def columns_of(path, number=1):

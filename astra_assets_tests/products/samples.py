@@ -21,8 +21,8 @@ from astra_assets.models.base import Base, PipelineResult, layout
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.cartons import cartons, pack
 from astra_assets.models.source import Source
-from astra_assets.products.create import CreateReport, create
 from astra_assets.products.headers import Provenance
+from astra_assets.products.make import CreateReport, make_product
 from astra_assets.products.summary import SummaryProduct, pipeline_product
 from astra_assets.registry.columns import column, flags, info, known, virtual
 from astra_assets.registry.kinds import Kind
@@ -85,7 +85,7 @@ def _values(kind: Kind, rng: np.random.Generator, count: int):
         Kind.datetime: lambda: [
             START + timedelta(microseconds=int(x)) for x in rng.integers(0, 10**13, count)
         ],
-        Kind.bytes: lambda: [rng.bytes(rng.integers(1, 60)) for _ in range(count)],
+        Kind.bytes: lambda: [rng.bytes(int(rng.integers(1, 60))) for _ in range(count)],
         Kind.floats: lambda: [rng.normal(size=rng.integers(0, 6)).tolist() for _ in range(count)],
     }
     return make[kind]()
@@ -161,7 +161,7 @@ def write(
     **options,
 ) -> CreateReport:
     """Write a product below `mwm` in a folder."""
-    return create(product, database, folder / "mwm", replace(provenance, v_astra=v_astra), **options)
+    return make_product(product, database, folder / "mwm", replace(provenance, v_astra=v_astra), **options)
 
 
 def _keys(database: Database, connection, count: int) -> np.ndarray:

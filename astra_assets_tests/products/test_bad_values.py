@@ -5,7 +5,7 @@ from __future__ import annotations
 import astropy.io.fits
 import pytest
 
-from astra_assets.files import manifest
+from astra_assets.files import sha256sums
 from astra_assets.fits.writer import FitsWriteError
 from astra_assets.products.summary import MWM_TARGETS
 from astra_assets_tests.products.samples import write
@@ -30,5 +30,5 @@ def test_a_value_that_does_not_fit_leaves_the_old_file(sqlite, tmp_path, column,
     told = rf"mwmTargets: column {column}: .*{reason}.* row 3 \(sdss_id {key}\)"
     with pytest.raises(FitsWriteError, match=told):
         write(MWM_TARGETS, sqlite, tmp_path)
-    assert manifest.sha256(made.path) == made.sha256
+    assert sha256sums.sha256(made.path) == made.sha256
     assert not list(tmp_path.rglob("*partial*"))

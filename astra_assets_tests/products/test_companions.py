@@ -14,15 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import update
 
-from astra_assets.files import manifest, staged
+from astra_assets.files import sha256sums, staged
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
-from astra_assets.products import create
+from astra_assets.products import make as create
 from astra_assets.products.bundle import bundle_of, older_versions, product_path
 from astra_assets.products.compare.previous import filled_in_fits, filled_in_parquet
-from astra_assets.products.create import CreateError
 from astra_assets.products.findings import FILLED, POSITIONS, TWIN, VerificationError
+from astra_assets.products.make import CreateError
 from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS
 from astra_assets.products.write import one_pass
 from astra_assets.products.write.excerpt import Excerpt
@@ -98,8 +98,8 @@ def test_a_companion_that_is_missing_or_damaged_is_made_anew_and_nothing_else(
     second = write(MWM_ALL_VISIT, sqlite, tmp_path)
     assert (second.written, second.reason) == (True, f"made anew: {target.name}")
     after = stamps(first.path.parent)
-    assert {name for name in after if after[name] != before.get(name)} == {target.name, manifest.NAME}
-    assert manifest.read(first.path.parent) == {path.name: manifest.sha256(path) for path in first.files}
+    assert {name for name in after if after[name] != before.get(name)} == {target.name, sha256sums.NAME}
+    assert sha256sums.read(first.path.parent) == {path.name: sha256sums.sha256(path) for path in first.files}
     assert not write(MWM_ALL_VISIT, sqlite, tmp_path).written
 
 
@@ -164,7 +164,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from astra_assets.database.database import Database
-from astra_assets.products.create import create
+from astra_assets.products.make import make_product
 from astra_assets.products.headers import Provenance
 from astra_assets.products.summary import MWM_ALL_VISIT
 database, folder, after = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
@@ -177,7 +177,7 @@ def replacing(self, target):
     count += 1
     return replace(self, target)
 Path.replace = replacing
-create(MWM_ALL_VISIT, Database(database), folder, Provenance("0.8.1", "dr20"), force=True)
+make_product(MWM_ALL_VISIT, Database(database), folder, Provenance("0.8.1", "dr20"), force=True)
 """
 
 
@@ -194,7 +194,7 @@ def test_a_writer_killed_between_two_renames_is_made_good_by_the_next(sqlite, tm
     second = write(MWM_ALL_VISIT, sqlite, tmp_path)
     assert second.written
     folder = first.path.parent
-    assert manifest.read(folder) == {path.name: manifest.sha256(path) for path in first.files}
+    assert sha256sums.read(folder) == {path.name: sha256sums.sha256(path) for path in first.files}
     assert not [path for path in folder.iterdir() if "partial" in path.name]
     assert not write(MWM_ALL_VISIT, sqlite, tmp_path).written
 
@@ -206,7 +206,7 @@ def test_a_failure_while_names_are_given_leaves_no_temporary_file(sqlite, tmp_pa
     monkeypatch.setattr(staged, "flush", refuse)
     with pytest.raises(CreateError, match="an older version of it stays"):
         write(MWM_TARGETS, sqlite, tmp_path)
-    assert [path.name for path in (tmp_path / "mwm/0.8.1/summary").iterdir()] == [f".{manifest.NAME}.lock"]
+    assert [path.name for path in (tmp_path / "mwm/0.8.1/summary").iterdir()] == [f".{sha256sums.NAME}.lock"]
 
 
 def without_values(database) -> None:
@@ -223,7 +223,7 @@ def test_a_column_that_lost_all_values_blocks_and_can_be_accepted(sqlite, tmp_pa
     if not twins:
         for path in first.files[1:3]:
             path.unlink()
-    before = manifest.sha256(first.path)
+    before = sha256sums.sha256(first.path)
     without_values(sqlite)
     with pytest.raises(VerificationError) as caught:
         write(MWM_ALL_VISIT, sqlite, tmp_path)
@@ -232,7 +232,7 @@ def test_a_column_that_lost_all_values_blocks_and_can_be_accepted(sqlite, tmp_pa
     assert f"{first.path} has values; when that is as it should be, pass --accept-empty all" in str(
         caught.value
     )
-    assert manifest.sha256(first.path) == before
+    assert sha256sums.sha256(first.path) == before
     with pytest.raises(VerificationError, match=r"no value at all in seeing, .*--accept-empty seeing"):
         write(MWM_ALL_VISIT, sqlite, tmp_path, accept_empty=["airmass"])
     done = write(MWM_ALL_VISIT, sqlite, tmp_path, accept_empty=["airmass", "seeing"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -29,8 +30,8 @@ from astra_assets.operations.products import products
 from astra_assets.operations.tables import declare_tables
 from astra_assets.operations.verify import verify
 from astra_assets.pipelines.snow_white import SnowWhite
-from astra_assets.products.create import create
 from astra_assets.products.headers import Provenance
+from astra_assets.products.make import make_product
 from astra_assets_tests.products.astra_database import (
     FOLDER,
     OF_THE_DUMP,
@@ -62,7 +63,7 @@ def test_every_product_of_the_tables_has_their_rows_and_leaves_them_alone(templa
     with opened(template) as database:
         for name, rows in OF_THE_DUMP.items():
             product = product_named(name).product
-            report = create(product, database, tmp_path, Provenance(V_ASTRA, "main"))
+            report = make_product(product, database, tmp_path, Provenance(V_ASTRA, "main"))
             assert report.rows == rows, name
     assert catalogue(template) == before
 
@@ -287,7 +288,9 @@ def test_results_go_to_the_tables_of_astra_and_outcomes_to_ours(astra_url):
             for teff in (9000.5, 8000.25):
                 rows = rows.set_column(2, "teff", pa.array([teff, None]))
                 database.upsert(connection, SnowWhite, rows, ["spectrum_pk", "v_astra_major_minor"])
-            failed = {name: [name] * 2 for name in ("pipeline", "step", "code", "code_version", "batch_id")}
+            failed: dict[str, Any] = {
+                name: [name] * 2 for name in ("pipeline", "step", "code", "code_version", "batch_id")
+            }
             failed |= {"spectrum_pk": keys, "v_astra_major_minor": [8, 8], "state": ["failed", "skipped"]}
             database.insert(connection, ComputeOutcome, pa.table(failed))
         both = SnowWhite.c.spectrum_pk == ComputeOutcome.c.spectrum_pk

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, insert, select, update
 
+from astra_assets.fits.read_header import read_primary_header
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.products.fingerprint import fingerprint
-from astra_assets.products.headers import read_primary_header
 from astra_assets.products.rows import ProductRows
 from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS
 from astra_assets_tests.products.samples import STAR, V_ASTRA, VISIT, SampleResult

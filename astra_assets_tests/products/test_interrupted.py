@@ -15,12 +15,13 @@ from sqlalchemy import text
 
 from astra_assets.database import arrow
 from astra_assets.database.database import Database
-from astra_assets.files import manifest
+from astra_assets.files import sha256sums
 from astra_assets.files.atomic import PARTIAL_PREFIX
+from astra_assets.fits.read_header import read_primary_header
 from astra_assets.models.cartons import cartons, pack
 from astra_assets.models.source import Source
-from astra_assets.products.create import CreateError, create
-from astra_assets.products.headers import Provenance, read_primary_header
+from astra_assets.products.headers import Provenance
+from astra_assets.products.make import CreateError, make_product
 from astra_assets.products.summary import MWM_TARGETS
 
 pytestmark = pytest.mark.processes
@@ -37,7 +38,7 @@ WRITE = """
 import resource, sys, time
 from pathlib import Path
 from astra_assets.database.database import Database
-from astra_assets.products.create import create
+from astra_assets.products.make import make_product
 from astra_assets.products.headers import Provenance
 from astra_assets.products.summary import MWM_TARGETS
 
@@ -47,7 +48,7 @@ def told(done, total):
 
 if int(sys.argv[4]):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), resource.RLIM_INFINITY))
-create(MWM_TARGETS, Database(sys.argv[1]), Path(sys.argv[2]), Provenance("0.8.1", "main"), force=True, progress=told)
+make_product(MWM_TARGETS, Database(sys.argv[1]), Path(sys.argv[2]), Provenance("0.8.1", "main"), force=True, progress=told)
 """
 
 
@@ -67,7 +68,7 @@ def fill(database: Database, number: int, further_bytes: int = 0) -> None:
 
 
 def write(database: Database, folder: Path, **options):
-    return create(MWM_TARGETS, database, folder, Provenance("0.8.1", "main"), force=True, **options)
+    return make_product(MWM_TARGETS, database, folder, Provenance("0.8.1", "main"), force=True, **options)
 
 
 def start(database: Database, folder: Path, *, pause_s: float = 0.0, most_bytes: int = 0):
@@ -78,7 +79,7 @@ def start(database: Database, folder: Path, *, pause_s: float = 0.0, most_bytes:
 def state(folder: Path) -> dict[str, str]:
     """Names and checksums of all files, those that are being written left out."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return {path.name: manifest.sha256(path) for path in files}
+    return {path.name: sha256sums.sha256(path) for path in files}
 
 
 def partials(folder: Path) -> list[Path]:
@@ -92,6 +93,7 @@ def sqlite(tmp_path):
     return database
 
 
+@pytest.mark.smoke
 def test_a_killed_writer_leaves_the_old_files_and_the_next_run_succeeds(sqlite, tmp_path):
     folder = tmp_path / "mwm"
     first = write(sqlite, folder)

@@ -21,6 +21,7 @@ VALUES = [0, 1, 2, 4, 7, 8, 9, 16, 1 << 11, (1 << 11) | 6, 1 << 40, (1 << 40) | 
 @pytest.mark.parametrize("key", ["bossnet", "apogeenet", "astronn", "mdwarftype", "aspcap"])
 def test_the_database_says_what_python_says(database, key):
     table = table_of(pipeline(key).table)
+    database.create_tables([table])
     with database.begin() as connection:
         keys = [{"pk": number, "spectrum_flags": 0} for number, _ in enumerate(VALUES, 1)]
         connection.execute(insert(table_of(SpectrumKey)), keys)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-VISIT = {"run2d": "v6_2_1", "fieldid": 1, "mjd": 59000, "catalogid": 5, "spec_file": ""}
+from typing import Any
+
+VISIT: dict[str, Any] = {"run2d": "v6_2_1", "fieldid": 1, "mjd": 59000, "catalogid": 5, "spec_file": ""}
 
 
 def made(path):

@@ -7,12 +7,12 @@ import pytest
 from astropy.io import fits
 
 from astra_assets.files.paths import ap_star_path, ap_visit_name, ap_visit_path
+from astra_assets.fits import read_images as images
 from astra_assets.models.apogee import (
     ApogeeCoaddedSpectrumInApStar,
     ApogeeVisitSpectrum,
     ApogeeVisitSpectrumInApStar,
 )
-from astra_assets.spectra import images
 from astra_assets.spectra.apogee import chip_n_res, open_ap_star, read_ap_star, read_ap_visit
 from astra_assets.spectra.base import Roots, SpectrumError
 from astra_assets.spectra.grid import APOGEE_GRID
@@ -136,7 +136,7 @@ def test_a_file_cut_short_is_refused(tmp_path):
     whole = ap_star(tmp_path / "whole.fits", 4)
     cut = tmp_path / "apStar.fits"
     cut.write_bytes(whole.read_bytes()[: 2880 * 20])
-    with pytest.raises(SpectrumError, match=r"not a whole FITS file|has not all of the HDUs") as caught:
+    with pytest.raises(SpectrumError, match=r"breaks off in HDU 1") as caught:
         read_ap_star(cut)
     assert caught.value.code == "unreadable_file"
 
@@ -193,7 +193,7 @@ def test_real_files_read_as_with_astropy(real_spectra, monkeypatch):
     stars = {path: read_ap_star(path) for path in folder.glob("apStar-*.fits")}
     visits = {path: read_ap_visit(path) for path in folder.glob("apVisit-*.fits")}
     assert (len(stars), len(visits)) == (2, 2)
-    monkeypatch.setattr(images, "_read_plain", lambda *_arguments: None)
+    monkeypatch.setattr(images, "_plain", lambda *_arguments: None)
     for reader, read in ((read_ap_star, stars), (read_ap_visit, visits)):
         for path, spectrum in read.items():
             again = reader(path)

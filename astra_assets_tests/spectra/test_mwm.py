@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,7 +165,7 @@ def full_files(tmp_path):
     """mwmStar and mwmVisit with rows in all four tables."""
     both = [apogee_row("lco25m"), apogee_row("apo1m", 59002)]
     star, visit = tmp_path / "mwmStar-0.8.1-1.fits", tmp_path / "mwmVisit-0.8.1-1.fits"
-    given = {"v_astra": "0.8.1", "created": CREATED}
+    given: dict[str, Any] = {"v_astra": "0.8.1", "created": CREATED}
     write_mwm_star(star, SOURCE, [coadd_row(), coadd_row("lco25m")], both, **given)
     visits = [visit_row(59001), visit_row(59002, telescope="lco25m")]
     write_mwm_visit(visit, SOURCE, visits, [*both, apogee_row("apo25m", 59000, in_stack=True)], **given)

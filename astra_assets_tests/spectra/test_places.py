@@ -14,8 +14,9 @@ from astra_assets.models.apogee import (
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
 from astra_assets.spectra.base import Roots, SpectrumError
 from astra_assets.spectra.places import WHOLE, place_of
+from astra_assets_tests.spectra.apogee_files import write_images
 from astra_assets_tests.spectra.placed import VISIT, made
-from astra_assets_tests.spectra.test_apogee import KEYS, write_images
+from astra_assets_tests.spectra.test_apogee import KEYS
 
 
 @pytest.fixture

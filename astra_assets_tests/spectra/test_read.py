@@ -96,7 +96,7 @@ def test_a_missing_file_a_folder_and_a_file_of_another_kind_are_refused(tmp_path
     assert refused(read_spec_full, tmp_path).code == "unreadable_file"
     image = tmp_path / "image.fits"
     fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones(3))]).writeto(image)
-    assert refused(read_spec_full, image, match="ImageHDU").code == "unreadable_file"
+    assert refused(read_spec_full, image, match="HDU 1 is IMAGE").code == "unreadable_file"
     alone = tmp_path / "primary.fits"
     fits.PrimaryHDU().writeto(alone)
     assert refused(read_spec_full, alone, match="no HDU 1").code == "unreadable_file"
@@ -137,7 +137,9 @@ def test_flux_per_frequency_is_not_taken_for_ivar(tmp_path):
     np.testing.assert_allclose(read_text(path).ivar, (0.02 * flux) ** -2)
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "4000 1 2 3\n4001 1 2 4\n", "a b\n", "4000 1\n4000 2\n"])
+@pytest.mark.parametrize(
+    "text", ["", "# nothing\n", "4000 1 2 3.5\n4001 1 2 4\n", "a b\n", "4000 1\n4000 2\n"]
+)
 def test_text_that_is_no_spectrum_is_refused(tmp_path, text):
     path = tmp_path / "notes.txt"
     path.write_text(text)

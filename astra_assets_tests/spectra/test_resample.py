@@ -89,13 +89,13 @@ def test_outside_the_input_flux_and_ivar_are_zero():
 def test_errors_are_honest_pixel_by_pixel(wavelength, v_rad):
     rng = np.random.default_rng(5)
     ivar = np.linspace(1.0, 9.0, len(wavelength))
-    pulls = []
+    found = []
     for _ in range(12):
         flux = 5.0 + rng.normal(size=len(wavelength)) / np.sqrt(ivar)
         result = resample(spectrum_of(wavelength, flux, ivar), rest_wavelength(wavelength, v_rad), BOSS_GRID)
         inside = result.ivar > 0
-        pulls.append(((result.flux - 5.0) * np.sqrt(result.ivar))[inside])
-    pulls = np.array(pulls)
+        found.append(((result.flux - 5.0) * np.sqrt(result.ivar))[inside])
+    pulls = np.array(found)
     assert np.std(pulls) == pytest.approx(1.0, abs=0.03)
     assert np.mean(pulls) == pytest.approx(0.0, abs=0.05)
     # Neighbours share pixels, those of different resolution elements do not.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -125,7 +127,7 @@ def test_the_ivar_of_n_equal_visits_is_n_times_that_of_one_and_its_errors_are_ho
 
 
 def test_only_stacked_visits_are_added_and_flags_are_joined(wavelength):
-    rows = [{"flags": 1}, {"flags": 4}, {"flags": 8, "snr": 1.0}]
+    rows: list[dict[str, Any]] = [{"flags": 1}, {"flags": 4}, {"flags": 8, "snr": 1.0}]
     visits = [to_rest_frame(spectrum(wavelength, **row), white_dwarf=False) for row in rows]
     total = coadd(visits)
     assert total.pixel_flags[2000] == 5

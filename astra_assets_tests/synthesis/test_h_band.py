@@ -56,8 +56,8 @@ def test_hydrogen_is_strong_in_a_stars_and_its_lines_are_wide_in_dwarfs():
     centre = brackett_wavelength(11)
     near = np.abs(GRID.wavelength - centre) < 4.0
 
-    def flux(*atmosphere):
-        spectrum = star(Atmosphere(*atmosphere, 100.0))
+    def flux(teff, logg, m_h):
+        spectrum = star(Atmosphere(teff, logg, m_h, 100.0))
         return spectrum[near].mean() / spectrum[np.abs(GRID.wavelength - centre - 120.0) < 4.0].mean()
 
     assert flux(9500.0, 4.0, 0.0) < 0.8

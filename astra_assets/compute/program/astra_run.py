@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from astra_assets.compute.files import read_json, write_json
 from astra_assets.compute.parts import manifest_rows
 from astra_assets.compute.program.program_run import ProgramRun
 from astra_assets.compute.progress import Phase
 from astra_assets.compute.task_run import BrokenTaskError
+from astra_assets.files.json_files import read_json, write_json
 
 LINE_INPUTS = 10_000
 """Inputs of one command line: an SDSS_ID has up to ten characters, and Linux takes two megabytes of arguments."""

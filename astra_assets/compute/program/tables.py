@@ -1,4 +1,4 @@
-"""Reading the table that a program has written, also one that breaks off because the program did.
+"""Read the table that a program has written, also one that breaks off because the program did.
 
 A table that its program has finished is read whole or refused. Of one that breaks off as many whole rows as there are
 are read: a row that is cut short could hold half a number. Not here: what the values mean (`judge`).
@@ -6,21 +6,20 @@ are read: a row that is cut short could hold half a number. Not here: what the v
 
 from __future__ import annotations
 
-import csv
 import logging
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from astra_assets.spectra.tables import BLOCK_BYTES
+from astra_assets.files.row_groups import open_parquet
+from astra_assets.files.text_tables import TextTable, arrow_of, read_ecsv
+from astra_assets.fits.errors import FitsReadError
+from astra_assets.fits.read_table import open_table, read_with_astropy
 
-NULLS = ["", "NULL", "null", "NA", "N/A", "nan", "NaN", "NAN", "None"]
-"""What stands for no value in a CSV file."""
+ROWS = 10_000
+"""Rows that are read at a time."""
 
 log = logging.getLogger(__name__)
 
@@ -55,106 +54,59 @@ def read_results(path: Path, form: str, *, whole: bool) -> pa.Table:
 def _read_parquet(path: Path, whole: bool) -> pa.Table:
     # What a Parquet file holds is written at its end: there are no halves.
     del whole
-    return pq.read_table(path)
+    return open_parquet(path).read()
 
 
 def _read_csv(path: Path, whole: bool) -> pa.Table:
-    skipped: list[Any] = []
-
-    def skip(row: Any) -> str:
-        skipped.append(row)
-        return "skip"
-
-    content = path.read_bytes() if whole else _complete_lines(path)
-    header = next(csv.reader([content.partition(b"\n")[0].decode()]), [])
-    table = pyarrow.csv.read_csv(
-        pa.BufferReader(content),
-        parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=skip),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=NULLS
-        ),
-    )
+    table = TextTable(path, whole=whole)
+    parts: list[pa.RecordBatch] = []
+    skipped = 0
+    for block in table.blocks(ROWS):
+        columns = [block.column(place) for place in range(len(table.names))]
+        rows = pa.record_batch(columns, schema=_texts(table.names))
+        refused = pa.array([row.number - block.first for row in block.refused], pa.int64())
+        places = pa.array(range(len(rows)), pa.int64())
+        parts.append(rows.filter(pc.invert(pc.is_in(places, refused))))
+        skipped += len(refused)
     if skipped:
-        log.warning("%s: %d rows do not have %d fields and are left out", path, len(skipped), len(header))
-    return table
+        log.warning("%s: %d rows do not have %d fields and are left out", path, skipped, len(table.names))
+    return pa.Table.from_batches(parts, _texts(table.names))
+
+
+def _texts(names: Sequence[str]) -> pa.Schema:
+    return pa.schema([(name, pa.string()) for name in names])
 
 
 def _read_ecsv(path: Path, whole: bool) -> pa.Table:
-    from astropy.table import Table
-
-    text = (path.read_bytes() if whole else _complete_lines(path)).decode()
-    with warnings.catch_warnings():
-        # What matters of what it warns about is seen in the values.
-        warnings.simplefilter("ignore")
-        return _to_arrow(Table.read(text, format="ascii.ecsv"))
+    table = read_ecsv(path, whole=whole)
+    return table.columns(table.names)
 
 
 def _read_fits(path: Path, whole: bool) -> pa.Table:
-    from astropy.io import fits
-    from astropy.table import Table
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
-            number = next((n for n, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU)), None)
-            if number is None:
-                raise TableError(f"{path.name} has no binary table")
-            hdu = hdus[number]
-            rows = _rows_there(path, hdu)
-            if rows < hdu.header["NAXIS2"] and whole:
-                raise TableError(f"{path.name} breaks off after {rows} of {hdu.header['NAXIS2']} rows")
-            if rows < hdu.header["NAXIS2"]:
-                return _to_arrow(Table.read(_cut(path, hdu, rows)))
-            return _to_arrow(Table.read(hdu))
-
-
-def _rows_there(path: Path, hdu: Any) -> int:
-    """Whole rows of a table that are in its file; a table with values in its heap is there only as a whole."""
-    header = hdu.header
-    there = path.stat().st_size - int(hdu.fileinfo()["datLoc"])
-    if header.get("PCOUNT", 0):
-        needed = header["NAXIS1"] * header["NAXIS2"] + header["PCOUNT"]
-        return int(header["NAXIS2"]) if there >= needed else 0
-    return min(int(header["NAXIS2"]), there // max(1, int(header["NAXIS1"])))
+    with open_table(path, lambda _names: True, "columns", hashed=False) as table:
+        if not table.is_plain:
+            found = read_with_astropy(path, table.hdu)
+            return arrow_of(found, found.colnames)
+        parts: list[pa.Table] = []
+        try:
+            for chunk in table.chunks(table.names, ROWS):
+                parts.append(chunk.columns)  # noqa: PERF401 (what came before an error is kept)
+        except FitsReadError:
+            there = sum(map(len, parts))
+            if whole:
+                raise TableError(f"{path.name} breaks off after {there} of {table.rows} rows") from None
+    if not parts:
+        return pa.table({name: pa.nulls(0) for name in table.names})
+    return pa.table({name: _without_fill(pa.concat_tables(parts)[name]) for name in table.names})
 
 
-def _cut(path: Path, hdu: Any, rows: int) -> Any:
-    """The same table with its first `rows` rows only."""
-    from astropy.io import fits
-
-    start, size = hdu.fileinfo()["datLoc"], int(hdu.header["NAXIS1"]) * rows
-    with path.open("rb") as stream:
-        stream.seek(start)
-        data = stream.read(size)
-    header = hdu.header.copy()
-    header["NAXIS2"] = rows
-    header["PCOUNT"] = 0
-    padded = data.ljust(-(-size // BLOCK_BYTES) * BLOCK_BYTES, b"\0")
-    return fits.BinTableHDU.fromstring(header.tostring().encode("ascii") + padded)
-
-
-def _complete_lines(path: Path) -> bytes:
-    """The lines of a text file that have an end."""
-    content = path.read_bytes()
-    return content[: content.rfind(b"\n") + 1]
-
-
-def _to_arrow(table: Any) -> pa.Table:
-    """A table of astropy's; what is masked is NULL, also numbers that stand for it in a FITS file."""
-    return pa.table({name: _column(table[name]) for name in table.colnames})
-
-
-def _column(column: Any) -> pa.Array:
-    mask = np.ma.getmaskarray(column) if hasattr(column, "mask") else None
-    values = np.asarray(getattr(column, "value", column))
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8", "replace")
-    if values.ndim != 1:
-        return pa.array(values.tolist())
-    if values.dtype.kind in "OUM":
-        values = values.tolist()
-        return pa.array([None if mask is not None and mask[n] else value for n, value in enumerate(values)])
-    return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False), mask=mask)
+def _without_fill(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What FITS files have in place of no value, NaN and the empty text, as null."""
+    if pa.types.is_floating(column.type):
+        return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    if pa.types.is_string(column.type):
+        return pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
+    return column
 
 
 _READERS = {"parquet": _read_parquet, "fits": _read_fits, "ecsv": _read_ecsv, "csv": _read_csv}

@@ -25,7 +25,7 @@ from astra_assets.compute.slurm.client import (
     SubmissionUnclearError,
     TaskDetail,
 )
-from astra_assets.compute.slurm.reasons import POLICY, SUBMIT_LIMIT, Answer, Outlook
+from astra_assets.compute.slurm.reasons import POLICY, SUBMIT_LIMIT, Outlook, SlurmAnswer
 from astra_assets.compute.slurm.spec import ranges_of
 from astra_assets.compute.slurm.variables import request_of
 
@@ -226,7 +226,7 @@ class CommandLineClient:
             return known or extra
         return replace(known, memory_used_mb=extra.memory_used_mb, cancelled_by=extra.cancelled_by)
 
-    def _for_this_job(self, found: Answer | None, script: str) -> Answer | None:
+    def _for_this_job(self, found: SlurmAnswer | None, script: str) -> SlurmAnswer | None:
         """What an answer means for a job, after looking whether waiting can help at all."""
         if found is None:
             return None
@@ -276,7 +276,7 @@ class CommandLineClient:
             return _is_away(str(error))
         return False
 
-    def _what_to_change(self, found: Answer | None, script: str) -> str:
+    def _what_to_change(self, found: SlurmAnswer | None, script: str) -> str:
         """What was asked for and what to change, and what there is where that can be told."""
         if found is None:
             return "Mend the options of the step and run it again"

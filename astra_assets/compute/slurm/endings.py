@@ -1,7 +1,6 @@
 """How a task ended on the cluster, and what follows from that: a pure function of what Slurm and the task itself say.
 
-Belongs here: telling lack of memory, a time limit, a cancellation and a broken pipeline apart. Does not belong here: asking
-Slurm, and submitting again (`slurm_backend`).
+Asking Slurm is in `look`, submitting again in `batch_jobs`.
 """
 
 from __future__ import annotations

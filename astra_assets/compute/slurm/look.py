@@ -1,6 +1,6 @@
 """How the tasks of a batch are: what they wrote down, then what the queue says, then what Slurm says about one alone.
 
-What cannot be told now is unknown, which is not a failure. Not here: what is done about it (`slurm_backend`).
+What cannot be told now is unknown, which is not a failure. Not here: what is done about it (`batch_jobs`).
 """
 
 from __future__ import annotations

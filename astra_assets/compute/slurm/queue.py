@@ -13,17 +13,16 @@ the file system, which all machines share; clocks of machines are not compared. 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from astra_assets.compute.files import read_json, write_json
 from astra_assets.compute.slurm.client import QueuedTask, SlurmClient, SlurmUnavailableError
 from astra_assets.compute.slurm.job_states import SlurmState
+from astra_assets.files.json_files import read_json, write_json
+from astra_assets.files.locks import try_lock
 
 LONGEST_PAUSE = 300.0
 """Seconds between two questions at most, while the controller does not answer."""
@@ -31,7 +30,6 @@ LONGEST_PAUSE = 300.0
 FIRST_ANSWER_SECONDS = 60.0
 """How long to wait for the first answer while another process asks for it."""
 
-_WAIT = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -155,25 +153,10 @@ class SharedQueue:
     @contextlib.contextmanager
     def _locked(self, *, wait: bool) -> Iterator[bool]:
         """True if this process is the one that asks; another one's answer is waited for only if `wait`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as stream:
-            deadline = time.monotonic() + FIRST_ANSWER_SECONDS
-            while True:
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    if not wait or time.monotonic() > deadline:
-                        yield False
-                        return
-                    time.sleep(_WAIT)
-                except OSError as error:
-                    # Some shared file systems have no locks: then it is asked more often than needed.
-                    log.debug("%s: no lock: %s", self.folder, error)
-                    yield True
-                    return
-                else:
-                    yield True
-                    return
+        # Some shared file systems have no locks: then it is asked more often than needed.
+        seconds = FIRST_ANSWER_SECONDS if wait else 0.0
+        with try_lock(self.folder / "lock", seconds=seconds, optional=True) as held:
+            yield held
 
     @property
     def _file(self) -> Path:

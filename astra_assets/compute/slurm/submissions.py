@@ -7,32 +7,25 @@
 
 A submission is written down before Slurm is asked, under a name of its own that `Submission.name` says, and its job id after the
 answer. Whoever finds one without an id looks for that name before anything is submitted again. Of the submissions of a
-task the one with the highest number counts. Not here: what is asked of Slurm and what follows from an end (`slurm_backend`).
+task the one with the highest number counts. Not here: what is asked of Slurm and what follows from an end (`batch_jobs`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import json
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from astra_assets.compute.batch import submission_file
-from astra_assets.compute.files import read_json, write_json, write_new
 from astra_assets.compute.slurm.endings import Consequence, Ending
+from astra_assets.files.json_files import read_json, write_json, write_new_json
+from astra_assets.files.locks import locked
 from astra_assets.pipelines.options import SlurmOptions
-
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 GIVEN_UP = "the batch was cancelled"
 """Why jobs were cancelled whose results nobody wants any more."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,21 +100,13 @@ class Submissions:
 
         Where a file system has no locks, `add` still lets one of two succeed.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX)
-            except OSError as error:
-                if error.errno not in _NO_LOCKS:
-                    raise
-                log.debug("%s: this file system has no locks: %s", self.folder, error)
+        with locked(self.folder / "lock", optional=True):
             yield self.read()
 
     def add(self, submission: Submission) -> bool:
         """Write down a new submission; False if somebody else has made one of this number meanwhile."""
         path = submission_file(self.directory, submission.number)
-        text = json.dumps(_content(submission), indent=1)
-        return write_new(path, lambda temporary: _write(temporary, text))
+        return write_new_json(path, _content(submission))
 
     def save(self, submission: Submission) -> None:
         """Write down what is known by now about a submission."""
@@ -149,10 +134,6 @@ def newest(submissions: list[Submission], task: int) -> Submission | None:
 def job_ids(submissions: list[Submission]) -> tuple[str, ...]:
     """What Slurm calls these submissions, as far as is known."""
     return tuple(each.job_id for each in submissions if each.job_id is not None)
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def _content(submission: Submission) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Submitting tasks of a batch: written down first, then Slurm is asked, then its answer is written down.
 
-Which tasks may be submitted is decided by `slurm_backend`, under the lock of `submissions`.
+Which tasks may be submitted is decided by `batch_jobs`, under the lock of `submissions`.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from astra_assets.compute.usage import Usage
     from astra_assets.operations.step_runner import LastBatch, StepRunner
     from astra_assets.pipelines.base import Pipeline, Step
-    from astra_assets.products.compare.diff import Diff
-    from astra_assets.products.create import CreateReport
+    from astra_assets.products.compare.versions import Diff
+    from astra_assets.products.make import CreateReport
 
 MOST_TEXT = 20_000
 """Characters of a comparison that Dagster's records keep."""

@@ -91,9 +91,9 @@ def written_or_left_out(
     survey: DeploymentResource,
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
     """Write a product, or say why it is left out: without the program that makes its rows it would have none."""
+    from astra_assets.config.declared import declared_product
     from astra_assets.operations.create import create, left_out
     from astra_assets.operations.picture import picture
-    from astra_assets.operations.release_products import declared_product
     from astra_assets.operations.step_runner import StepRunner
     from astra_assets.products.show.preview import preview
 

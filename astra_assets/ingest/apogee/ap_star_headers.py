@@ -4,14 +4,13 @@ And what the header says of the coadd where its row has nothing. The header list
 (SFILE1, SFILE2, ...); a visit is found among the visits of the same object by telescope, plate, night and fibre. A
 header is read where `ingest_spectrum.n_unmatched` is NULL: for new coadds, for those whose row of allStar changed and
 those whose file could not be read; after visits came in also where some were not found before.
-
-Belongs here: which files are read and what becomes of them. Does not belong here: the bytes (`fits_header`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from sqlalchemy import ColumnElement, Connection, or_, select
 
 from astra_assets.database.database import Database
 from astra_assets.files.paths import ap_star_path
-from astra_assets.ingest.apogee.apogee import KNOWN
-from astra_assets.ingest.fits_header import HeaderError, cards, parse_number, parse_text, read_headers
-from astra_assets.ingest.header_files import THREADS, HeaderReport, Spectrum, read_files, readable, reader
+from astra_assets.fits.read_header import parse_number, read_headers
+from astra_assets.ingest.apogee.summary_files import KNOWN
+from astra_assets.ingest.header_files import THREADS, HeaderKind, HeaderReport, Spectrum, read_files
 from astra_assets.ingest.report import MAX_LISTED, Say
 from astra_assets.ingest.stage import staged
 from astra_assets.ingest.summary_rows import add_spectra
@@ -36,15 +35,15 @@ from astra_assets.models.base import table_of, utcnow
 CHUNK_FILES = 2_000
 """Files of one transaction: a coadd has some five visits, at most a few hundred."""
 
-NUMBERS: Mapping[str, tuple[bytes, ...]] = {
-    "snr": (b"SNR",),
-    "mean_fiber": (b"MEANFIB",),
-    "std_fiber": (b"SIGFIB",),
-    "v_rad": (b"VHBARY", b"VHELIO", b"VRAD"),
-    "e_v_rad": (b"VERR",),
-    "std_v_rad": (b"VSCATTER",),
-    "median_e_v_rad": (b"VERR_MED",),
-    "n_visits": (b"NVISITS",),
+NUMBERS: Mapping[str, tuple[str, ...]] = {
+    "snr": ("SNR",),
+    "mean_fiber": ("MEANFIB",),
+    "std_fiber": ("SIGFIB",),
+    "v_rad": ("VHBARY", "VHELIO", "VRAD"),
+    "e_v_rad": ("VERR",),
+    "std_v_rad": ("VSCATTER",),
+    "median_e_v_rad": ("VERR_MED",),
+    "n_visits": ("NVISITS",),
 }
 """Columns of a coadd and the keys that fill them where they are NULL.
 
@@ -103,16 +102,16 @@ def read_header(path: Path) -> StarHeader:
     """The header of an apStar file.
 
     Raises:
-        HeaderError: the file is missing (`missing_file`) or has no complete FITS header (`unreadable_file`).
+        FitsReadError: the file is missing (`missing_file`) or has no complete FITS header (`unreadable_file`).
     """
-    found = {key.rstrip(): value for key, value in cards(read_headers(path)[0])}
+    header = read_headers(path)[0]
     numbers: dict[str, float | None] = {}
     for column, keys in NUMBERS.items():
-        value = next((found[key] for key in keys if key in found), b"")
+        value = next((header.fields[key] for key in keys if key in header), b"")
         numbers[column] = parse_number(value, LARGEST if column in WHOLE else None)
     files: list[str] = []
-    while (name := found.get(b"SFILE%d" % (len(files) + 1))) is not None:
-        files.append(parse_text(name))
+    while (key := f"SFILE{len(files) + 1}") in header:
+        files.append(header.text(key))
     return StarHeader(numbers, tuple(files))
 
 
@@ -158,17 +157,14 @@ def read_ap_star_headers(
     columns = [STARS.c[name] for name in ("pk", "spectrum_pk", *COMMON)]
     stars = STARS.join(KNOWN, KNOWN.c.spectrum_pk == STARS.c.spectrum_pk)
 
-    def write(rows: Sequence[Spectrum], found: Iterable[StarHeader | HeaderError]) -> None:
-        _write(database, rows, found, report)
-
     read_files(
         database,
         select(*columns).select_from(stars).where(unread),
         STARS.c.pk,
-        reader(sas_base_dir, lambda star: ap_star_path(star._asdict()), read_header),
-        write,
+        HeaderKind("apStar", lambda star: ap_star_path(star._asdict()), read_header),
+        partial(_write, database, report),
+        sas_base_dir=sas_base_dir,
         report=report,
-        what="apStar",
         chunk_files=CHUNK_FILES,
         threads=threads,
         progress=progress,
@@ -178,12 +174,11 @@ def read_ap_star_headers(
 
 def _write(
     database: Database,
-    stars: Sequence[Spectrum],
-    found: Iterable[StarHeader | HeaderError],
     report: StarHeaderReport,
+    read: Sequence[tuple[Spectrum, StarHeader]],
+    _failed: Sequence[Spectrum],
 ) -> None:
     """Write what the headers of some coadds say, in one transaction."""
-    read = readable(stars, found, report)
     if not read:
         return
     listed, unmatched = _listed(read, report)

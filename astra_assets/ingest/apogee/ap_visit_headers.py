@@ -1,13 +1,13 @@
 """Headers of apVisit files into apogee_visit_spectrum: whether it was dithered, exposure time, frames.
 
 A header is read where `dithered` is NULL: that is so for new visits, for those whose row of allVisit changed, and for
-those whose file could not be read, which have a flag as well. Belongs here: which files are read and what becomes
-of them. Does not belong here: the bytes (`fits_header`).
+those whose file could not be read, which have a flag as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,9 +15,10 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from astra_assets.database.database import Database
 from astra_assets.files.paths import AP_VISIT_COLUMNS, ap_visit_path
+from astra_assets.fits.errors import FitsReadError
+from astra_assets.fits.read_header import parse_number, read_headers
 from astra_assets.ingest.apogee.apogee_rows import CORRUPTED
-from astra_assets.ingest.fits_header import HeaderError, Value, cards, parse_number, read_headers
-from astra_assets.ingest.header_files import THREADS, HeaderReport, Spectrum, read_files, readable, reader
+from astra_assets.ingest.header_files import THREADS, HeaderKind, HeaderReport, Spectrum, read_files
 from astra_assets.ingest.report import Say
 from astra_assets.ingest.stage import staged, written
 from astra_assets.models.apogee import ApogeeVisitSpectrum
@@ -30,30 +31,31 @@ DITHERED_PIXELS = 4096
 """Pixels of a chip where exposures were dithered; 2048 where not."""
 
 LARGEST = 2**31 - 1
-KEYS = {b"EXPTIME ": ("exptime", None), b"NCOMBINE": ("n_frames", LARGEST)}
+KEYS = {"EXPTIME": ("exptime", None), "NCOMBINE": ("n_frames", LARGEST)}
 """Keys of the primary header, the columns that they fill, and how large a whole number may be."""
+
+Header = dict[str, int | float | None]
+"""Columns of a visit."""
 
 VISITS = table_of(ApogeeVisitSpectrum)
 UNREAD: ColumnElement[bool] = VISITS.c.dithered.is_(None)
 
 
-def read_header(path: Path) -> dict[str, Value]:
+def read_header(path: Path) -> Header:
     """What the headers of an apVisit file and of its first image say; None where a key is missing.
 
     Raises:
-        HeaderError: the file is missing (`missing_file`), damaged or of another kind (`unreadable_file`).
+        FitsReadError: the file is missing (`missing_file`), damaged or of another kind (`unreadable_file`).
     """
     primary, image = read_headers(path, 2)
-    found: dict[str, Value] = dict.fromkeys(column for column, _ in KEYS.values())
-    for key, field in cards(primary):
-        if key in KEYS:
-            column, largest = KEYS[key]
-            found[column] = parse_number(field, largest)
-    pixels = next((parse_number(field, LARGEST) for key, field in cards(image) if key == b"NAXIS1  "), None)
+    found: Header = {
+        column: parse_number(primary.fields[key], largest) if key in primary.fields else None
+        for key, (column, largest) in KEYS.items()
+    }
+    pixels = image.get("NAXIS1")
     if pixels not in (DITHERED_PIXELS, DITHERED_PIXELS // 2):
-        raise HeaderError(
-            "unreadable_file",
-            f"{path}: NAXIS1 of HDU 1 is {pixels}, expected {DITHERED_PIXELS} or {DITHERED_PIXELS // 2} pixels of a chip",
+        raise FitsReadError(
+            f"{path}: NAXIS1 of HDU 1 is {pixels}, expected {DITHERED_PIXELS} or {DITHERED_PIXELS // 2} pixels of a chip"
         )
     found["dithered"] = pixels == DITHERED_PIXELS
     return found
@@ -68,17 +70,14 @@ def read_ap_visit_headers(
     """
     report = HeaderReport()
 
-    def write(visits: Sequence[Spectrum], found: Iterable[dict[str, Value] | HeaderError]) -> None:
-        _write(database, visits, found, report)
-
     read_files(
         database,
         select(*(VISITS.c[name] for name in ("pk", "spectrum_pk", *AP_VISIT_COLUMNS))).where(UNREAD),
         VISITS.c.pk,
-        reader(sas_base_dir, lambda visit: ap_visit_path(visit._asdict()), read_header),
-        write,
+        HeaderKind("apVisit", lambda visit: ap_visit_path(visit._asdict()), read_header),
+        partial(_write, database, report),
+        sas_base_dir=sas_base_dir,
         report=report,
-        what="apVisit",
         chunk_files=CHUNK_FILES,
         threads=threads,
         progress=progress,
@@ -88,13 +87,11 @@ def read_ap_visit_headers(
 
 def _write(
     database: Database,
-    visits: Sequence[Spectrum],
-    found: Iterable[dict[str, Value] | HeaderError],
     report: HeaderReport,
+    read: Sequence[tuple[Spectrum, Header]],
+    failed: Sequence[Spectrum],
 ) -> None:
     """Write what the headers of some visits say, in one transaction."""
-    read = {visit.pk: header for visit, header in readable(visits, found, report)}
-    failed = [visit.pk for visit in visits if visit.pk not in read]
     flags, now = VISITS.c.spectrum_flags, utcnow()
     whole = flags.bitwise_and(CORRUPTED) == 0
     with database.begin() as connection:
@@ -118,15 +115,13 @@ def _write(
                         modified=now,
                     ),
                 )
-        flagged = update(VISITS).where(VISITS.c.pk.in_(failed), whole)
+        flagged = update(VISITS).where(VISITS.c.pk.in_([visit.pk for visit in failed]), whole)
         report.flagged += written(
             connection, flagged.values(spectrum_flags=flags.bitwise_or(CORRUPTED), modified=now)
         )
 
 
-def _rows(read: dict[int, dict[str, Value]]) -> pa.Table:
+def _rows(read: Sequence[tuple[Spectrum, Header]]) -> pa.Table:
     types = {"exptime": pa.float64(), "n_frames": pa.int32(), "dithered": pa.bool_()}
-    columns = {
-        name: pa.array([header[name] for header in read.values()], kind) for name, kind in types.items()
-    }
-    return pa.table({"pk": pa.array(list(read), pa.int64()), **columns})
+    columns = {name: pa.array([header[name] for _, header in read], kind) for name, kind in types.items()}
+    return pa.table({"pk": pa.array([visit.pk for visit, _ in read], pa.int64()), **columns})

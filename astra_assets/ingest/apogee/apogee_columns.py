@@ -1,8 +1,7 @@
 """Columns of allVisit and allStar, by the columns of our tables that they become.
 
 Names differ between reductions, so each column has several, of which the first that a file has is taken; a
-column that no version of a file has stays NULL. Belongs here: names and types. Does not belong here: what becomes
-of a value (`apogee_rows`).
+column that no version of a file has stays NULL.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Literal
 import pyarrow as pa
 from sqlalchemy import Table
 
+from astra_assets.ingest.problems import FoldedNames
 from astra_assets.ingest.report import IngestError
 from astra_assets.models.apogee import ApogeeCoaddedSpectrumInApStar, ApogeeVisitSpectrum
 from astra_assets.models.base import table_of
@@ -161,12 +161,12 @@ class Summary:
         Stars of SDSS-IV need their field, which is part of the path of their files.
 
         Raises:
-            IngestError: columns are missing; it lists all of them, and those that the file has.
+            IngestError: columns are missing; it lists all of them, and those that the file has. Or one is there twice.
         """
-        upper = {name.upper(): name for name in present}
+        folded = FoldedNames(present, path)
         chosen: dict[str, str] = {}
         for target, alternatives in self.names.items():
-            found = next((upper[name] for name in alternatives if name in upper), None)
+            found = next((folded[name.lower()] for name in alternatives if name.lower() in folded), None)
             if found is not None:
                 chosen[target] = found
         needed = dict.fromkeys((*self.needed, *(("field",) if release_of(apred) == "dr17" else ())))

@@ -1,7 +1,6 @@
 """APOGEE spectra find their sources: by catalogid as BOSS spectra do, else by sdss_id, else by the name in SDSS-IV.
 
-All in SQL, for all spectra of a table at once. Belongs here: which source an APOGEE spectrum belongs to. Does not
-belong here: BOSS spectra (`links`), making sources (`catalog`).
+All in SQL, for all spectra of a table at once.
 """
 
 from __future__ import annotations

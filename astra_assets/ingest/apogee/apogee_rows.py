@@ -1,8 +1,4 @@
-"""Rows of allVisit and allStar as rows of our tables: values, and which rows cannot be used.
-
-Belongs here: what becomes of each value. Does not belong here: what columns are called (`apogee_columns`), reading
-the file and writing to the database (`apogee`).
-"""
+"""Rows of allVisit and allStar as rows of our tables: values, and which rows cannot be used."""
 
 from __future__ import annotations
 
@@ -18,11 +14,11 @@ from numpy.typing import NDArray
 from astra_assets.astronomy import sky
 from astra_assets.astronomy.constants import JD_OF_MJD, SECONDS_PER_DAY, UNIX_EPOCH_MJD
 from astra_assets.astronomy.observatories import OBSERVATORIES
+from astra_assets.fits.read_table import Chunk
 from astra_assets.ingest import values
 from astra_assets.ingest.apogee.apogee_columns import FLAGS, SIZES, Summary, release_of
-from astra_assets.ingest.fits_stream import Chunk
 from astra_assets.ingest.night import TAI_MINUS_UT_DAYS, fraction_of_night
-from astra_assets.ingest.problems import Problems, describe, is_true
+from astra_assets.ingest.problems import LEADING_AWAY, Problems, describe, is_true
 from astra_assets.ingest.report import IngestError
 from astra_assets.ingest.seen import Hashes, hash_rows
 from astra_assets.ingest.summary_rows import Mapped
@@ -39,9 +35,6 @@ N_FIBERS = 300
 
 IDENTITY = ("catalogid", "sdss_id")
 """What says which source a row belongs to; `Mapped.rows` have it as identity_catalogid and identity_sdss_id."""
-
-LEADING_AWAY = r"[/\\\x00]|^\.{1,2}$"
-"""A text that is no single part of a path."""
 
 
 def hash_texts(texts: pa.Array) -> NDArray[np.int64]:
@@ -132,7 +125,7 @@ class RowMapper:
         """A column by one of the readers of `values`; the error names the file and the column."""
         try:
             return reader(self._column(chunk, name), *options)
-        except values.WrongTypeError as error:
+        except values.ColumnTypeError as error:
             raise IngestError(f"{self.path}: column {self.names[name]} {error}") from error
 
     def _integers(self, chunk: Chunk, name: str) -> values.Converted:

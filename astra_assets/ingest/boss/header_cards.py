@@ -1,15 +1,11 @@
-"""The primary header of a specFull file: its observing conditions, read from the first bytes of the file.
-
-Belongs here: one file. Does not belong here: which files are read and what is done with the values
-(`spec_headers`).
-"""
+"""The primary header of a specFull file: its observing conditions, read from the first bytes of the file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from astra_assets.ingest.fits_header import Value, cards, parse_number, read_headers
+from astra_assets.fits.read_header import parse_number, read_headers
 from astra_assets.registry.columns import definition
 from astra_assets.registry.kinds import Kind
 
@@ -66,20 +62,20 @@ INTEGERS: Mapping[str, int] = {
 }
 """Columns of whole numbers, and the largest that each takes."""
 
-KEY_BYTES: Mapping[bytes, str] = {f"{key:8}".encode(): column for key, column in KEYS.items()}
+Number = int | float | None
 
 
-def read_header(path: Path) -> dict[str, Value]:
+def read_header(path: Path) -> dict[str, Number]:
     """The columns that the primary header of a file fills; None where it has no such key, or no number.
 
     Raises:
-        HeaderError: the file is missing (`missing_file`) or has no complete FITS header (`unreadable_file`).
+        FitsReadError: the file is missing (`missing_file`) or has no complete FITS header (`unreadable_file`).
     """
-    values: dict[str, Value] = dict.fromkeys(KEYS.values())
+    values: dict[str, Number] = dict.fromkeys(KEYS.values())
     values.update(WHEN_ABSENT)
-    for key, field in cards(read_headers(path)[0]):
-        column = KEY_BYTES.get(key)
-        if column is not None:
-            number = parse_number(field, INTEGERS.get(column))
+    fields = read_headers(path)[0].fields
+    for key, column in KEYS.items():
+        if key in fields:
+            number = parse_number(fields[key], INTEGERS.get(column))
             values[column] = WHEN_ABSENT.get(column) if number is None else number
     return values

@@ -4,9 +4,6 @@ Rows are compared by content with those that exist, so it does not matter which 
 late a reduction comes: new rows are added, rows that differ are updated, all others are left alone. Each
 chunk of rows is one transaction; since a row is complete in itself, the chunks before a point where a file
 breaks off stay, and reading the file again goes on from there.
-
-Belongs here: the order of things for one file. Does not belong here: what a column of spAll becomes
-(`spall_columns`).
 """
 
 from __future__ import annotations
@@ -21,10 +18,10 @@ from numpy.typing import NDArray
 from sqlalchemy import exists, select
 
 from astra_assets.database.database import Database
+from astra_assets.fits.read_table import FitsTable, open_table
 from astra_assets.ingest.boss.spall_columns import RELEASE, VisitMapper, choose_columns
-from astra_assets.ingest.fits_stream import FitsTable, open_table
-from astra_assets.ingest.ledger import Ledger, Stamp
-from astra_assets.ingest.report import IngestError, IngestReport, Say, silent
+from astra_assets.ingest.ledger import FileLedger, Stamp
+from astra_assets.ingest.report import IngestError, IngestReport, Say, as_ingest_errors, silent
 from astra_assets.ingest.seen import SeenKeys
 from astra_assets.ingest.stage import staged
 from astra_assets.ingest.summary_rows import CHUNK_ROWS, add_spectra, first_of_each_key, note_read, teller
@@ -50,7 +47,7 @@ def ingest_spall(
     limit: int | None = None,
     chunk_rows: int = CHUNK_ROWS,
     progress: Say | None = None,
-    ledger: Ledger | None = None,
+    ledger: FileLedger | None = None,
 ) -> IngestReport:
     """Bring the rows of an spAll file (FITS, plain or gzipped) into the database.
 
@@ -72,7 +69,7 @@ def ingest_spall(
 
     """
     say = progress or silent
-    own_ledger = ledger or Ledger(database)
+    own_ledger = ledger or FileLedger(database)
     stamp = Stamp.of(Path(path))
     report = IngestReport(str(path))
     if own_ledger.passes_over(report, stamp, KIND, run2d, say):
@@ -89,8 +86,9 @@ def ingest_spall(
 @contextmanager
 def _open_spall(path: Path) -> Iterator[tuple[FitsTable, dict[str, str]]]:
     """The table of an spAll file, and its column for each name of spAll that is used."""
-    with open_table(path, {"mjd", "catalogid"}.issubset, "columns MJD and CATALOGID") as table:
-        names = choose_columns([column.name for column in table.columns], table.path)
+    wanted = {"mjd", "catalogid"}.issubset
+    with as_ingest_errors(), open_table(path, wanted, "columns MJD and CATALOGID") as table:
+        names = choose_columns(table.names, table.path)
         if table.rows == 0:
             raise IngestError(
                 f"{path}: has 0 rows in HDU {table.hdu}, expected one per spectrum. Is it finished?"

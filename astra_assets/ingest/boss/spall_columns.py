@@ -1,8 +1,4 @@
-"""Rows of spAll as rows of boss_visit_spectrum: names, types, and which rows cannot be used.
-
-Belongs here: what each spAll column becomes. Does not belong here: reading the file, writing to the database
-(`spall`).
-"""
+"""Rows of spAll as rows of boss_visit_spectrum: names, types, and which rows cannot be used."""
 
 from __future__ import annotations
 
@@ -15,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from astra_assets.astronomy import sky
+from astra_assets.fits.read_table import Chunk
 from astra_assets.ingest import values
-from astra_assets.ingest.fits_stream import Chunk
-from astra_assets.ingest.problems import Problems, describe, is_true
+from astra_assets.ingest.problems import LEADING_AWAY, FoldedNames, Problems, describe, is_true
 from astra_assets.ingest.report import IngestError
 from astra_assets.ingest.summary_rows import Mapped
 
@@ -77,16 +73,16 @@ def choose_columns(names: Sequence[str], path: Path) -> dict[str, str]:
     """The column of the file (in any case) for each name of spAll that is used.
 
     Raises:
-        IngestError: columns are missing; it lists all of them, and those that the file has.
+        IngestError: columns are missing; it lists all of them, and those that the file has. Or one is there twice.
     """
-    present = {name.upper(): name for name in names}
-    lacking = [name for name in NEEDED if name not in present]
+    present = FoldedNames(names, path)
+    lacking = [name for name in NEEDED if name.lower() not in present]
     if lacking:
         raise IngestError(
             f"{path}: {len(lacking)} columns are missing: {', '.join(lacking)}; "
             f"the file has {', '.join(names)}. Is it the spAll summary of a BOSS reduction?"
         )
-    return {name: present[name] for name in (*NEEDED, *OPTIONAL) if name in present}
+    return {name: present[name.lower()] for name in (*NEEDED, *OPTIONAL) if name.lower() in present}
 
 
 class VisitMapper:
@@ -115,9 +111,9 @@ class VisitMapper:
         length = len(chunk.columns)
         problems = Problems(length)
         made: dict[str, pa.Array] = {
-            "release": constant(RELEASE, length),
-            "filetype": constant("specFull", length),
-            "run2d": constant(self.run2d, length),
+            "release": pa.repeat(RELEASE, length),
+            "filetype": pa.repeat("specFull", length),
+            "run2d": pa.repeat(self.run2d, length),
         }
         made |= self._keys(columns, problems)
         made["healpix"] = self._healpix(columns, problems)
@@ -136,7 +132,7 @@ class VisitMapper:
         """A column by one of the readers of `values`; the error names the file and the column."""
         try:
             return reader(column, *options)
-        except values.WrongTypeError as error:
+        except values.ColumnTypeError as error:
             raise IngestError(f"{self.path}: column {self.names[name]} {error}") from error
 
     def _keys(self, columns: dict[str, pa.Array], problems: Problems) -> dict[str, pa.Array]:
@@ -179,7 +175,7 @@ class VisitMapper:
     def _spec_file(self, column: pa.Array, problems: Problems) -> pa.Array:
         """The base name of the spectrum's file; a path that could lead elsewhere is refused."""
         found = pc.fill_null(self._read("SPEC_FILE", values.texts, column).values, "")
-        leading_away = is_true(pc.match_substring_regex(found, r"[/\\\x00]|^\.{1,2}$"))
+        leading_away = is_true(pc.match_substring_regex(found, LEADING_AWAY))
         problems.add(
             leading_away,
             "leaves_root",
@@ -201,7 +197,7 @@ class VisitMapper:
         made["n_exp"] = exposures.values
         for name, target in FLAGS.items():
             if name not in columns:
-                made[target] = constant(0, len(problems.usable))
+                made[target] = pa.repeat(0, len(problems.usable))
                 continue
             found = self._read(name, values.integers, columns[name], pa.int64())
             problems.add(found.bad, "bad_number", describe(name, columns[name], "a whole number"))
@@ -219,8 +215,3 @@ class VisitMapper:
         moved = values.list_any_nonzero(right_ascension) | values.list_any_nonzero(declination)
         made["fiber_offset"] = pa.array(moved, mask=neither)
         return made
-
-
-def constant(value: str | int, length: int) -> pa.Array:
-    """The same value in every row."""
-    return pa.repeat(value, length)

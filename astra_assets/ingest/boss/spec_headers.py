@@ -1,13 +1,13 @@
 """Header metadata of specFull files into boss_visit_spectrum, with the time of the night of each exposure.
 
 A header is read where n_guide is NULL: that is so for new spectra and for those whose row of spAll changed,
-and for no other, since a header without the key gives -1. Belongs here: which files are read, many at a
-time. Does not belong here: the bytes (`header_cards`).
+and for no other, since a header without the key gives -1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,8 @@ from sqlalchemy import ColumnElement, select
 from astra_assets.astronomy.constants import SECONDS_PER_DAY
 from astra_assets.database.database import Database
 from astra_assets.files.paths import SPEC_FULL_COLUMNS, spec_full_path
-from astra_assets.ingest.boss.header_cards import INTEGERS, KEYS, read_header
-from astra_assets.ingest.fits_header import HeaderError, Value
-from astra_assets.ingest.header_files import THREADS, HeaderReport, Spectrum, read_files, readable, reader
+from astra_assets.ingest.boss.header_cards import INTEGERS, KEYS, Number, read_header
+from astra_assets.ingest.header_files import THREADS, HeaderKind, HeaderReport, Spectrum, read_files
 from astra_assets.ingest.night import fraction_of_night
 from astra_assets.ingest.report import Say
 from astra_assets.ingest.stage import staged
@@ -45,18 +44,15 @@ def read_spec_headers(
     """
     report = HeaderReport()
 
-    def write(visits: Sequence[Spectrum], found: Iterable[dict[str, Value] | HeaderError]) -> None:
-        _write(database, visits, found, report)
-
     columns = ("pk", "spectrum_pk", *SPEC_FULL_COLUMNS, "telescope")
     read_files(
         database,
         select(*(VISITS.c[name] for name in columns)).where(UNREAD),
         VISITS.c.pk,
-        reader(sas_base_dir, _path, read_header),
-        write,
+        HeaderKind("specFull", _path, read_header),
+        partial(_write, database, report),
+        sas_base_dir=sas_base_dir,
         report=report,
-        what="specFull",
         chunk_files=CHUNK_FILES,
         threads=threads,
         progress=progress,
@@ -70,12 +66,11 @@ def _path(visit: Spectrum) -> str:
 
 def _write(
     database: Database,
-    visits: Sequence[Spectrum],
-    found: Iterable[dict[str, Value] | HeaderError],
     report: HeaderReport,
+    read: Sequence[tuple[Spectrum, dict[str, Number]]],
+    _failed: Sequence[Spectrum],
 ) -> None:
     """Write what the headers of some visits say, in one transaction."""
-    read = readable(visits, found, report)
     if not read:
         return
     rows = header_rows(read)
@@ -89,7 +84,7 @@ def _write(
         report.updated += stage.update(columns, utcnow(), only_where=only_where)
 
 
-def header_rows(read: Sequence[tuple[Spectrum, dict[str, Value]]]) -> pa.Table:
+def header_rows(read: Sequence[tuple[Spectrum, dict[str, Number]]]) -> pa.Table:
     """The columns of boss_visit_spectrum that headers fill, with f_night_time."""
     arrays = {"pk": pa.array([visit.pk for visit, _ in read], type=pa.int64())}
     for name in KEYS.values():

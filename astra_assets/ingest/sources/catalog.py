@@ -3,9 +3,6 @@
 A catalogue may have any of the columns of a Source; a published mwmTargets file works as it is. A value that
 a catalogue lacks does not erase one that is there. Where several catalogues give the same column, the last in
 the list counts.
-
-Belongs here: the order of things for catalogues. Does not belong here: formats (`catalog_files`), types
-(`catalog_columns`).
 """
 
 from __future__ import annotations
@@ -19,7 +16,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, select
 
 from astra_assets.database.database import Database
-from astra_assets.ingest.ledger import Ledger, Stamp
+from astra_assets.ingest.ledger import FileLedger, Stamp
 from astra_assets.ingest.report import IngestError, IngestReport, Refusal, Say, silent
 from astra_assets.ingest.sources.catalog_columns import Sources, choose_columns, to_sources, unknown_columns
 from astra_assets.ingest.sources.catalog_files import KEY, CatalogFile, open_catalog
@@ -41,7 +38,7 @@ def ingest_catalogs(
     *,
     chunk_rows: int = CHUNK_ROWS,
     progress: Say | None = None,
-    ledger: Ledger | None = None,
+    ledger: FileLedger | None = None,
     on_error: Callable[[IngestError], None] | None = None,
 ) -> list[IngestReport]:
     """Bring the rows of catalogue files (FITS, Parquet, CSV or ECSV) into the table of sources.
@@ -63,7 +60,7 @@ def ingest_catalogs(
         IngestError: a file is missing, damaged, or no catalogue.
 
     """
-    own_ledger = ledger or Ledger(database)
+    own_ledger = ledger or FileLedger(database)
     reports: list[IngestReport] = []
     read_on = False
     for path in paths:
@@ -82,7 +79,7 @@ def ingest_catalogs(
 
 
 def _ingest(
-    database: Database, path: Path, ledger: Ledger, chunk_rows: int, say: Say, *, always: bool
+    database: Database, path: Path, ledger: FileLedger, chunk_rows: int, say: Say, *, always: bool
 ) -> IngestReport:
     report = IngestReport(str(path))
     stamp = Stamp.of(path)
@@ -90,7 +87,7 @@ def _ingest(
         return report
     repeats = Repeats()
     with open_catalog(path) as catalog:
-        names = choose_columns(catalog.names)
+        names = choose_columns(catalog.names, path)
         if ignored := unknown_columns(catalog.names):
             report.notes.append(f"{path}: {len(ignored)} columns are none of a source: {', '.join(ignored)}")
         for sources in _read(catalog, names, path, chunk_rows):

@@ -1,9 +1,6 @@
 """Columns of a catalogue as columns of a Source.
 
 Which are taken, in what type, and which rows cannot be used.
-
-Belongs here: names, types, fill values. Does not belong here: reading files (`catalog_files`), writing
-sources (`catalog`).
 """
 
 from __future__ import annotations
@@ -17,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from astra_assets.fits.read_table import Chunk
 from astra_assets.ingest import values
-from astra_assets.ingest.fits_stream import Chunk
-from astra_assets.ingest.problems import Problems, describe, is_true
+from astra_assets.ingest.problems import FoldedNames, Problems, describe, is_true
 from astra_assets.ingest.report import IngestError, Refusal
 from astra_assets.ingest.sources.catalog_files import KEY
 from astra_assets.ingest.sources.derived import INPUTS
@@ -50,13 +47,16 @@ EXPECTED: Mapping[Kind, str] = {
 }
 
 
-def choose_columns(names: Sequence[str]) -> dict[str, str]:
+def choose_columns(names: Sequence[str], path: Path) -> dict[str, str]:
     """The column of the file (in any case) for each column of a Source that the catalogue can set.
 
     Columns that follow from others (healpix, l, b, magnitudes) are taken only where the file lacks those
     others.
+
+    Raises:
+        IngestError: two columns of the file have the same name but for case.
     """
-    present = {name.lower(): name for name in names}
+    present = FoldedNames(names, path)
 
     def takes(name: str) -> bool:
         follows = name in INPUTS and all(item in present for item in INPUTS[name])
@@ -124,7 +124,7 @@ def to_sources(chunk: Chunk, names: Mapping[str, str], path: Path) -> Sources:
         column = values.flat(chunk.columns[original])
         try:
             found = values.convert(column, definition)
-        except values.WrongTypeError as error:
+        except values.ColumnTypeError as error:
             raise IngestError(f"{path}: column {original} {error}") from error
         problems.add(
             found.bad, "bad_value", describe(original, column, EXPECTED.get(definition.kind, "text"))

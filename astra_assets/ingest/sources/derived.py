@@ -2,9 +2,7 @@
 
 Sky pixel, Galactic coordinates, W1 and W2 magnitudes, reddening, how often it was observed.
 
-A row is written, and its time of modification set, only where a value changes. Belongs here: formulas and
-counts. Does not belong here: the formulas of reddening (`reddening`), values that a catalogue gives
-(`catalog`).
+A row is written, and its time of modification set, only where a value changes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,5 @@
 """E(B-V) of a source: one value for each method that can be had, and the one that is adopted.
 
-Belongs here: formulas and the order of choice, for arrays and as SQL conditions. Does not belong here: writing rows
-(`derived`), reading a dust map (`sfd`).
-
 The coefficients and the order are those of Astra. Three methods follow from columns of the source: the extinction of
 Zhang, Green & Rix (2023, MNRAS 524, 1855), and the Rayleigh-Jeans colour excess RJCE (Majewski, Zasowski & Nidever 2011,
 ApJ 739, 25) with GLIMPSE 4.5 micron or WISE W2. Those of dust maps are taken as they are in the row: from a catalogue, or

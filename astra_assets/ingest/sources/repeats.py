@@ -1,7 +1,6 @@
 """Rows of a catalogue that contradict each other, found in a first reading of the whole file.
 
-40 bytes of memory per row. Belongs here: which rows share an identifier. Does not belong here: what is done
-with them (`catalog`).
+40 bytes of memory per row.
 """
 
 from __future__ import annotations

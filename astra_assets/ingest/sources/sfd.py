@@ -1,7 +1,6 @@
 """The dust map of Schlegel, Finkbeiner & Davis (1998, ApJ 500, 525), where a site has it, and E(B-V) of sources from it.
 
-Belongs here: reading the map's two files, and giving sources their value. Does not belong here: what is made of the value
-(`reddening`). The map is 134 MB and published by its authors (doi:10.7910/DVN/EWCNL5); nothing is downloaded.
+The map is 134 MB and published by its authors (doi:10.7910/DVN/EWCNL5); nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from sqlalchemy import Connection, select
 
 from astra_assets.astronomy import sky
 from astra_assets.database.database import Database
-from astra_assets.ingest.report import IngestError
+from astra_assets.fits.read_images import read_image
+from astra_assets.ingest.report import IngestError, as_ingest_errors
 from astra_assets.ingest.sources import reddening
 from astra_assets.ingest.sources.derived import CHUNK_ROWS, SOURCES, derive, derive_query, has_inputs
 from astra_assets.ingest.stage import staged
@@ -61,17 +61,17 @@ class SfdMap:
         """The image of a hemisphere and its coordinates, in the zenithal equal-area projection that its header says."""
         if sign not in self._halves:
             # astropy costs 0.3 s to import; most runs look nothing up.
-            from astropy.io import fits
             from astropy.wcs import WCS
 
             path = self.paths[sign]
+            with as_ingest_errors():
+                image, header = read_image(path)
             try:
-                with fits.open(path) as hdus:
-                    image, wcs = hdus[0].data, WCS(hdus[0].header)
-            except Exception as error:  # astropy raises about every built-in error on a broken file
+                wcs = WCS(header)
+            except Exception as error:  # astropy raises about every built-in error on a broken header
                 raise IngestError(f"{path}: cannot be read: {error}") from error
             names = tuple(wcs.wcs.ctype)
-            if image is None or image.ndim != 2 or names != ("GLON-ZEA", "GLAT-ZEA"):
+            if image.ndim != 2 or names != ("GLON-ZEA", "GLAT-ZEA"):
                 raise IngestError(
                     f"{path}: expected an image in GLON-ZEA and GLAT-ZEA, found {', '.join(names)}"
                 )

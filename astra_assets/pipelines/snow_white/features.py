@@ -110,7 +110,7 @@ WINDOWS = (
     Window("tio_7054", 7120.0, 80, 30),
     Window("k_i_7680", 7685.0, 30, 25),
 )
-"""The lines and bands that are measured."""
+"""The lines and bands that are measured. The centres are rounded, and stay so: the classifier was trained on them."""
 
 RATIOS = (
     ("break_4000", (4010.0, 4100.0), (3850.0, 3955.0)),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import re
 import sys
 import zipfile
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astra_assets.astronomy.constants import SPEED_OF_LIGHT_SI
+from astra_assets.files.atomic import atomic_write
 from astra_assets.pipelines.white_dwarf.balmer_lines import H_ALPHA, H_BETA
 from astra_assets.spectra.airvac import air_to_vacuum
 
@@ -119,12 +119,8 @@ def main() -> None:
     arrays = convert(options.wheel)
     options.to.mkdir(parents=True, exist_ok=True)
     target = options.to / "warwick_da.npz"
-    beside = target.with_suffix(".tmp")
-    with beside.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(target)
+    with atomic_write(target) as partial:
+        np.savez_compressed(partial, allow_pickle=False, **arrays)
     with zipfile.ZipFile(options.wheel) as archive:
         (options.to / "LICENSE.corv").write_bytes(archive.read(LICENCE))
     shape = arrays["log_flux"].shape

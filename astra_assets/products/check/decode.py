@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from astropy.io.fits import Header
 
-from astra_assets.products.read_back import Records, dtype_of
+from astra_assets.fits.read_back import Header, Records, dtype_of
 
 
 def column_types(cards: Header) -> dict[str, pa.DataType]:

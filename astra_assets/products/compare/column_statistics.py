@@ -1,8 +1,4 @@
-"""Statistics of one column at a time: distributions, missing values, bits, and rows of the same key.
-
-Belongs here: sums over arrays of numbers, in little memory. Does not belong here: which columns there are and what is told
-about them (`diff`).
-"""
+"""Statistics of one column at a time, in little memory: distributions, missing values, bits, and rows of the same key."""
 
 from __future__ import annotations
 
@@ -78,7 +74,7 @@ def _ascending(keys: Keys) -> tuple[Keys, Rows]:
 
 
 def bit_counts(values: Numbers) -> npt.NDArray[np.int64]:
-    """How many values have each of the 64 bits, from how often each byte occurs."""
+    """Count the values that have each of the 64 bits, from how often each byte occurs."""
     counts = np.zeros(64, dtype=np.int64)
     of_byte = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1, bitorder="little")
     for start in range(0, values.size, CHUNK_ROWS):
@@ -90,17 +86,17 @@ def bit_counts(values: Numbers) -> npt.NDArray[np.int64]:
 
 
 def present(values: Numbers) -> npt.NDArray[np.bool_]:
-    """Which values are there: neither NaN nor the fill of integers."""
+    """Return which values are there: neither NaN nor the fill of integers."""
     return np.asarray(~np.isnan(values) if values.dtype.kind == "f" else values != FILL)
 
 
 def share_of(chosen: npt.NDArray[np.bool_]) -> float:
-    """How much of an array is chosen; 0 where it is empty."""
+    """Return how much of an array is chosen; 0 where it is empty."""
     return float(np.count_nonzero(chosen) / max(chosen.size, 1))
 
 
 def distribution(values: Numbers) -> Distribution | None:
-    """What the finite values are like; None where there is none."""
+    """Describe the finite values; None where there is none."""
     finite = values[np.isfinite(values) & present(values)]
     if not finite.size:
         return None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from astra_assets.products.compare.column_statistics import QUANTILES, Distribution
-from astra_assets.products.compare.diff import ColumnDrift, Diff, TableDiff
+from astra_assets.products.compare.versions import ColumnDrift, Diff, TableDiff
 from astra_assets.text import markdown_table
 
 _MOST_WARNINGS = 30

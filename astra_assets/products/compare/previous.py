@@ -1,8 +1,4 @@
-"""The version of a product before the one that is being written, and which of its columns have values.
-
-Belongs here: finding it on disk and looking into it. Does not belong here: what follows from it (`content`), how two
-versions differ (`diff`).
-"""
+"""The version of a product before the one that is being written, and which of its columns have values."""
 
 from __future__ import annotations
 
@@ -15,11 +11,8 @@ import pyarrow.parquet as pq
 
 from astra_assets.files.row_groups import batches
 from astra_assets.fits.checksum import WordSum
-from astra_assets.products.bundle import Bundle, bundle_of, older_versions
-from astra_assets.products.check.content import Previous
-from astra_assets.products.findings import UnsoundFileError
-from astra_assets.products.headers import mark_of
-from astra_assets.products.read_back import (
+from astra_assets.fits.errors import UnsoundFileError
+from astra_assets.fits.read_back import (
     Blocks,
     ReadTable,
     Records,
@@ -28,6 +21,9 @@ from astra_assets.products.read_back import (
     next_header,
     read_header,
 )
+from astra_assets.products.bundle import Bundle, bundle_of, older_versions
+from astra_assets.products.check.content import Previous
+from astra_assets.products.headers import mark_of
 from astra_assets.products.summary import SummaryProduct
 
 _BLANK = frozenset({0, ord(" "), ord("F")})
@@ -39,7 +35,7 @@ _SAY_NOTHING = (-1, 0)
 
 
 def previous_bundle(product: SummaryProduct, path: Path, mwm_astra: Path) -> Bundle | None:
-    """The files of the version before: those at `path` that are to be replaced, else the newest older version."""
+    """Find the files of the version before: those at `path` that are to be replaced, else the newest older version."""
     candidates = [path] if path.exists() else []
     for candidate in (*candidates, *older_versions(product, path, mwm_astra)):
         if mark_of(candidate) is not None:
@@ -48,7 +44,7 @@ def previous_bundle(product: SummaryProduct, path: Path, mwm_astra: Path) -> Bun
 
 
 def previous_values(product: SummaryProduct, path: Path, mwm_astra: Path) -> Previous | None:
-    """Which columns of the version before have values; None where there is none that can be read."""
+    """Find which columns of the version before have values; None where there is none that can be read."""
     found = previous_bundle(product, path, mwm_astra)
     if found is None:
         return None
@@ -64,7 +60,7 @@ def previous_values(product: SummaryProduct, path: Path, mwm_astra: Path) -> Pre
 
 
 def filled_in_parquet(path: Path) -> frozenset[str]:
-    """The columns that say something in at least one row.
+    """Return the columns that say something in at least one row.
 
     NULL, NaN, an empty text, 0, -1 and False do not: files do not tell what stands for NULL from a value.
     """
@@ -86,7 +82,7 @@ def _plain(column: pa.Array) -> Records:
 
 
 def filled_in_fits(path: Path) -> tuple[frozenset[str], ...]:
-    """The same of each table of a FITS file. Raises UnsoundFileError when it is damaged."""
+    """Return the same of each table of a FITS file. Raises UnsoundFileError when it is damaged."""
     blocks = Blocks(path)
     check_sums(read_header(blocks), WordSum())
     found = []

@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from astra_assets.fits.read_back import Blocks, ReadTable, dtype_of, next_header, read_header
 from astra_assets.products.bundle import Bundle
 from astra_assets.products.check.decode import column_types, decoded
-from astra_assets.products.read_back import Blocks, ReadTable, dtype_of, next_header, read_header
 
 
 @contextmanager

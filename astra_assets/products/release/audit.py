@@ -1,7 +1,6 @@
 """Looking at a version that is on disk: are its files those that were written, and do they fit together?
 
-Belongs here: checksums, FITS checksums, rows and companions of files that have their names already. Does not belong here:
-checking a file before it gets its name (`verify`), freezing (`freeze`).
+What is checked before a file gets its name is in `check/`.
 """
 
 from __future__ import annotations
@@ -16,18 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from astra_assets.files import manifest
+from astra_assets.files import sha256sums
 from astra_assets.fits.checksum import WordSum
+from astra_assets.fits.errors import UnsoundFileError
+from astra_assets.fits.read_back import Blocks, ReadTable, check_sums, next_header, read_header
 from astra_assets.products.bundle import Bundle, bundle_of, product_path
-from astra_assets.products.findings import UnsoundFileError
 from astra_assets.products.headers import mark_of, written_rows
-from astra_assets.products.read_back import (
-    Blocks,
-    ReadTable,
-    check_sums,
-    next_header,
-    read_header,
-)
 from astra_assets.products.release import frozen
 from astra_assets.products.summary import SummaryProduct
 from astra_assets.products.write.parquet import CONTENT_KEY
@@ -63,13 +56,13 @@ def audit_product(product: SummaryProduct, v_astra: str, mwm_astra: Path) -> Aud
     if files.fits in present:
         digest, found = audit_fits(files.fits)
         digests = {files.fits.name: digest} | {
-            path.name: manifest.sha256(path) for path in present if path != files.fits
+            path.name: sha256sums.sha256(path) for path in present if path != files.fits
         }
         rows = written_rows(product, files.fits)
         if tuple(found.rows) != rows:
             problems.append(f"{files.fits.name}: NROWS cards say {rows}, the tables have {tuple(found.rows)}")
         problems += found.problems
-        problems += _against("SHA256SUMS", digests, manifest.read(files.fits.parent))
+        problems += _against("SHA256SUMS", digests, sha256sums.read(files.fits.parent))
         problems += _against_marker(mwm_astra / v_astra, digests)
         problems += _companion_problems(files, rows, present)
         return Audited(product.name, files.fits, len(present), rows, tuple(problems))
@@ -91,16 +84,16 @@ def audit_others(products: Iterable[SummaryProduct], v_astra: str, mwm_astra: Pa
         path.name
         for product in products
         for path in bundle_of(product, product_path(product, v_astra=v_astra, mwm_astra=mwm_astra)).wanted
-    } | ({manifest.NAME} if listed is None else set())
+    } | ({sha256sums.NAME} if listed is None else set())
     present = [] if not folder.is_dir() else sorted(folder.iterdir())
     digests = {
-        path.name: manifest.sha256(path)
+        path.name: sha256sums.sha256(path)
         for path in present
         if path.name not in seen and not path.name.startswith(".")
     }
-    recorded = manifest.read(folder)
+    recorded = sha256sums.read(folder)
     known = {name: digest for name, digest in digests.items() if name in recorded}
-    problems = list(_against(manifest.NAME, known, recorded))
+    problems = list(_against(sha256sums.NAME, known, recorded))
     if listed is not None:
         problems += _against(frozen.NAME, digests, listed)
         problems += [f"{name} is not there" for name in listed if name not in {*digests, *seen}]
@@ -108,11 +101,11 @@ def audit_others(products: Iterable[SummaryProduct], v_astra: str, mwm_astra: Pa
 
 
 def frozen_files(folder: Path, part: frozen.Part) -> dict[str, str] | None:
-    """Checksum by file name of a part of a version, whose folder is given; None where it is not frozen."""
+    """Read the checksum by file name of a part of a version, whose folder is given; None where it is not frozen."""
     marker = frozen.read_marker(folder)
     if marker is None or not marker.complete or part not in marker.parts:
         return None
-    listed = manifest.read_lines(folder / frozen.NAME)
+    listed = sha256sums.read_lines(folder / frozen.NAME)
     return {name.removeprefix(f"{part}/"): listed[name] for name in listed if name.startswith(f"{part}/")}
 
 
@@ -156,7 +149,7 @@ class _Found:
 
 
 def audit_fits(path: Path) -> tuple[str, _Found]:
-    """Checksum of a FITS file, rows of its binary tables, and what is wrong with its own checksums."""
+    """Return the checksum of a FITS file, the rows of its tables, and what is wrong with its own checksums."""
     blocks = Blocks(path)
     found = _Found([], [])
     try:
@@ -168,8 +161,8 @@ def audit_fits(path: Path) -> tuple[str, _Found]:
                 pass
     except (UnsoundFileError, KeyError) as error:
         found.problems.append(f"{path.name}, HDU {len(found.rows)}: {error}")
-        return manifest.sha256(path), found
-    return blocks.sha256.hexdigest(), found
+        return sha256sums.sha256(path), found
+    return blocks.sha256, found
 
 
 def audit_sources(of: str, kind: str, v_astra: str, mwm_astra: Path) -> Audited:
@@ -180,7 +173,7 @@ def audit_sources(of: str, kind: str, v_astra: str, mwm_astra: Path) -> Audited:
     folder = mwm_astra / v_astra / of / kind
     marker = frozen.read_marker(mwm_astra / v_astra)
     listed = (
-        manifest.read_lines(mwm_astra / v_astra / frozen.NAME)
+        sha256sums.read_lines(mwm_astra / v_astra / frozen.NAME)
         if marker is not None and marker.complete and "spectra" in marker.parts
         else None
     )
@@ -201,7 +194,7 @@ def audit_sources(of: str, kind: str, v_astra: str, mwm_astra: Path) -> Audited:
                 problems += [text for found in pool.map(_fits_problems, paths) for text in found]
             else:
                 problems += _group_problems(
-                    group, f"{of}/{kind}/{group.name}/{manifest.NAME}", listed, paths, pool
+                    group, f"{of}/{kind}/{group.name}/{sha256sums.NAME}", listed, paths, pool
                 )
     name = "mwm" if of == "spectra" else "astra"
     return Audited(f"{name}{kind.capitalize()}", folder, files, (files,), tuple(problems))
@@ -214,11 +207,11 @@ def _fits_problems(path: Path) -> list[str]:
 def _group_problems(
     group: Path, name: str, listed: Mapping[str, str], paths: Sequence[Path], pool: ThreadPoolExecutor
 ) -> list[str]:
-    own = group / manifest.NAME
-    if not own.exists() or listed.get(name) != manifest.sha256(own):
+    own = group / sha256sums.NAME
+    if not own.exists() or listed.get(name) != sha256sums.sha256(own):
         return [f"{own} is not the one that {frozen.NAME} lists"]
-    recorded = manifest.read(group)
+    recorded = sha256sums.read(group)
     names = [path.relative_to(group).as_posix() for path in paths]
-    digests = dict(zip(names, pool.map(manifest.sha256, paths), strict=True))
+    digests = dict(zip(names, pool.map(sha256sums.sha256, paths), strict=True))
     problems = [f"{group / name} is not there" for name in recorded if name not in digests]
-    return problems + [f"{group}/{text}" for text in _against(manifest.NAME, digests, recorded)]
+    return problems + [f"{group}/{text}" for text in _against(sha256sums.NAME, digests, recorded)]

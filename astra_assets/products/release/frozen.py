@@ -1,10 +1,7 @@
 """Is a version frozen? Then none of its files is written any more.
 
-Belongs here: the marker of a frozen version, FROZEN in its folder, and the refusal to write. Does not belong here: how a
-version is frozen (`freeze`) and checked (`audit`).
-
-FROZEN is a list of checksums that `sha256sum --check FROZEN` understands, below comment lines that say what was
-frozen, when and for which release.
+The marker of a frozen version is FROZEN in its folder: a list of checksums that `sha256sum --check FROZEN` understands,
+below comment lines that say what was frozen, when and for which release.
 """
 
 from __future__ import annotations
@@ -49,7 +46,7 @@ class Frozen:
     complete: bool
 
     def header(self) -> str:
-        """The comment lines of the marker."""
+        """Return the comment lines of the marker."""
         state = "frozen" if self.complete else "freezing"
         told = {
             "v_astra": self.v_astra,
@@ -63,7 +60,7 @@ class Frozen:
 
 
 def read_marker(folder: Path) -> Frozen | None:
-    """What is frozen of a version, whose folder is given; None when nothing is."""
+    """Read what is frozen of a version, whose folder is given; None when nothing is."""
     path = folder / NAME
     if not path.exists():
         return None

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from astra_assets.files.paths import summary_path
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.models.describe import fill_text
-from astra_assets.products.bundle import Bundle
+from astra_assets.products.bundle import Bundle, summary_path
 from astra_assets.products.rows import MeasuredTable
 from astra_assets.products.summary import SummaryProduct, flags_of
 from astra_assets.text import markdown_table

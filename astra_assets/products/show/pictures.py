@@ -1,8 +1,4 @@
-"""Small pictures of a product, for people who look before they sign: diagrams of a sample of its rows.
-
-Belongs here: which columns a picture needs and how it is drawn. Does not belong here: fetching rows, showing
-PNGs.
-"""
+"""Small pictures of a product, for people who look before they sign: diagrams of a sample of its rows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A few columns of a product's rows, straight from the database, for pictures.
-
-Belongs here: the query of a sample. Does not belong here: what is drawn of it (`pictures`).
-"""
+"""A few columns of a product's rows, straight from the database, for pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ def sample_columns(
     v_astra: str,
     limit: int = SAMPLE_ROWS,
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """The first rows of each table of a product, one table after the other.
+    """Read the first rows of each table of a product, one table after the other.
 
     Returns:
         An array for each name: numbers as float64 with NaN where there is none, text as objects. Tables that lack a
@@ -44,7 +41,7 @@ def sample_columns(
 
 
 def as_array(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
-    """Numbers as float64, text as objects with "" for NULL."""
+    """Return numbers as float64, text as objects with "" for NULL."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return np.array([value or "" for value in column.to_pylist()], dtype=object)
     array: np.ndarray[Any, Any] = column.cast(pa.float64()).to_numpy()

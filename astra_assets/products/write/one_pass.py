@@ -13,7 +13,7 @@ from astra_assets.database.arrow import WrongValueError
 from astra_assets.database.database import Database
 from astra_assets.files.staged import Staged
 from astra_assets.fits.writer import FitsWriteError, FitsWriter
-from astra_assets.products.bundle import Bundle
+from astra_assets.products.bundle import FITS_SUFFIX, PARQUET_SUFFIX, Bundle
 from astra_assets.products.check.census import Census
 from astra_assets.products.headers import ProductHeaders
 from astra_assets.products.rows import MeasuredTable
@@ -50,8 +50,13 @@ class SeenRows:
 class ProductWriter:
     """Writes the tables of a product into files beside their names; which, `wanted` says.
 
+    A FITS table is never written without a Parquet file of the same rows, since the two are compared. Where there is to
+    be none beside the FITS file, it goes to the folder `scratch`.
+
     Attributes:
         seen: what was kept of each table.
+        twins: where the Parquet file of each table is written; None where it is not.
+        sample_twins: the same of the sample file.
     """
 
     def __init__(
@@ -60,20 +65,33 @@ class ProductWriter:
         headers: ProductHeaders,
         files: Bundle,
         wanted: Collection[Path],
+        *,
         staged: Staged,
+        scratch: Path,
     ) -> None:
-        self.seen = [
-            SeenRows(
-                Census(each.table.key, [column.name for column in each.columns]), Excerpt(each.table.key)
-            )
-            for each in tables
-        ]
         self._tables = tables
         self._headers = headers
         self._files = files
         self._wanted = wanted
         self._staged = staged
         self._name = headers.product.name
+        self.seen = [
+            SeenRows(
+                Census(each.table.key, [column.name for column in each.columns]), Excerpt(each.table.key)
+            )
+            for each in tables
+        ]
+        beside = [staged.partial(path) if path in wanted else None for path in files.parquet]
+        self.twins = beside if any(beside) else self._scratch_twins(files.fits, scratch)
+        self.sample_twins = self._scratch_twins(files.sample, scratch)
+
+    def _scratch_twins(self, fits: Path, scratch: Path) -> Sequence[Path | None]:
+        if fits not in self._wanted:
+            return [None] * len(self._tables)
+        stem = fits.name.removesuffix(FITS_SUFFIX)
+        return [
+            scratch / f"{stem}-{number}{PARQUET_SUFFIX}" for number, _ in enumerate(self._tables, start=1)
+        ]
 
     def write(
         self, database: Database, *, limit: int | None = None, progress: Progress | None = None
@@ -94,9 +112,10 @@ class ProductWriter:
                 progress(done, sum(rows))
 
         with self._fits_file(self._files.fits, rows, limit) as out:
-            for number, table in enumerate(self._tables):
-                with self._sinks(out, number) as sinks:
-                    count = copy_rows(self._batches(database, table), sinks, tell)
+            for number, (table, seen) in enumerate(zip(self._tables, self.seen, strict=True)):
+                with self._written(out, self.twins[number], number) as sinks:
+                    batches = self._batches(database, table)
+                    count = copy_rows(batches, [*sinks, seen.census, seen.excerpt], tell)
                 if count != table.rows:
                     raise CountError(f"{table.rows} rows were counted and {count} read")
 
@@ -105,13 +124,9 @@ class ProductWriter:
         excerpts = [list(seen.excerpt.batches()) for seen in self.seen]
         rows = [sum(batch.num_rows for batch in batches) for batches in excerpts]
         with self._fits_file(self._files.sample, rows, SAMPLE_ROWS) as out:
-            assert out is not None
-            for table, batches in zip(self._tables, excerpts, strict=True):
-                with out.table(
-                    table.columns, self._headers.table(table.table), key=table.table.key
-                ) as writer:
-                    for batch in batches:
-                        writer.write(batch)
+            for number, batches in enumerate(excerpts):
+                with self._written(out, self.sample_twins[number], number) as sinks:
+                    copy_rows(iter(batches), sinks)
 
     @contextlib.contextmanager
     def _fits_file(self, path: Path, rows: Sequence[int], sample: int | None) -> Iterator[FitsWriter | None]:
@@ -128,31 +143,28 @@ class ProductWriter:
             yield out
 
     @contextlib.contextmanager
-    def _sinks(self, out: FitsWriter | None, number: int) -> Iterator[list[RowSink]]:
-        """Everything that is to see the rows of a table."""
+    def _written(self, out: FitsWriter | None, twin: Path | None, number: int) -> Iterator[list[RowSink]]:
+        """The files, FITS and Parquet, that the rows of a table go to."""
         table = self._tables[number]
+        cards = self._headers.table(table.table)
         sinks: list[RowSink] = []
         with contextlib.ExitStack() as stack:
             if out is not None:
-                cards = self._headers.table(table.table)
                 sinks.append(stack.enter_context(out.table(table.columns, cards, key=table.table.key)))
-            if self._files.parquet and self._files.parquet[number] in self._wanted:
-                sinks.append(stack.enter_context(self._twin(number)))
-            yield [*sinks, self.seen[number].census, self.seen[number].excerpt]
-
-    def _twin(self, number: int) -> ParquetTwin:
-        table = self._tables[number]
-        cards = [
-            *self._headers.primary([each.rows for each in self._tables]),
-            *self._headers.table(table.table),
-        ]
-        return ParquetTwin(
-            self._staged.partial(self._files.parquet[number]),
-            table.columns,
-            name=self._name,
-            description=table.table.description,
-            cards=list({card.keyword: card for card in cards}.values()),
-        )
+            if twin is not None:
+                told = [*self._headers.primary([each.rows for each in self._tables]), *cards]
+                sinks.append(
+                    stack.enter_context(
+                        ParquetTwin(
+                            twin,
+                            table.columns,
+                            name=self._name,
+                            description=table.table.description,
+                            cards=list({card.keyword: card for card in told}.values()),
+                        )
+                    )
+                )
+            yield sinks
 
     def _batches(self, database: Database, table: MeasuredTable) -> Iterator[pa.RecordBatch]:
         try:

@@ -44,7 +44,7 @@ def main():
     leaves = os.environ.get("FAKE_ASTRA_LEAVES", "").split()
     for pk, source_pk in found:
         if str(pk) not in leaves:
-            row = (pk, source_pk, 8001, now, now, "", 0, pk + 0.5)
+            row: tuple[object, ...] = (pk, source_pk, 8001, now, now, "", 0, pk + 0.5)
             row = tuple(str(value) if mark == "?" and value is now else value for value in row)
             connection.execute(INSERT.format(row=", ".join(len(row) * [mark])), row)
     connection.commit()

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import update
 
 from astra_assets.compute import BatchError
-from astra_assets.compute.files import read_json
 from astra_assets.compute.program.call import SiteProgram
+from astra_assets.files.json_files import read_json
 from astra_assets.models.base import table_of, utcnow
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source

@@ -11,9 +11,9 @@ from astra_assets.compute.program.call import SiteProgram, call_of_batch
 from astra_assets.compute.program.files_run import FilesRun
 from astra_assets.compute.progress import read_status
 from astra_assets.compute.task_run import TaskConditions
-from astra_assets_tests.compute.conftest import PROJECT
 from astra_assets_tests.compute.program.samples import PROGRAM, STEP, Here
 from astra_assets_tests.compute.samples import SampleFlux
+from astra_assets_tests.project import PROJECT
 
 
 def values(bench):

@@ -18,10 +18,10 @@ from astra_assets.compute.progress import Phase, read_status
 from astra_assets.compute.supervisor import run_task
 from astra_assets.compute.task_run import TaskConditions
 from astra_assets.compute.worker import EXIT_TIME
-from astra_assets_tests.compute.conftest import PROJECT
 from astra_assets_tests.compute.program.samples import FAKE, PROGRAM, STEP, site
 from astra_assets_tests.compute.samples import SampleFlux
 from astra_assets_tests.compute.test_recovery import keys_in_parts, wait_for
+from astra_assets_tests.project import PROJECT
 
 pytestmark = pytest.mark.processes
 

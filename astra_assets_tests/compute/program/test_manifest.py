@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,13 +28,17 @@ def roots(tmp_path):
 
 
 def rows_for(roots, count=3):
-    items = [
+    items: list[dict[str, Any]] = [
         VISIT | {"spectrum_pk": n, "source_pk": 10 + n, "sdss_id": 100 + n, "mjd": 59000 + n}
         for n in range(1, count + 1)
     ]
     for item in items:
         made(roots.sas_base_dir / spec_full_path(**{name: item[name] for name in VISIT}))
-    values = {"dec": [1.5, None, -3.0], "telescope": ["apo25m", None, "lco25m"], "number": [7, None, 9]}
+    values: dict[str, list[Any]] = {
+        "dec": [1.5, None, -3.0],
+        "telescope": ["apo25m", None, "lco25m"],
+        "number": [7, None, 9],
+    }
     return pa.Table.from_pylist(
         [item | {name: column[n] for name, column in values.items()} for n, item in enumerate(items)]
     )

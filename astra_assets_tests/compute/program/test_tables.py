@@ -20,7 +20,7 @@ from astra_assets_tests.compute.program.samples import PROGRAM, STEP
 COLUMNS = {
     "spectrum_pk": np.arange(1, 6),
     "median_flux": np.array([1.5, 2.5, np.nan, 4.5, 5.5], dtype=np.float32),
-    "n_pixels": np.ma.MaskedArray([1, 2, 3, 4, 5], mask=[0, 0, 0, 1, 0], dtype=np.int32),
+    "n_pixels": np.ma.MaskedArray([1, 2, 3, 4, 5], mask=[False, False, False, True, False], dtype=np.int32),
     "comment": np.array(["a", "bb", "", "d", "e"]),
 }
 ITEMS = {key: {"spectrum_pk": key, "source_pk": 10 + key, "snr": 9.0} for key in range(1, 6)}

@@ -22,8 +22,9 @@ from astra_assets.compute.slurm.slurm_backend import SlurmBackend
 from astra_assets.compute.slurm.submissions import Submissions
 from astra_assets.database.database import Database
 from astra_assets.pipelines.options import ResourceRequest
-from astra_assets_tests.compute.conftest import PROJECT, Bench
+from astra_assets_tests.compute.conftest import Bench
 from astra_assets_tests.compute.samples import FLUX, SampleFlux
+from astra_assets_tests.project import PROJECT
 
 VISIT = FLUX.step("visit")
 RULES = Rules(poll_seconds=0.3, grace_seconds=5.0, settle_seconds=2.0, cancel_seconds=20.0, patience=0.05)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from astra_assets.compute.batch import BatchError
 from astra_assets.compute.child import PreparedStep
 from astra_assets.compute.parts import FAILURES, RESULTS, TaskParts, described, manifest_rows
@@ -44,7 +46,8 @@ def do(batch, task, *, phase="done", only=None, job=""):
     made = [(row[key_name], work.on(row)) for row in rows]
     parts.write(RESULTS, [each.row for _, each in made if each.row is not None])
     parts.write(FAILURES, [reason(key_name, key, each) for key, each in made if each.row is None])
-    TaskStatus(phase, last - first, **parts.counts, job=job).write(folder)
+    counts: dict[str, Any] = parts.counts
+    TaskStatus(phase, last - first, job=job, **counts).write(folder)
 
 
 class Scene:

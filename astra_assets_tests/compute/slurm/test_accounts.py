@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from astra_assets.compute.slurm.client import SubmissionDeferredError, SubmissionRefusedError
 from astra_assets.compute.slurm.command_line import CommandLineClient
 from astra_assets.compute.slurm.diagnose import examine
 from astra_assets.compute.slurm.job_states import SlurmState
@@ -23,10 +24,10 @@ def client():
     return CommandLineClient()
 
 
-def submit(client, folder, command, **options):
+def submit(client, folder, command, tasks=(0, 1), **options):
     asked = SlurmOptions(**{"time": "00:10:00", "mem": "500", **options})
     spec = JobSpec(
-        "astra-acc-1", "b", (0, 1), asked, ("/bin/bash", "-c", command, "x"), output_in(folder), folder
+        "astra-acc-1", "b", tuple(tasks), asked, ("/bin/bash", "-c", command, "x"), output_in(folder), folder
     )
     return client.submit(script(spec))
 
@@ -66,8 +67,6 @@ def test_who_cancelled_a_task_is_told(slurm, client, tmp_path):
     ("options", "told"), [({"account": "nobody"}, "account = nobody"), ({"qos": "best"}, "qos = best")]
 )
 def test_an_account_or_quality_of_service_that_is_not_there_is_named(slurm, client, tmp_path, options, told):
-    from astra_assets.compute.slurm.client import SubmissionRefusedError
-
     with pytest.raises(SubmissionRefusedError, match=told):
         submit(client, tmp_path, "exit", **options)
 
@@ -146,3 +145,66 @@ def test_the_doctor_tells_of_a_configuration_that_is_not_there(slurm, client, mo
     ((level, text),) = examine(client, SlurmOptions())
     assert level == "error"
     assert "slurm.conf: there is no such file; correct the path or unset SLURM_CONF" in text
+
+
+@pytest.fixture
+def limit(slurm):
+    """Sets limits in the accounts, and takes them away again."""
+    undo = []
+
+    def made(what: str, name: str, value: str):
+        slurm.run("sacctmgr", "-i", "modify", what, name, "set", f"{value}=3")
+        undo.append((what, name, f"{value}=-1"))
+
+    yield made
+    for what, name, value in undo:
+        slurm.run("sacctmgr", "-i", "modify", what, name, "set", value)
+
+
+@pytest.mark.parametrize(
+    "limited", [("user", "root", "MaxSubmitJobs"), ("qos", "sdss-np", "MaxSubmitJobsPerUser")]
+)
+def test_a_limit_on_jobs_is_waited_for_and_an_array_beyond_it_is_refused(
+    slurm, client, tmp_path, limit, limited
+):
+    limit(*limited)
+    submit(client, tmp_path, "sleep 60", qos="sdss-np")
+    with pytest.raises(SubmissionDeferredError, match="As many jobs are queued as the"):
+        submit(client, tmp_path, "exit", qos="sdss-np")
+    with pytest.raises(SubmissionRefusedError, match=r"queued at once \(3\) .*change nodes"):
+        submit(client, tmp_path, "exit", tasks=range(4), qos="sdss-np")
+
+
+def test_a_partition_that_takes_no_jobs_now_is_waited_for_and_the_doctor_warns(slurm, client, tmp_path):
+    slurm.run("scontrol", "update", "PartitionName=sdss-kp", "State=INACTIVE")
+    try:
+        with pytest.raises(SubmissionDeferredError, match="The partition is inactive or drained"):
+            submit(client, tmp_path, "exit", partition="sdss-kp")
+        found = examine(client, SlurmOptions(partition="sdss-kp"))
+    finally:
+        slurm.run("scontrol", "update", "PartitionName=sdss-kp", "State=UP")
+    (warning,) = [text for level, text in found if level == "warning"]
+    assert warning.startswith("Slurm: partition sdss-kp is inact")
+    assert submit(client, tmp_path, "exit", partition="sdss-kp")
+
+
+def test_a_cluster_is_chosen_by_its_name_in_every_question(slurm, monkeypatch, tmp_path):
+    monkeypatch.setenv("SLURM_CLUSTERS", "test")
+    client = CommandLineClient()
+    job_id = submit(client, tmp_path, "sleep 60", cluster="test")
+    assert job_id in client.find("astra-acc-1")
+    assert {task.job_id for task in client.queue()} >= {job_id}
+    slurm.wait_until(lambda: client.detail(job_id, 0).state is SlurmState.RUNNING)
+    client.cancel(job_id)
+    slurm.wait_until(lambda: client.detail(job_id, 0).state is SlurmState.CANCELLED)
+    with pytest.raises(SubmissionRefusedError, match=r"cluster = nowhere.*change cluster"):
+        submit(client.on("nowhere"), tmp_path, "exit", cluster="nowhere")
+
+
+def test_while_the_server_of_the_accounts_is_away_no_account_is_taken_for_missing(slurm, client, tmp_path):
+    slurm.stop_accounts()
+    try:
+        with pytest.raises(SubmissionDeferredError, match="The server of the accounts does not answer"):
+            submit(client, tmp_path, "exit", account="nobody")
+    finally:
+        slurm.start_controller()

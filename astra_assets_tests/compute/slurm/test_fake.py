@@ -94,4 +94,4 @@ def test_cancelling_and_forgetting():
     assert slurm.detail(job_id, 5).state is SlurmState.CANCELLED
     slurm.forget(job_id)
     slurm.cancel(job_id)
-    assert slurm.find("astra-1") == slurm.queue() == []
+    assert (slurm.find("astra-1"), slurm.queue()) == ([], [])

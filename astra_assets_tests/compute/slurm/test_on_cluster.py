@@ -14,16 +14,15 @@ import pytest
 
 from astra_assets.compute import BatchError
 from astra_assets.compute.claims import owner_host
-from astra_assets.compute.files import read_json
 from astra_assets.compute.program.call import SiteProgram
 from astra_assets.compute.progress import read_status
 from astra_assets.compute.slurm.submissions import Submissions
 from astra_assets.compute.usage import usage_of
 from astra_assets.database.database import Database
+from astra_assets.files.json_files import read_json
 from astra_assets.models.compute import ComputeBatch
 from astra_assets.operations.why import unfinished_batches
 from astra_assets.pipelines.options import ResourceRequest
-from astra_assets_tests.compute.conftest import PROJECT
 from astra_assets_tests.compute.program.samples import ASTRA, PROGRAM, STEP, site
 from astra_assets_tests.compute.samples import FLUX
 from astra_assets_tests.compute.slurm.real import (
@@ -34,6 +33,7 @@ from astra_assets_tests.compute.slurm.real import (
     keys_in_parts,
     supervisors,
 )
+from astra_assets_tests.project import PROJECT
 
 pytestmark = pytest.mark.slurm
 
@@ -44,6 +44,7 @@ def one_array(slurm, batch):
     assert slurm.arrays() == set(jobs(batch))
 
 
+@pytest.mark.smoke
 def test_a_batch_runs_as_one_array_and_says_what_it_used(slurm, real):
     batch = real.begin()
     real.finished(real.engine.collect(batch))
@@ -60,6 +61,7 @@ def test_a_batch_runs_as_one_array_and_says_what_it_used(slurm, real):
     assert 20 < used.peak_memory_mb < 4000
 
 
+@pytest.mark.smoke
 def test_after_kill_9_of_the_job_the_next_run_attaches_to_the_same_array(slurm, real):
     real.switch("slow")
     real.pks = real.visits([0] * 24)

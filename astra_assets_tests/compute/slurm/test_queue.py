@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +34,7 @@ def clock():
 @pytest.fixture
 def fake():
     made = FakeSlurm()
-    spec = JobSpec("a", "b", (0, 1, 2), SlurmOptions(), ("worker",), "/log", "/")
+    spec = JobSpec("a", "b", (0, 1, 2), SlurmOptions(), ("worker",), "/log", Path("/"))
     made.submit(script(spec))
     return made
 

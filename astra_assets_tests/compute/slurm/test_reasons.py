@@ -40,7 +40,7 @@ def test_a_reason_that_never_passes_names_the_options(reason, options):
 @pytest.mark.parametrize(
     "reason",
     [
-        "", "None", "ResourceRequest", "Priority", "BeginTime", "JobArrayTaskLimit", "JobHeldUser", "PartitionDown",
+        "", "None", "Resources", "Priority", "BeginTime", "JobArrayTaskLimit", "JobHeldUser", "PartitionDown",
         "ReqNodeNotAvail, UnavailableNodes:np001", "Nodes required for job are DOWN, DRAINED or reserved",
         "QOSMaxCpuPerUserLimit", "QOSMaxJobsPerUserLimit", "QOSGrpCpuLimit", "AssocGrpCPUMinutesLimit", "AssocMaxJobsLimit",
         "a word of a newer version",

@@ -395,7 +395,7 @@ def test_what_would_wait_for_ever_is_cancelled_with_what_to_change(scene):
 def test_a_reason_that_may_pass_is_waited_for(scene):
     scene.begin()
     for task in (0, 1):
-        scene.set(task, SlurmState.PENDING, reason="ResourceRequest")
+        scene.set(task, SlurmState.PENDING, reason="Resources")
     for _ in range(100):
         assert scene.look(600) == ["waiting", "waiting"]
     assert scene.slurm.cancelled == []
@@ -454,7 +454,12 @@ def test_a_new_run_tries_at_once_what_slurm_did_not_take(scene):
 
 def test_a_batch_stays_on_the_cluster_that_it_was_planned_for(bench, monkeypatch, caplog):
     asked = []
-    monkeypatch.setattr(FakeSlurm, "on", lambda self, cluster: asked.append(cluster) or self)
+
+    def noted(self, cluster):
+        asked.append(cluster)
+        return self
+
+    monkeypatch.setattr(FakeSlurm, "on", noted)
     scene = Scene(bench, cluster="notchpeak")
     scene.begin()
     assert scene.job.options["clusters"] == "notchpeak"

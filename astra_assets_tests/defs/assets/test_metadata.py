@@ -11,7 +11,7 @@ def test_reasons_are_a_table_in_which_every_text_stays_in_its_cell():
         "Corv", "visit", 1003, 1, 2, 1000, 0, skipped_by_code={"low|snr": 1000}, failed_by_code={"faint": 2}
     )
     shown = account_metadata(account)
-    assert shown["reasons"].value.splitlines() == [
+    assert str(shown["reasons"].value).splitlines() == [
         "| reason |  | inputs |",
         "| --- | --- | --- |",
         "| low\\|snr | skipped | 1,000 |",

@@ -13,6 +13,8 @@ def test_an_empty_launchpad_asks_for_all_that_is_unprocessed():
 
 
 def test_what_the_launchpad_says_is_what_is_selected():
-    options = StepOptions(sdss_ids=[12, 13], limit=5, retry_failed=True, force=True, nodes=2)
+    options = StepOptions.model_validate(
+        {"sdss_ids": [12, 13], "limit": 5, "retry_failed": True, "force": True, "nodes": 2}
+    )
     assert options.selection == Selection((12, 13), limit=5, retry_failed=True, force=True)
     assert options.resources == ResourceRequest(nodes=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -54,7 +55,7 @@ def materialise(home, tmp_path, declared=None, **config) -> dg.ExecuteInProcessR
         )
 
 
-def shown(done: dg.ExecuteInProcessResult) -> dict[str, object]:
+def shown(done: dg.ExecuteInProcessResult) -> dict[str, Any]:
     (event,) = done.asset_materializations_for_node("mwmTargets")
     return {name: value.value for name, value in event.metadata.items()}
 
@@ -138,7 +139,7 @@ runpy.run_path({str(sqlite_reader.PROGRAM)!r}, run_name="__main__")
     sqlite_reader._idle.stop()
 
 
-def events(done: dg.ExecuteInProcessResult, wanted: dg.DagsterEventType) -> list[dg.DagsterEvent]:
+def events(done: dg.ExecuteInProcessResult, wanted: dg.DagsterEventType) -> list[Any]:
     return [event for event in done.all_events if event.event_type == wanted]
 
 
@@ -163,7 +164,7 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_and_the_checks_say_what_they
     move_parallaxes(home)
     draws = picture.picture
 
-    def drawn(*arguments: object) -> object:
+    def drawn(*arguments: Any) -> object:
         readers_die(1)
         return draws(*arguments)
 
@@ -200,7 +201,8 @@ def test_a_product_whose_program_is_not_here_is_left_out_with_the_reason_unless_
     assert done.success
     assert done.asset_materializations_for_node(declared.name) == []
     (observed,) = done.get_asset_observation_events()
-    reason = observed.event_specific_data.asset_observation.metadata["left out"].value
+    data: Any = observed.event_specific_data
+    reason = data.asset_observation.metadata["left out"].value
     assert reason.startswith(
         "astraAllStarBOSSNet is left out, since it would have no rows: BossNet is done by a program of other people, and "
         "astra-bossnet is not on the search path"

@@ -21,7 +21,7 @@ def plan(sources, seed):
     boss = plan_survey(sources, seed, blank)
     with pytest.MonkeyPatch.context() as patch:
         # what BOSS sees of the stars takes a second
-        patch.setattr(stars.stars, "star", lambda *_: np.ones(wavelength_scale().size))
+        patch.setattr(stars.stars, "star", lambda *_: np.ones(wavelength_scale().size))  # type: ignore[attr-defined]
         return boss, *stars.add_stars(boss)
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from astra_assets.database.database import Database
 from astra_assets.demo.spall_columns import RUN2D
-from astra_assets.ingest.migrate import migrate
+from astra_assets.ingest.all_files import ingest_all
 from astra_assets.models.apogee import (
     ApogeeCoaddedSpectrumInApStar,
     ApogeeVisitSpectrum,
@@ -30,7 +30,7 @@ def ingested(demo, tmp_path_factory):
     """The database, and the report of ingestion."""
     database = Database(f"sqlite:///{tmp_path_factory.mktemp('ingested') / 'astra.db'}")
     database.create_tables()
-    report = migrate(
+    report = ingest_all(
         database, run2d=[RUN2D], apred=["1.5", "dr17"], catalogs=[demo.catalog], sas_base_dir=demo.root
     )
     yield database, report

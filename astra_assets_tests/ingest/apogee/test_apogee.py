@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astra_assets.ingest.apogee.apogee import KNOWN, SummaryFile, ingest_summary, summary_files
 from astra_assets.ingest.apogee.apogee_columns import ALL_STAR, ALL_VISIT
+from astra_assets.ingest.apogee.summary_files import KNOWN, SummaryFile, ingest_summary, summary_files
 from astra_assets.ingest.report import IngestError
 from astra_assets_tests.ingest.apogee_samples import (
     APRED,

@@ -8,13 +8,13 @@ from astropy.io import fits
 from sqlalchemy import insert
 
 from astra_assets.files.paths import ap_star_path, ap_visit_path, apogee_summary_paths
-from astra_assets.ingest import migrate as migrate_module
+from astra_assets.ingest import all_files as migrate_module
+from astra_assets.ingest.all_files import MigrateError, ingest_all
 from astra_assets.ingest.apogee import ap_star_headers, ap_visit_headers
 from astra_assets.ingest.apogee.ap_star_headers import INSIDE, parse_file_name
-from astra_assets.ingest.apogee.apogee import KNOWN
 from astra_assets.ingest.apogee.apogee_columns import ALL_STAR, ALL_VISIT
 from astra_assets.ingest.apogee.apogee_rows import CORRUPTED
-from astra_assets.ingest.migrate import MigrateError, migrate
+from astra_assets.ingest.apogee.summary_files import KNOWN
 from astra_assets.ingest.sources.derived import SOURCES
 from astra_assets.models.apogee import (
     ApogeeCoaddedSpectrumInApStar,
@@ -75,7 +75,7 @@ def survey(tmp_path):
 
 
 def run(database, root, **options):
-    return migrate(database, apred=[APRED], catalogs=[root / "catalog.fits"], sas_base_dir=root, **options)
+    return ingest_all(database, apred=[APRED], catalogs=[root / "catalog.fits"], sas_base_dir=root, **options)
 
 
 def steps(report):
@@ -131,8 +131,8 @@ def test_a_file_that_cannot_be_read_is_flagged_and_tried_again(database, survey)
     assert [row["dithered"] for row in rows][:4] == [None, True, True, None]
     made = steps(report)["apVisit headers"]
     assert (made.read, made.updated, made.unchanged, made.refused) == (6, 6, 0, 2)
-    assert f"{missing}: no such file" in report.table()
-    assert f"{damaged}: the header of HDU 1 has no END within 2,000 bytes; it is cut off" in report.table()
+    assert f"{missing}: there is no such file" in report.table()
+    assert f"{damaged}: the header of HDU 0 has no END within 2,000 bytes; it is cut off" in report.table()
     assert not run(database, survey).changed
     damaged.write_bytes(whole)
     assert steps(run(database, survey))["apVisit headers"].updated == 1
@@ -238,7 +238,7 @@ def test_sdss4_spectra_find_their_source_by_name_and_their_files(database, tmp_p
     for row, obj in ((north, "2M01183798+8403419"), (small, "VESTA")):
         write_ap_visit(tmp_path, row)
         write_ap_star(tmp_path, {**row, "obj": obj}, [row])
-    migrate(database, apred=["dr17"], catalogs=[], sas_base_dir=tmp_path)
+    ingest_all(database, apred=["dr17"], catalogs=[], sas_base_dir=tmp_path)
     rows, coadds, inside, sources, _ = everything(database)
     assert [row["source_pk"] for row in rows] == [sources[0]["pk"], None, sources[1]["pk"]]
     assert [row["source_pk"] for row in coadds] == [row["source_pk"] for row in rows]
@@ -269,7 +269,7 @@ def test_a_catalogid_goes_before_an_sdss_id_and_links_move_when_a_better_source_
 
 def test_a_reduction_without_files_is_an_error_at_the_end_and_the_others_come_in(sqlite, survey):
     with pytest.raises(MigrateError, match=r"no allVisit file of the APOGEE reduction 1\.9") as caught:
-        migrate(sqlite, apred=["1.9", APRED], catalogs=[survey / "catalog.fits"], sas_base_dir=survey)
+        ingest_all(sqlite, apred=["1.9", APRED], catalogs=[survey / "catalog.fits"], sas_base_dir=survey)
     assert len(caught.value.report.errors) == 2
     assert [len(rows) for rows in everything(sqlite)[:3]] == [6, 3, 6]
 
@@ -336,7 +336,7 @@ def test_real_files_go_through_ingestion_and_reading(sqlite, real_spectra, tmp_p
     for number in (1, 2):  # the files of DR17 bear its name where this older one bears r6
         name = fits.getval(path, f"SFILE{number}").replace("-r6-", "-dr17-")
         fits.setval(path, f"SFILE{number}", value=name)
-    migrate(sqlite, apred=["dr17"], catalogs=[], sas_base_dir=tmp_path)
+    ingest_all(sqlite, apred=["dr17"], catalogs=[], sas_base_dir=tmp_path)
     rows, coadds, inside, _, _ = everything(sqlite)
     assert (rows[0]["dithered"], rows[0]["exptime"], rows[0]["n_frames"]) == (True, 2002.04, 8)
     assert [row["spectrum_flags"] for row in rows] == [0, CORRUPTED, CORRUPTED]

@@ -245,7 +245,10 @@ def test_a_truncated_file_keeps_its_rows_and_is_read_again(sqlite, tmp_path):
     path = write_spall(tmp_path / "spAll.fits.gz", columns)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(IngestError, match=r"spAll\.fits\.gz: breaks off after row \d+ of 400 \(EOFError"):
+    with pytest.raises(
+        IngestError,
+        match=r"spAll\.fits\.gz: breaks off after row \d+ of 400 \(the compressed data end too early",
+    ):
         ingest_spall(sqlite, path, run2d=RUN2D, sas_base_dir=tmp_path, chunk_rows=50)
     kept = len(content(sqlite, VISITS))
     assert 50 < kept < 400
@@ -315,3 +318,23 @@ def test_spectra_go_to_the_schema_of_the_database(postgresql_url, tmp_path):
         write_spall(path, columns)
     assert len(content(database, VISITS)) == 20
     database.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("card", "value", "told"),
+    [
+        ("NAXIS2", "1000000000000", "breaks off after row 5 of 1,000,000,000,000 .end of file."),
+        ("NAXIS1", "'abc'", "HDU 1: NAXIS1 is 'abc', expected a whole number"),
+        ("NAXIS1", "200000000000", "NAXIS1 is 200000000000|columns need"),
+        ("TFIELDS", "1000000000", "HDU 1: TFIELDS is 1000000000, expected 0 to 999"),
+        ("TFIELDS", "2.5", r"HDU 1: TFIELDS is 2\.5"),
+        ("TFORM1", "'9999999999J'", r"HDU 1: the columns need [\d]+ bytes per row"),
+    ],
+)
+def test_a_header_that_claims_nonsense_is_an_error_with_file_and_card(sqlite, tmp_path, card, value, told):
+    path = write_spall(tmp_path / "spAll.fits", spall_rows(5))
+    content = path.read_bytes()
+    start = content.index(f"{card:8}= ".encode(), 2880)
+    path.write_bytes(content[:start] + f"{card:8}= {value:>20}".ljust(80).encode() + content[start + 80 :])
+    with pytest.raises(IngestError, match=rf"spAll\.fits.*({told})"):
+        ingest_spall(sqlite, path, run2d=RUN2D, sas_base_dir=tmp_path)

@@ -126,7 +126,7 @@ def test_a_value_that_a_catalogue_lacks_does_not_erase_one_that_is_there(databas
 
 def test_a_public_mwm_targets_file_works_as_it_is(sqlite, tmp_path):
     count = 4
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for entry in layout(Source):
         definition = info(entry.column).definition
         width = {Kind.text: "S3", Kind.bytes: None}.get(definition.kind, "f4")
@@ -334,7 +334,7 @@ def test_an_sdss_id_of_zero_is_the_sun(sqlite, tmp_path):
 
 def test_a_killed_ingestion_goes_on_where_it_was(sqlite, tmp_path, monkeypatch):
     path = write_table(tmp_path / "catalog.fits", catalogue())
-    derive, calls = catalog.derive, []
+    derive, calls = catalog.derive, []  # type: ignore[attr-defined]
 
     def killed(*arguments):
         calls.append(1)
@@ -366,3 +366,48 @@ def test_sources_go_to_the_schema_of_the_database(postgresql_url, tmp_path):
     assert link_spectra(database).unlinked == 0
     assert count_visits(database) == derive_missing(database) == 0
     database.engine.dispose()
+
+
+def test_every_row_of_a_text_file_counts_also_one_that_looks_like_a_comment(sqlite, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('# a comment\nlead,sdss_id\n#1 catalogue,1\ntic,2\n"two\n\n# lines",3\ngaia,4\n')
+    report = ingest(sqlite, path)
+    assert (report.read, report.added, report.n_refused) == (4, 3, 1)
+    assert "row 3: has a line break between quotation marks" in str(report.refused[0])
+    assert {key: row["lead"] for key, row in by_id(sqlite).items()} == {
+        1: "#1 catalogue",
+        2: "tic",
+        4: "gaia",
+    }
+
+
+def test_a_byte_that_is_no_text_is_an_error_with_its_line(sqlite, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"lead,sdss_id\ntic,1\n\xe9,2\n")
+    with pytest.raises(IngestError, match=r"a\.csv: .*the byte 0xe9 in line 3 is no UTF-8 text"):
+        ingest(sqlite, path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".fits"])
+def test_columns_that_differ_in_case_only_are_refused(sqlite, tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".csv":
+        path.write_text("sdss_id,ra,RA\n1,2,3\n")
+    else:
+        write_table(path, {"sdss_id": np.arange(2), "ra": np.zeros(2), "RA": np.ones(2)})
+    with pytest.raises(IngestError, match="the columns ra and RA differ at most in case"):
+        ingest(sqlite, path)
+
+
+def test_truth_values_are_read_as_other_programs_write_them(sqlite, tmp_path):
+    name = "sdss5_dr19_apogee_flag"
+    path = write_table(tmp_path / "a.fits", {"sdss_id": np.arange(1, 6), name: np.ones(5, dtype=bool)})
+    with fits.open(path) as hdus:
+        start = hdus[1].fileinfo()["datLoc"]
+    content = bytearray(path.read_bytes())
+    for row, byte in enumerate(b"\x01tTFx"):
+        content[start + 9 * row + 8] = byte
+    path.write_bytes(content)
+    report = ingest(sqlite, path)
+    assert [str(each) for each in report.refused] == [f"{path}, row 5: {name} is 'x', expected true or false"]
+    assert [row[name] for row in by_id(sqlite).values()] == [True, True, True, False]

@@ -225,10 +225,13 @@ def test_a_star_file_is_opened_once(sqlite_survey, monkeypatch):
     source = survey.source(7)
     survey.apogee_coadd(source, [survey.apogee_visit(source, mjd) for mjd in range(59601, 59606)])
     opened = []
-    load_ap_star = source_files.load_ap_star
-    monkeypatch.setattr(
-        source_files, "load_ap_star", lambda *given: opened.append(given) or load_ap_star(*given)
-    )
+    load_ap_star = source_files.load_ap_star  # type: ignore[attr-defined]
+
+    def noted(*given):
+        opened.append(given)
+        return load_ap_star(*given)
+
+    monkeypatch.setattr(source_files, "load_ap_star", noted)
     assert len(visits_of(survey.made(source))) == 5
     assert len(opened) == 1
 

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from astra_assets.files.manifest import sha256
+from astra_assets.files.sha256sums import sha256
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.writer import FitsWriter
-from astra_assets.products.check.verify import ExpectedTable, verify
+from astra_assets.products.check.check_fits import ExpectedTable, check_fits
 from astra_assets.products.findings import VerificationError
 from astra_assets.registry.kinds import Definition, Kind
 
@@ -51,7 +51,7 @@ def expected(rows: int, **options) -> list[ExpectedTable]:
 @pytest.mark.parametrize("count", [0, 1, ROWS])
 def test_a_right_file_is_right(tmp_path, name, count):
     path = write(tmp_path / name, np.arange(count))
-    found = verify(path, expected(count), label="mwmAllStar")
+    found = check_fits(path, expected(count), label="mwmAllStar")
     assert found.rows == (count, 0)
     assert found.sha256 == sha256(path)
     assert found.size_bytes == path.stat().st_size
@@ -62,7 +62,7 @@ def test_another_number_of_rows(tmp_path):
     with pytest.raises(
         VerificationError, match=r"mwmAllStar: .* HDU 1: 5 rows of 15 bytes, expected 6 of 15"
     ):
-        verify(path, expected(6), label="mwmAllStar")
+        check_fits(path, expected(6), label="mwmAllStar")
 
 
 @pytest.mark.parametrize(
@@ -78,19 +78,19 @@ def test_another_number_of_rows(tmp_path):
 def test_keys_that_do_not_ascend(tmp_path, keys, reason):
     path = write(tmp_path / "a.fits", keys)
     with pytest.raises(VerificationError, match=reason):
-        verify(path, expected(len(keys)), label="x")
+        check_fits(path, expected(len(keys)), label="x")
 
 
 @pytest.mark.parametrize("keys", [[1, 5, -1, -1], [-1, -1], [-1, 0, 3], [-7, -1, 2]])
 def test_missing_keys_may_come_last(tmp_path, keys):
     path = write(tmp_path / "a.fits", keys)
-    assert verify(path, expected(len(keys)), label="x").rows == (len(keys), 0)
+    assert check_fits(path, expected(len(keys)), label="x").rows == (len(keys), 0)
 
 
 def test_keys_in_no_order_are_unique_all_the_same(tmp_path):
-    assert verify(write(tmp_path / "a.fits", [3, 1, -1, 2, -1]), expected(5, ordered=False), label="x")
+    assert check_fits(write(tmp_path / "a.fits", [3, 1, -1, 2, -1]), expected(5, ordered=False), label="x")
     with pytest.raises(VerificationError, match="HDU 1: column spectrum_pk: 3 occurs 2 times as key"):
-        verify(write(tmp_path / "b.fits", [3, 1, 3]), expected(3, ordered=False), label="x")
+        check_fits(write(tmp_path / "b.fits", [3, 1, 3]), expected(3, ordered=False), label="x")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_changed_bytes(tmp_path, text, changed, reason):
     path = write(tmp_path / "a.fits", np.arange(100))
     path.write_bytes(path.read_bytes().replace(text, changed, 1))
     with pytest.raises(VerificationError, match=reason):
-        verify(path, expected(100), label="x")
+        check_fits(path, expected(100), label="x")
 
 
 @pytest.mark.parametrize("name", ["a.fits", "a.fits.gz"])
@@ -110,13 +110,13 @@ def test_a_file_that_is_cut_short_or_too_long(tmp_path, name):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(VerificationError, match=r"the file ends early|does not end where the file does"):
-        verify(path, expected(5000), label="x")
+        check_fits(path, expected(5000), label="x")
     more = b"\0" * 2880
     path.write_bytes(whole + (gzip.compress(more) if path.suffix == ".gz" else more))
     with pytest.raises(
         VerificationError, match=r"something after the last HDU|does not end where the file does"
     ):
-        verify(path, expected(5000), label="x")
+        check_fits(path, expected(5000), label="x")
 
 
 def test_a_broken_gzip_stream(tmp_path):
@@ -125,7 +125,7 @@ def test_a_broken_gzip_stream(tmp_path):
     content[-6] ^= 0xFF
     path.write_bytes(content)
     with pytest.raises(VerificationError, match="gzip stream is broken"):
-        verify(path, expected(5000), label="x")
+        check_fits(path, expected(5000), label="x")
 
 
 def with_teff(**changes) -> list[FitsColumn]:
@@ -153,7 +153,7 @@ def test_other_columns(tmp_path, columns, reason):
         with out.table(COLUMNS):
             pass
     with pytest.raises(VerificationError, match=reason):
-        verify(path, expected(0), label="x")
+        check_fits(path, expected(0), label="x")
 
 
 def test_names_that_differ_in_case_only(tmp_path):
@@ -164,4 +164,4 @@ def test_names_that_differ_in_case_only(tmp_path):
         with out.table(columns):
             pass
     with pytest.raises(VerificationError, match="differ at most in case"):
-        verify(path, [ExpectedTable(columns, 0, "spectrum_pk")], label="x")
+        check_fits(path, [ExpectedTable(columns, 0, "spectrum_pk")], label="x")

@@ -6,26 +6,21 @@ moment, or was damaged.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from astra_assets.files import locks
 from astra_assets.files.atomic import atomic_write
 
 NAME = "SHA256SUMS"
-_CHUNK_BYTES = 1 << 20
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
+    """Return the SHA-256 of a file as it is on disk, in hexadecimal."""
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(folder: Path) -> dict[str, str]:
@@ -77,9 +72,5 @@ def recorded(path: Path) -> str | None:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Only one process at a time changes the manifest of a folder and gives files in it their names."""
-    descriptor = os.open(folder / f".{NAME}.lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with locks.locked(folder / f".{NAME}.lock"):
         yield
-    finally:
-        os.close(descriptor)

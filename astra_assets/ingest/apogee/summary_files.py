@@ -3,9 +3,6 @@
 Rows are compared by content with those that exist, as those of spAll are: new rows are added, rows that differ are
 updated, all others are left alone, and each chunk of rows is one transaction. Of rows with the same key the one of
 the newest version (STARVER) counts.
-
-Belongs here: the order of things for one file, and which files a reduction has. Does not belong here: what a column
-becomes (`apogee_columns`, `apogee_rows`), headers (`ap_visit_headers`, `ap_star_headers`).
 """
 
 from __future__ import annotations
@@ -25,12 +22,12 @@ from sqlalchemy import Connection, exists, select, update
 
 from astra_assets.database.database import Database
 from astra_assets.files.paths import APOGEE_TELESCOPES, apogee_summary_paths
+from astra_assets.fits.read_table import Chunk, FitsTable, open_table
 from astra_assets.ingest.apogee.apogee_columns import ALL_STAR, ALL_VISIT, Summary
 from astra_assets.ingest.apogee.apogee_rows import CORRUPTED, IDENTITY, RowMapper
-from astra_assets.ingest.fits_stream import Chunk, FitsTable, open_table
-from astra_assets.ingest.ledger import Ledger, Stamp
+from astra_assets.ingest.ledger import FileLedger, Stamp
 from astra_assets.ingest.newest import NewestRows, Versions
-from astra_assets.ingest.report import IngestError, IngestReport, Refusal, Say, silent
+from astra_assets.ingest.report import IngestError, IngestReport, Say, as_ingest_errors, silent
 from astra_assets.ingest.seen import SeenKeys, hash_rows
 from astra_assets.ingest.stage import OWN_KEY, Stage, staged
 from astra_assets.ingest.summary_rows import CHUNK_ROWS, Mapped, add_spectra, note_read, teller
@@ -109,7 +106,7 @@ def ingest_summary(
     limit: int | None = None,
     chunk_rows: int = CHUNK_ROWS,
     progress: Say | None = None,
-    ledger: Ledger | None = None,
+    ledger: FileLedger | None = None,
 ) -> IngestReport:
     """Bring the rows of an allVisit or allStar file (FITS, plain or gzipped) into the database.
 
@@ -129,7 +126,7 @@ def ingest_summary(
             table was written.
     """
     say = progress or silent
-    own_ledger = ledger or Ledger(database)
+    own_ledger = ledger or FileLedger(database)
     path, kind = file.path, file.summary.kind
     stamp = Stamp.of(path)
     report = IngestReport(str(path))
@@ -148,10 +145,9 @@ def ingest_summary(
 def _open(file: SummaryFile) -> Iterator[tuple[FitsTable, RowMapper]]:
     """The table of a summary file, and what maps its rows."""
     summary = file.summary
-    with open_table(
-        file.path, {"apogee_id", "telescope"}.issubset, "columns APOGEE_ID and TELESCOPE"
-    ) as table:
-        names = summary.choose([column.name for column in table.columns], table.path, file.apred)
+    wanted = {"apogee_id", "telescope"}.issubset
+    with as_ingest_errors(), open_table(file.path, wanted, "columns APOGEE_ID and TELESCOPE") as table:
+        names = summary.choose(table.names, table.path, file.apred)
         if table.rows == 0:
             raise IngestError(f"{file.path}: has 0 rows in HDU {table.hdu}. Is it finished?")
         yield table, RowMapper(summary, file.path, file.apred, names)
@@ -180,7 +176,7 @@ def _read_rows(
     tell = teller(mapper.path.name, total, say)
     columns = list(dict.fromkeys(mapper.names.values()))
     seen = {name: SeenKeys() for name in mapper.summary.drp_keys}
-    writer = _Writer(database, mapper)
+    writer = SummaryWriter(database, mapper)
     for chunk in table.chunks(columns, chunk_rows, limit=limit):
         report.read += len(chunk.columns)
         kept = _newest_only(chunk, mapper, newest, report)
@@ -206,16 +202,11 @@ def _newest_only(chunk: Chunk, mapper: RowMapper, newest: NewestRows, report: In
     place = mapped.numbers - chunk.first
     mapped.refusals = [each for each in mapped.refusals if not outdated[each.row - chunk.first]]
     names = ", ".join(mapper.names.get(name, name) for name in mapper.summary.within)
-    refusals = [
-        Refusal(
-            int(number),
-            f"an earlier row has the same {names}; the first is used",
-            "repeated_key",
-            str(mapper.path),
-        )
-        for number in mapped.numbers[(~counting & ~outdated)[place]]
-    ]
-    return mapped.without(~counting[place], refusals)
+    kept = (counting | ~outdated)[place]
+    repeated = ~counting[place][kept]
+    return mapped.keep(kept).refuse_repeated(
+        repeated, lambda _: f"an earlier row has the same {names}", mapper.path
+    )
 
 
 def _unique_drp_keys(mapped: Mapped, seen: dict[str, SeenKeys], mapper: RowMapper) -> Mapped:
@@ -228,20 +219,13 @@ def _unique_drp_keys(mapped: Mapped, seen: dict[str, SeenKeys], mapper: RowMappe
         again = np.zeros(len(given), dtype=bool)
         again[there] = keys.repeated(hash_rows([np.asarray(given.drop_null(), dtype=np.int64)]))
         if again.any():
-            refusals = [
-                Refusal(
-                    int(mapped.numbers[index]),
-                    f"{mapper.names[name]} {given[int(index)]} is that of an earlier row; the first is used",
-                    "repeated_key",
-                    str(mapper.path),
-                )
-                for index in np.flatnonzero(again)
-            ]
-            mapped = mapped.without(again, refusals)
+            called = mapper.names[name]
+            texts = [f"{called} {value} is that of an earlier row" for value in given]
+            mapped = mapped.refuse_repeated(again, texts.__getitem__, mapper.path)
     return mapped
 
 
-class _Writer:
+class SummaryWriter:
     """Writes the rows of one file, a chunk in a transaction.
 
     Where a telescope had no row of the reduction before the file, there is nothing to compare with: keys are unique

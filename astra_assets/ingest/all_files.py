@@ -1,7 +1,6 @@
 """All of ingestion in order: catalogues, summary files, links, headers, derived columns, counts.
 
-A run that is killed at any moment is simply repeated. With nothing new nothing is written. Belongs here: the
-order of the steps and their report. Does not belong here: what a step does.
+A run that is killed at any moment is simply repeated. With nothing new nothing is written.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from astra_assets.database.database import Database
 from astra_assets.files.paths import spall_path
 from astra_assets.ingest.apogee.ap_star_headers import read_ap_star_headers
 from astra_assets.ingest.apogee.ap_visit_headers import read_ap_visit_headers
-from astra_assets.ingest.apogee.apogee import has_spectra, ingest_summary, summary_files
 from astra_assets.ingest.apogee.apogee_links import link_apogee
+from astra_assets.ingest.apogee.summary_files import has_spectra, ingest_summary, summary_files
 from astra_assets.ingest.boss.spall import ingest_spall
 from astra_assets.ingest.boss.spec_headers import read_spec_headers
 from astra_assets.ingest.header_files import HeaderReport
-from astra_assets.ingest.ledger import Ledger
+from astra_assets.ingest.ledger import FileLedger
 from astra_assets.ingest.links import LinkReport, link_spectra
 from astra_assets.ingest.report import IngestError, IngestReport, Say, silent
 from astra_assets.ingest.sources.catalog import ingest_catalogs
@@ -133,7 +132,7 @@ class MigrateError(IngestError):
         self.report = report
 
 
-def migrate(
+def ingest_all(
     database: Database,
     *,
     run2d: Sequence[str] = (),
@@ -172,7 +171,7 @@ class _Migration:
         self.limit = limit
         self.say = say
         self.report = MigrateReport()
-        self.ledger = Ledger(database)
+        self.ledger = FileLedger(database)
 
     def run(
         self, run2d: Sequence[str], apred: Sequence[str], catalogs: Sequence[Path], sfd_map: Path | None

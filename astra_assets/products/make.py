@@ -11,32 +11,34 @@ their names (`write/`), checked (`check/`), and get their names together.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from astra_assets.database.allocators import give_back, keep_little
 from astra_assets.database.database import Database
 from astra_assets.database.inventory import MissingColumnError, MissingTableError
 from astra_assets.errors import ExpectedError
-from astra_assets.files import manifest
+from astra_assets.files import sha256sums
 from astra_assets.files.atomic import remove_leftovers
-from astra_assets.files.plain import gunzip
 from astra_assets.files.staged import Staged, staging
+from astra_assets.files.streams import copy_content
+from astra_assets.fits.read_header import read_primary_header
 from astra_assets.fits.tiles import pack
 from astra_assets.fits.writer import WidthError
 from astra_assets.products.bundle import Bundle, bundle_of, product_path
 from astra_assets.products.check.census import Census
+from astra_assets.products.check.check_fits import ExpectedTable, Verified, check_fits, findings
 from astra_assets.products.check.content import Previous, check_filled, check_positions, not_judged
-from astra_assets.products.check.verify import ExpectedTable, Verified, findings, verify
-from astra_assets.products.compare.diff import Diff, compare
 from astra_assets.products.compare.previous import previous_bundle, previous_values
 from astra_assets.products.compare.tabular import tables_of
+from astra_assets.products.compare.versions import Diff, compare_versions
 from astra_assets.products.findings import CHECKS, FILLED, TWIN, Finding
 from astra_assets.products.fingerprint import fingerprint
-from astra_assets.products.headers import ProductHeaders, Provenance, mark_of, written_rows
+from astra_assets.products.headers import FINGERPRINT_KEYWORD, ProductHeaders, Provenance, rows_keyword
 from astra_assets.products.release.frozen import refuse_if_frozen
 from astra_assets.products.rows import MeasuredTable, ProductRows, measure
 from astra_assets.products.show.page import page
@@ -98,7 +100,7 @@ class CreateReport:
         return f"{self.product}: {action} ({self.reason}), {rows} rows, {self.path}"
 
 
-def create(
+def make_product(
     product: SummaryProduct,
     database: Database,
     mwm_astra: Path,
@@ -146,10 +148,10 @@ def create(
         CreateReport, product=product.name, path=path, fingerprint=mark, files=wanted, limit=limit
     )
 
-    stock = _take_stock(files, wanted, mark)
+    stock = _take_stock(files, wanted, mark, len(product.tables))
     if stock.whole and not force:
         return report(
-            rows=written_rows(product, path),
+            rows=stock.rows,
             written=False,
             reason=stock.reason,
             sha256=stock.digest,
@@ -157,7 +159,7 @@ def create(
             elapsed_s=time.monotonic() - started,
             findings=_unchanged(stock.digest, limit),
         )
-    reason = "asked for" if stock.usable and force else stock.reason
+    reason = "asked for" if stock.sound and force else stock.reason
     refuse_if_frozen(mwm_astra, provenance.v_astra, "summary", f"{product.name} ({reason})")
     making = _Making(
         rows,
@@ -187,38 +189,44 @@ class _Stock:
     """What is there of a product.
 
     Attributes:
-        usable: the FITS file is the one that was written, from the same inputs.
-        sound: files that are as they were written.
-        digest: checksum of the FITS file; empty where it is not known.
         reason: why something has to be written, or why not.
+        sound: files that are as they were written, from the same inputs; none when the FITS file is not.
+        digest: checksum of the FITS file; empty when it is not sound.
         whole: nothing has to be written.
+        rows: of each table of the FITS file, where nothing has to be written.
     """
 
-    usable: bool
-    sound: frozenset[Path]
-    digest: str
     reason: str
-    whole: bool
+    sound: frozenset[Path] = frozenset()
+    digest: str = ""
+    whole: bool = False
+    rows: tuple[int, ...] = ()
 
 
-def _take_stock(files: Bundle, wanted: Sequence[Path], mark: str) -> _Stock:
+def _take_stock(files: Bundle, wanted: Sequence[Path], mark: str, tables: int) -> _Stock:
+    """Look at the files of a product that are there.
+
+    `mark` is the fingerprint of its inputs, `tables` the number of table HDUs.
+    """
     for path in wanted:
         # What a killed process left goes, also where no file has to be written.
         if path.parent.is_dir():
             remove_leftovers(path)
     if not files.fits.exists():
-        return _Stock(False, frozenset(), "", "new", False)
-    if mark_of(files.fits) != mark:
-        return _Stock(False, frozenset(), "", "inputs changed", False)
-    recorded = manifest.read(files.fits.parent)
-    digests = {path: manifest.sha256(path) for path in wanted if path.exists()}
+        return _Stock("new")
+    header = read_primary_header(files.fits)
+    if header is None or header.text(FINGERPRINT_KEYWORD) != mark:
+        return _Stock("inputs changed")
+    recorded = sha256sums.read(files.fits.parent)
+    digests = {path: sha256sums.sha256(path) for path in wanted if path.exists()}
     sound = frozenset(path for path, digest in digests.items() if recorded.get(path.name) == digest)
     if files.fits not in sound:
         # damaged since it was written, or its writer was killed before the checksum was recorded
-        return _Stock(False, frozenset(), "", "the file is not what was written", False)
+        return _Stock("the file is not what was written")
     lacking = [path.name for path in wanted if path not in sound]
     reason = f"made anew: {', '.join(lacking)}" if lacking else "inputs unchanged"
-    return _Stock(True, sound, digests[files.fits], reason, not lacking)
+    rows = tuple(header.integer(rows_keyword(number)) for number in range(1, tables + 1))
+    return _Stock(reason, sound, digests[files.fits], whole=not lacking, rows=rows)
 
 
 def _unchanged(digest: str, limit: int | None) -> tuple[Finding, ...]:
@@ -281,58 +289,71 @@ class _Making:
 
     def _once(self) -> _Made:
         """Write all files beside their names, check them, and give them their names."""
-        product, files, chosen = self.rows.product, self.files, self.chosen
-        anew = files.fits in chosen and self.rows.limit is None
+        product, files = self.rows.product, self.files
+        anew = files.fits in self.chosen and self.rows.limit is None
         previous = previous_values(product, files.fits, self.mwm_astra) if anew else None
         self.database.get_ready()
         tables = [measure(self.database, table) for table in self.rows.tables]
-        with staging() as staged:
-            there = partial(self._there, staged)
-            writer = ProductWriter(tables, self.headers, files, chosen, staged)
-            if {files.fits, files.sample, *files.parquet}.intersection(chosen):
-                writer.write(self.database, limit=self.rows.limit, progress=self.progress)
-                give_back()
-            if files.sample in chosen:
-                writer.write_sample()
-            if files.page in chosen:
-                text = page(product, self.rows.v_astra, self.headers.fingerprint, tables, files)
-                staged.partial(files.page).write_text(text)
-            verified, found = self._verify(tables, there)
-            if files.fits in chosen:
+        with staging() as staged, TemporaryDirectory(prefix="astra-check-") as scratch:
+            writer = ProductWriter(
+                tables, self.headers, files, self.chosen, staged=staged, scratch=Path(scratch)
+            )
+            self._write(writer, tables, staged)
+            verified, found = self._check(writer, tables, staged)
+            if files.fits in self.chosen:
                 found += self._judge([seen.census for seen in writer.seen], previous)
-            if files.plain in chosen:
-                gunzip(there(files.fits), staged.partial(files.plain))
-            if files.tiles in chosen:
-                pack(there(files.fits), staged.partial(files.tiles))
-            diff = self._compared([there(path) for path in files.parquet]) if previous is not None else None
-            digests = {
-                path.name: verified.sha256 if path == files.fits else manifest.sha256(staged.partial(path))
-                for path in chosen
-            }
-            folder = files.fits.parent
-            with manifest.locked(folder):
-                refuse_if_frozen(self.mwm_astra, self.rows.v_astra, "summary", product.name)
-                staged.place(files.fits, [path for path in chosen if path != files.fits])
-                manifest.record_all(folder, digests)
+            self._write_copies(staged)
+            diff = None if previous is None else self._compared(staged)
+            self._place(staged, verified.sha256)
         return _Made(verified.rows, verified.sha256, tuple(found), diff)
 
     def _there(self, staged: Staged, path: Path) -> Path:
         """Where a file is before the new ones have their names."""
         return staged.partial(path) if path in self.chosen else path
 
-    def _verify(
-        self, tables: Sequence[MeasuredTable], there: Callable[[Path], Path]
-    ) -> tuple[Verified, list[Finding]]:
-        files = self.files
-        if files.sample in self.chosen:
-            expected = [_expected(table, min(table.rows, SAMPLE_ROWS)) for table in tables]
-            verify(there(files.sample), expected, label=files.sample.name)
+    def _write(self, writer: ProductWriter, tables: Sequence[MeasuredTable], staged: Staged) -> None:
+        files, chosen = self.files, self.chosen
+        if {files.fits, files.sample, *files.parquet}.intersection(chosen):
+            writer.write(self.database, limit=self.rows.limit, progress=self.progress)
             give_back()
-        twins = [there(path) if path in self.chosen else None for path in files.parquet] or [None] * len(
-            tables
-        )
-        expected = [_expected(table, table.rows, twin) for table, twin in zip(tables, twins, strict=True)]
-        return verify(there(files.fits), expected, label=self.rows.product.name), findings(expected)
+        if files.sample in chosen:
+            writer.write_sample()
+        if files.page in chosen:
+            text = page(self.rows.product, self.rows.v_astra, self.headers.fingerprint, tables, files)
+            staged.partial(files.page).write_text(text)
+
+    def _check(
+        self, writer: ProductWriter, tables: Sequence[MeasuredTable], staged: Staged
+    ) -> tuple[Verified, list[Finding]]:
+        """Read the FITS files back and compare them with their twins; an old product, too, beside a new file."""
+        files, chosen = self.files, self.chosen
+        if files.sample in chosen:
+            expected = _expected(tables, writer.sample_twins, SAMPLE_ROWS)
+            check_fits(staged.partial(files.sample), expected, label=files.sample.name)
+            give_back()
+        expected = _expected(tables, writer.twins)
+        verified = check_fits(self._there(staged, files.fits), expected, label=self.rows.product.name)
+        return verified, findings(expected, twins=any(path in chosen for path in files.parquet))
+
+    def _write_copies(self, staged: Staged) -> None:
+        """Copies are made of a product that was checked."""
+        fits = self._there(staged, self.files.fits)
+        if self.files.plain in self.chosen:
+            copy_content(fits, staged.partial(self.files.plain))
+        if self.files.tiles in self.chosen:
+            pack(fits, staged.partial(self.files.tiles))
+
+    def _place(self, staged: Staged, sha256: str) -> None:
+        """Give all files their names and record their checksums; that of the FITS file is known."""
+        fits = self.files.fits
+        digests = {
+            path.name: sha256 if path == fits else sha256sums.sha256(staged.partial(path))
+            for path in self.chosen
+        }
+        with sha256sums.locked(fits.parent):
+            refuse_if_frozen(self.mwm_astra, self.rows.v_astra, "summary", self.rows.product.name)
+            staged.place(fits, [path for path in self.chosen if path != fits])
+            sha256sums.record_all(fits.parent, digests)
 
     def _judge(self, censuses: Sequence[Census], previous: Previous | None) -> list[Finding]:
         name, limit = self.rows.product.name, self.rows.limit
@@ -341,7 +362,7 @@ class _Making:
             return [positions, not_judged(FILLED, limit)]
         return [positions, check_filled(name, censuses, previous, self.accept_empty)]
 
-    def _compared(self, parquet: Sequence[Path]) -> Diff | None:
+    def _compared(self, staged: Staged) -> Diff | None:
         """How the new version differs from the one before, which still has its name."""
         product = self.rows.product
         before = previous_bundle(product, self.files.fits, self.mwm_astra)
@@ -350,12 +371,23 @@ class _Making:
         definitions = {
             column.name: column.definition for table in self.rows.tables for column in table.columns
         }
+        new = [self._there(staged, path) for path in self.files.parquet]
         with tables_of(before) as old:
-            return compare(product, (before.fits, self.files.fits), (old, parquet), definitions)
+            return compare_versions(product, (before.fits, self.files.fits), (old, new), definitions)
 
 
-def _expected(table: MeasuredTable, rows: int, twin: Path | None = None) -> ExpectedTable:
-    # Rows of spectra that were made from visits are ordered by their own key, and show that of the visit.
-    return ExpectedTable(
-        table.columns, rows, table.table.key, ordered=table.table.reduction is None, twin=twin
-    )
+def _expected(
+    tables: Sequence[MeasuredTable], twins: Sequence[Path | None], most: int | None = None
+) -> list[ExpectedTable]:
+    """What the tables of a file have to be, with at most so many rows each."""
+    return [
+        ExpectedTable(
+            table.columns,
+            table.rows if most is None else min(most, table.rows),
+            table.table.key,
+            # Rows of spectra that were made from visits are ordered by their own key, and show that of the visit.
+            ordered=table.table.reduction is None,
+            twin=twin,
+        )
+        for table, twin in zip(tables, twins, strict=True)
+    ]

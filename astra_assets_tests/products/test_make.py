@@ -15,14 +15,14 @@ from astropy.units import Unit
 from sqlalchemy import select, update
 
 from astra_assets.database.database import Database
-from astra_assets.files import manifest
+from astra_assets.files import sha256sums
 from astra_assets.fits.writer import FitsWriteError, WidthError
 from astra_assets.models.base import layout, table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
-from astra_assets.products import create as module
-from astra_assets.products.create import CreateError, InputsChangedError
+from astra_assets.products import make as module
 from astra_assets.products.headers import Provenance, written_rows
+from astra_assets.products.make import CreateError, InputsChangedError
 from astra_assets.products.summary import MWM_ALL_STAR, MWM_ALL_VISIT, MWM_PRODUCTS, MWM_TARGETS
 from astra_assets.registry.columns import info
 from astra_assets.registry.kinds import Kind
@@ -167,10 +167,10 @@ def test_a_file_that_was_damaged_after_it_was_written_is_written_again(sqlite, t
 
 def test_a_file_whose_writer_was_killed_before_the_checksum_is_written_again(sqlite, tmp_path):
     first = write(MWM_TARGETS, sqlite, tmp_path)
-    (first.path.parent / manifest.NAME).unlink()
+    (first.path.parent / sha256sums.NAME).unlink()
     second = write(MWM_TARGETS, sqlite, tmp_path)
     assert second.written
-    assert manifest.recorded(second.path) == second.sha256
+    assert sha256sums.recorded(second.path) == second.sha256
 
 
 def test_unchanged_inputs_leave_the_file_alone(filled, tmp_path):
@@ -253,11 +253,11 @@ def test_the_folder_has_one_manifest_of_all_products(sqlite, tmp_path):
     folder = reports[0].path.parent
     files = [path for report in reports for path in report.files]
     assert len(files) == 5 + 5 + 5 + 1 + 4 * 2
-    assert manifest.read(folder) == {path.name: manifest.sha256(path) for path in files}
+    assert sha256sums.read(folder) == {path.name: sha256sums.sha256(path) for path in files}
     assert {path.name for path in folder.iterdir()} == {path.name for path in files} | {
-        manifest.NAME, f".{manifest.NAME}.lock"
+        sha256sums.NAME, f".{sha256sums.NAME}.lock"
     }  # fmt: skip
-    assert all(report.sha256 == manifest.read(folder)[report.path.name] for report in reports)
+    assert all(report.sha256 == sha256sums.read(folder)[report.path.name] for report in reports)
 
 
 def test_a_file_that_is_no_product_is_written_over(sqlite, tmp_path):
@@ -280,7 +280,7 @@ def test_a_value_that_does_not_fit_names_product_column_and_key_and_the_old_file
     message = rf"astraAllVisitSample: column colour: 'bleuâtre' has characters .* \(spectrum_pk {key}\)"
     with pytest.raises(FitsWriteError, match=message):
         write(VISIT, filled, tmp_path)
-    assert manifest.sha256(first.path) == first.sha256
+    assert sha256sums.sha256(first.path) == first.sha256
     assert left_behind(tmp_path) == []
 
 
@@ -297,7 +297,7 @@ def test_a_connection_lost_in_the_middle_leaves_the_old_file(sqlite, tmp_path, m
         CreateError, match=r"mwmAllVisit: .*could not be written.*ConnectionError: server closed"
     ):
         write(MWM_ALL_VISIT, sqlite, tmp_path, force=True)
-    assert manifest.sha256(first.path) == first.sha256
+    assert sha256sums.sha256(first.path) == first.sha256
     assert left_behind(tmp_path) == []
 
 
@@ -312,12 +312,12 @@ def test_a_full_disk_leaves_the_old_file(sqlite, tmp_path, monkeypatch, place):
         patched.setattr(os, place, full)
         with pytest.raises(CreateError, match=r"mwmTargets: .*mwmTargets-0\.8\.1.*No space left on device"):
             write(MWM_TARGETS, sqlite, tmp_path, force=True)
-    assert manifest.sha256(first.path) == first.sha256
+    assert sha256sums.sha256(first.path) == first.sha256
     assert left_behind(tmp_path) == []
 
 
 def test_rows_that_change_while_they_are_read_are_read_again(sqlite, tmp_path, monkeypatch):
-    honest, calls = module.measure, []
+    honest, calls = module.measure, []  # type: ignore[attr-defined]
 
     def too_few(*args, **kwargs):
         calls.append(1)
@@ -330,11 +330,11 @@ def test_rows_that_change_while_they_are_read_are_read_again(sqlite, tmp_path, m
 
 
 def test_rows_that_never_stop_changing_are_an_error(sqlite, tmp_path, monkeypatch):
-    honest = module.measure
+    honest = module.measure  # type: ignore[attr-defined]
 
     def too_narrow(*args, **kwargs):
         measured = honest(*args, **kwargs)
-        return replace(measured, columns=[replace(column, width=1) for column in measured.columns])
+        return replace(measured, columns=tuple(replace(column, width=1) for column in measured.columns))
 
     monkeypatch.setattr(module, "measure", too_narrow)
     with pytest.raises(

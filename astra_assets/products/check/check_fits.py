@@ -14,16 +14,22 @@ from pathlib import Path
 
 import numpy as np
 from astropy import units
-from astropy.io.fits import Header
 
 from astra_assets.fits.checksum import WordSum
+from astra_assets.fits.errors import UnsoundFileError
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.header import MAX_COLUMNS
-from astra_assets.products.check.decode import column_types
+from astra_assets.fits.read_back import (
+    Blocks,
+    Header,
+    ReadTable,
+    check_sums,
+    dtype_of,
+    read_header,
+)
 from astra_assets.products.check.keys import UniqueKeys
 from astra_assets.products.check.twin import Twin
-from astra_assets.products.findings import FILE, KEYS, TWIN, Finding, UnsoundFileError, VerificationError
-from astra_assets.products.read_back import Blocks, ReadTable, check_sums, dtype_of, read_header
+from astra_assets.products.findings import FILE, KEYS, TWIN, Finding, VerificationError
 
 
 @dataclass(frozen=True)
@@ -49,21 +55,21 @@ class Verified:
     rows: tuple[int, ...]
 
 
-def verify(path: Path, expected: Sequence[ExpectedTable], *, label: str) -> Verified:
+def check_fits(path: Path, expected: Sequence[ExpectedTable], *, label: str) -> Verified:
     """Read a FITS file, gzipped or not, to its end and check it. Raises VerificationError."""
-    blocks = Blocks(path)
-    try:
-        _verify_file(blocks, expected)
-    except UnsoundFileError as error:
-        raise VerificationError(
-            error.check if isinstance(error, VerificationError) else FILE,
-            f"{label}: the file just written is not right and was not put in place: {error}",
-        ) from error
-    return Verified(blocks.sha256.hexdigest(), blocks.size_bytes, tuple(table.rows for table in expected))
+    with Blocks(path) as blocks:
+        try:
+            _verify_file(blocks, expected)
+        except UnsoundFileError as error:
+            raise VerificationError(
+                error.check if isinstance(error, VerificationError) else FILE,
+                f"{label}: the file just written is not right and was not put in place: {error}",
+            ) from error
+        return Verified(blocks.sha256, blocks.size_bytes, tuple(table.rows for table in expected))
 
 
-def findings(expected: Sequence[ExpectedTable]) -> list[Finding]:
-    """Return what `verify` made sure of, for people."""
+def findings(expected: Sequence[ExpectedTable], *, twins: bool) -> list[Finding]:
+    """Return what `verify` made sure of, for people; of the Parquet files only where some were written (`twins`)."""
     rows = " + ".join(f"{table.rows:,}" for table in expected)
     columns = sum(len(table.columns) for table in expected)
     with_units = sum(column.definition.unit is not None for table in expected for column in table.columns)
@@ -82,7 +88,6 @@ def findings(expected: Sequence[ExpectedTable]) -> list[Finding]:
             },
         ),
     ]
-    twins = [table.twin.name for table in expected if table.twin is not None]
     if twins:
         found.append(Finding(TWIN, "the Parquet files have the rows of the FITS file", facts={"rows": rows}))
     return found
@@ -110,7 +115,7 @@ def _verify_table(blocks: Blocks, expected: ExpectedTable) -> None:
             FILE, f"{found[1]} rows of {found[0]} bytes, expected {expected.rows} of {dtype.itemsize}"
         )
     keys = UniqueKeys(ordered=expected.ordered)
-    twin = None if expected.twin is None else Twin(expected.twin, column_types(table.cards), expected.rows)
+    twin = None if expected.twin is None else Twin(expected.twin, table.cards)
     try:
         for rows in table.chunks(dtype):
             keys.add(rows[expected.key].astype(np.int64))

@@ -9,14 +9,14 @@ import pytest
 from astropy.io.fits import Header
 from sqlalchemy import delete, update
 
+from astra_assets.fits.read_back import dtype_of
 from astra_assets.models.base import table_of
 from astra_assets.models.boss import BossVisitSpectrum
 from astra_assets.models.source import Source
 from astra_assets.products.bundle import bundle_of
-from astra_assets.products.compare.diff import compare
 from astra_assets.products.compare.diff_report import report
 from astra_assets.products.compare.tabular import tables_of
-from astra_assets.products.read_back import dtype_of
+from astra_assets.products.compare.versions import compare_versions
 from astra_assets.products.show.preview import preview
 from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS, flags_of
 from astra_assets.registry.kinds import Definition, Kind
@@ -37,7 +37,7 @@ def table(path, **columns):
 def compared(tmp_path, old: dict, new: dict):
     paths = (tmp_path / "old.fits.gz", tmp_path / "new.fits.gz")
     files = ([table(tmp_path / "old.parquet", **old)], [table(tmp_path / "new.parquet", **new)])
-    return compare(MWM_TARGETS, paths, files, DEFINITIONS)
+    return compare_versions(MWM_TARGETS, paths, files, DEFINITIONS)
 
 
 def stars(count: int, start: int = 0, **more) -> dict:
@@ -169,7 +169,7 @@ def test_fits_files_compare_as_their_parquet_twins_do(sqlite, tmp_path):
                 bundle.parquet[0].unlink()
         with tables_of(bundles[0]) as first, tables_of(bundles[1]) as second:
             paths = (old.path, new.path)
-            found.append(compare(MWM_ALL_VISIT, paths, (first, second), {"ra": DEFINITIONS["teff"]}))
+            found.append(compare_versions(MWM_ALL_VISIT, paths, (first, second), {"ra": DEFINITIONS["teff"]}))
     assert found[0] == found[1]
     boss, apogee = found[0].tables
     assert (boss.added, boss.lost) == (0, 2)

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from astra_assets.compute import outcomes
-from astra_assets.compute.batch import BatchLimits
+from astra_assets.compute.batch import Batch
 from astra_assets.compute.lookups import Lookups, as_numpy, decoded
 from astra_assets.compute.parts import describe
 from astra_assets.compute.reading import READERS, can_leave_out_sources, unprocessed_inputs
@@ -123,18 +123,17 @@ class Planner:
     Attributes:
         database: where inputs are read from, and skips written to.
         inputs: the inputs of the step.
-        context: what `gather` is told.
-        limits: sizes of chunks and row groups.
-        batch_id: recorded with skips.
-        judged: time that outcomes carry.
+        batch: the batch that they become, whose folder and tasks are not known yet.
     """
 
     database: Database
     inputs: StepInputs
-    context: WorkContext
-    limits: BatchLimits
-    batch_id: str
-    judged: datetime
+    batch: Batch
+
+    @cached_property
+    def context(self) -> WorkContext:
+        """What `gather` is told."""
+        return self.batch.context()
 
     def write(self, manifest: Path, selection: Selection) -> Planned:
         """Write the manifest of everything that is unprocessed and selected, and record what is skipped.
@@ -144,7 +143,7 @@ class Planner:
         keep_little()
         inputs = self.inputs
         shape = ResultShape(inputs.pipeline, inputs.step, self.context)
-        target = Manifest(manifest, self.limits.row_group, describe(shape.schema, shape.key_name))
+        target = Manifest(manifest, self.batch.limits.row_group, describe(shape.schema, shape.key_name))
         seen = skipped = 0
         said = time.monotonic()
         with closing(self._chunks(selection)) as chunks:
@@ -173,7 +172,7 @@ class Planner:
         """The unprocessed inputs with all columns, while the database is at the next ones."""
         untried = can_leave_out_sources(self.database, self.inputs, selection)
         asked = self.inputs.lookups(with_sources=untried)
-        size = self.limits.chunk_rows
+        size = self.batch.limits.chunk_rows
         with ThreadPoolExecutor(READERS, "planning") as readers:
             lookups = Lookups(self.database, asked, readers, few=size // 2)
             found = unprocessed_inputs(self.database, self.inputs, selection, size, readers, untried=untried)
@@ -237,7 +236,7 @@ class Planner:
                 same = _keys(rows.filter(pc.equal(names, name)), RECORDED, 0, inputs)
                 outcomes.forget_outcomes(connection, inputs, same, steps - {name})
             outcomes.record(
-                self.database, connection, inputs, skips, batch_id=self.batch_id, when=self.judged
+                self.database, connection, inputs, skips, batch_id=self.batch.batch_id, when=self.batch.judged
             )
 
     def _withdraw_skips(self, rows: pa.Table) -> None:

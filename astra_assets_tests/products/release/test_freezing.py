@@ -11,16 +11,16 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import update
 
-from astra_assets.files import manifest
+from astra_assets.files import sha256sums
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.writer import FitsWriter
 from astra_assets.models.base import table_of
 from astra_assets.models.source import Source
-from astra_assets.products.create import create
 from astra_assets.products.headers import Provenance
+from astra_assets.products.make import make_product
 from astra_assets.products.release import frozen
 from astra_assets.products.release.audit import audit_others, audit_product, audit_sources
-from astra_assets.products.release.freeze import FreezeError, freeze
+from astra_assets.products.release.freezing import FreezeError, freeze_version
 from astra_assets.products.release.frozen import FrozenError, read_marker
 from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS
 from astra_assets.registry.kinds import Definition, Kind
@@ -42,7 +42,7 @@ def root(tmp_path):
 
 
 def write(database, root, product=MWM_TARGETS, **options):
-    return create(product, database, root, Provenance(V_ASTRA, "dr20"), **options)
+    return make_product(product, database, root, Provenance(V_ASTRA, "dr20"), **options)
 
 
 def spectra(root, count: int = 3, of: str = "spectra") -> list:
@@ -62,7 +62,7 @@ def spectra(root, count: int = 3, of: str = "spectra") -> list:
 
 def freeze_all(root, parts=("summary", "spectra"), **options):
     settings = {"release": "dr20", "git_revision": "0123abc", "say": lambda _: None}
-    return freeze(root, V_ASTRA, parts=parts, **{**settings, **options})
+    return freeze_version(root, V_ASTRA, parts=parts, **{**settings, **options})
 
 
 def is_writable(path) -> bool:
@@ -81,14 +81,14 @@ def test_a_frozen_version_is_read_only_and_lists_its_checksums(filled, root):
     assert (marker.v_astra, marker.release, marker.git_revision) == (V_ASTRA, "dr20", "0123abc")
     assert marker.complete
     assert marker.parts == ("summary", "spectra")
-    listed = manifest.read_lines(folder / frozen.NAME)
+    listed = sha256sums.read_lines(folder / frozen.NAME)
     assert listed["summary/mwmTargets-0.8.1.fits.gz"] == report.sha256
     assert "spectra/star/00/SHA256SUMS" in listed
-    assert manifest.read(folder / "spectra/star/00") == {
-        f"07/mwm-{n}.fits": manifest.sha256(folder / f"spectra/star/00/07/mwm-{n}.fits") for n in (0, 2)
+    assert sha256sums.read(folder / "spectra/star/00") == {
+        f"07/mwm-{n}.fits": sha256sums.sha256(folder / f"spectra/star/00/07/mwm-{n}.fits") for n in (0, 2)
     }
     for place in (folder, folder / "spectra/visit/01"):
-        name = frozen.NAME if place == folder else manifest.NAME
+        name = frozen.NAME if place == folder else sha256sums.NAME
         subprocess.run(["sha256sum", "--check", "--strict", name], cwd=place, check=True, capture_output=True)
 
 
@@ -112,18 +112,18 @@ def test_unchanged_products_are_left_alone_and_changed_ones_refused(filled, root
         connection.execute(changed)
     with pytest.raises(FrozenError, match=r"\(inputs changed\)"):
         write(filled, root)
-    assert manifest.sha256(first.path) == first.sha256
+    assert sha256sums.sha256(first.path) == first.sha256
 
 
 def test_freezing_that_was_killed_protects_at_once_and_goes_on(filled, root, monkeypatch):
     write(filled, root)
     spectra(root)
     with monkeypatch.context() as patched:
-        patched.setattr("astra_assets.products.release.freeze._make_read_only", lambda _: 1 / 0)
+        patched.setattr("astra_assets.products.release.freezing._make_read_only", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             freeze_all(root)
     with monkeypatch.context() as patched:
-        patched.setattr("astra_assets.products.release.freeze._Taking.spectra", lambda _: 1 / 0)
+        patched.setattr("astra_assets.products.release.freezing._Taking.spectra", lambda _: 1 / 0)
         (root / V_ASTRA / "FROZEN").unlink()
         with pytest.raises(ZeroDivisionError):
             freeze_all(root)
@@ -142,7 +142,7 @@ def test_files_of_results_are_frozen_and_checked_with_those_of_spectra(filled, r
     assert audit_sources("results", "star", V_ASTRA, root).rows == (3,)
     freeze_all(root)
     assert not is_writable(files[0])
-    assert "results/star/00/SHA256SUMS" in manifest.read_lines(root / V_ASTRA / frozen.NAME)
+    assert "results/star/00/SHA256SUMS" in sha256sums.read_lines(root / V_ASTRA / frozen.NAME)
     assert not audit_sources("results", "star", V_ASTRA, root).problems
     for path in (files[0].parent, files[0]):
         os.chmod(path, 0o755)  # noqa: PTH101
@@ -206,7 +206,7 @@ def test_a_damaged_fits_file_is_told_with_its_hdu(filled, root):
     report = write(filled, root)
     report.path.write_bytes(b"no gzip")
     told = audit_product(MWM_TARGETS, V_ASTRA, root).problems
-    assert told[0] == f"{report.path.name}, HDU 0: the gzip stream does not end where the file does"
+    assert told[0] == f"{report.path.name}, HDU 0: the file ends early"
     assert told[-1].startswith(f"{report.path.name}: its checksum is not the one in SHA256SUMS")
     path = spectra(root, 1)[0]
     spoil(path, b"Flux", b"flux")
@@ -229,7 +229,7 @@ def test_a_frozen_spectrum_that_changed_is_gone_or_new_is_told(filled, root):
     assert "mwm-0.fits: its checksum is not the one in SHA256SUMS" in told
     assert "mwm-1.fits is not there" in told
     assert "mwm-new.fits is not in SHA256SUMS" in told
-    own = root / V_ASTRA / "spectra/star/01" / manifest.NAME
+    own = root / V_ASTRA / "spectra/star/01" / sha256sums.NAME
     os.chmod(own, 0o644)  # noqa: PTH101
     own.write_text("")
     assert "is not the one that FROZEN lists" in "\n".join(

@@ -1,8 +1,7 @@
 """How two versions of a product differ: rows by key, columns, and what their values are like.
 
-Belongs here: the comparison of two sets of Parquet files, one column at a time, so that memory does not grow with the
-number of columns (5 million rows take some 350 MB). Does not belong here: FITS files as Parquet (`tabular`), how a
-comparison is told (`diff_report`).
+Parquet files are compared one column at a time, so that memory does not grow with the number of columns (5 million rows
+take some 350 MB). FITS files without one are made into temporary ones by `tabular.py`; `diff_report.py` tells a comparison.
 
 Rows are matched by the key of the table. NULL, NaN, -1 and the empty text count as missing, since FITS files do not tell
 them apart.
@@ -140,7 +139,7 @@ class Diff:
         return [f"{table.title}: {text}" for table in self.tables for text in table.warnings]
 
 
-def compare(
+def compare_versions(
     product: SummaryProduct,
     paths: tuple[Path, Path],
     files: tuple[Sequence[Path], Sequence[Path]],
@@ -176,24 +175,24 @@ class _Pair:
         self._flags = flags
 
     def diff(self, title: str) -> TableDiff:
-        """The comparison."""
+        """Compare them; closes the files."""
         match = match_keys(*(self._keys(file) for file in self._files))
         self._matched = match.rows
         names = [set(schema.names) for schema in self._schemas]
         both = [name for name in self._schemas[1].names if name in names[0]]
         try:
             return TableDiff(
-                title,
-                self._key,
-                (self._files[0].metadata.num_rows, self._files[1].metadata.num_rows),
-                len(match.added),
-                len(match.lost),
-                tuple(match.added[:MOST_KEYS].tolist()),
-                tuple(match.lost[:MOST_KEYS].tolist()),
-                tuple(name for name in self._schemas[1].names if name not in names[0]),
-                tuple(name for name in self._schemas[0].names if name not in names[1]),
-                self._formats(both),
-                tuple(self._drift(name) for name in both if name != self._key),
+                title=title,
+                key=self._key,
+                rows=(self._files[0].metadata.num_rows, self._files[1].metadata.num_rows),
+                added=len(match.added),
+                lost=len(match.lost),
+                added_keys=tuple(match.added[:MOST_KEYS].tolist()),
+                lost_keys=tuple(match.lost[:MOST_KEYS].tolist()),
+                new_columns=tuple(name for name in self._schemas[1].names if name not in names[0]),
+                lost_columns=tuple(name for name in self._schemas[0].names if name not in names[1]),
+                formats=self._formats(both),
+                drifts=tuple(self._drift(name) for name in both if name != self._key),
             )
         finally:
             for file in self._files:

@@ -1,35 +1,32 @@
-"""Reading a FITS file as any reader would, from the first byte to the last, gzipped or not.
+"""Read a FITS file as any reader would, from the first byte to the last, compressed or not.
 
-Belongs here: blocks, headers and their checksums, without the code that writes files. Does not belong here: what a file
-ought to be (`verify`, `audit`).
+Products are verified with it, so it shares nothing with the code that writes files but the sizes of blocks and cards and
+the sum of words.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io.fits import Header
-from isal import igzip_lib, isal_zlib
+from astropy.io import fits
 
+from astra_assets.files.streams import ByteStream, StreamError
 from astra_assets.fits.checksum import WordSum, add_words
+from astra_assets.fits.errors import UnsoundFileError
 from astra_assets.fits.header import BLOCK_BYTES, CARD_BYTES
-from astra_assets.products.findings import UnsoundFileError
 
+Header: TypeAlias = fits.Header
 Records = npt.NDArray[Any]
 
 CHUNK_BYTES = 1 << 20
 _END = b"END".ljust(CARD_BYTES)
 _ALL_ONES = 0xFFFFFFFF
-# The stubs of isal say that its exception is an instance.
-_GZIP_ERRORS: tuple[Any, ...] = (igzip_lib.IsalError, EOFError)
 _TFORM = re.compile(r"(?P<repeat>\d*)(?P<letter>[LABIJKED])")
 _ELEMENTS = {"L": "u1", "A": "u1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 
@@ -38,37 +35,32 @@ class Blocks:
     """The uncompressed bytes of a file in order, and the checksum of the file itself."""
 
     def __init__(self, path: Path) -> None:
-        self.sha256 = hashlib.sha256()
-        self.size_bytes = 0
-        self._chunks = self._inflated(path) if path.suffix == ".gz" else self._raw(path)
+        self._stream = ByteStream(path, alone=True)
+        self._pieces = _pieces(self._stream)
         self._rest = memoryview(b"")
 
-    def _raw(self, path: Path) -> Iterator[bytes]:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                self.sha256.update(chunk)
-                self.size_bytes += len(chunk)
-                yield chunk
+    def __enter__(self) -> Self:
+        return self
 
-    def _inflated(self, path: Path) -> Iterator[bytes]:
-        inflater = isal_zlib.decompressobj(16 + zlib.MAX_WBITS)
-        try:
-            for chunk in self._raw(path):
-                data = inflater.decompress(chunk, CHUNK_BYTES)
-                while data:
-                    yield data
-                    data = inflater.decompress(inflater.unconsumed_tail, CHUNK_BYTES)
-        except _GZIP_ERRORS as error:
-            raise UnsoundFileError(f"the gzip stream is broken: {error}") from error
-        if not inflater.eof or inflater.unused_data:
-            raise UnsoundFileError("the gzip stream does not end where the file does")
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of the file as far as it was read, in hexadecimal."""
+        return self._stream.hexdigest()
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the file that were read."""
+        return self._stream.size_bytes
 
     def read(self, size: int) -> bytes:
-        """The next bytes: `size` of them, fewer at the end."""
+        """The next bytes: `size` of them, fewer at the end. Raises UnsoundFileError where the file is damaged."""
         parts = []
         while size:
             if not self._rest:
-                self._rest = memoryview(next(self._chunks, b""))
+                self._rest = memoryview(next(self._pieces, b""))
                 if not self._rest:
                     break
             parts.append(self._rest[:size])
@@ -82,6 +74,16 @@ class Blocks:
         if len(data) < size:
             raise UnsoundFileError("the file ends early")
         return data
+
+
+def _pieces(stream: ByteStream) -> Iterator[bytes]:
+    try:
+        while piece := stream.read(CHUNK_BYTES):
+            yield piece
+    except StreamError as error:
+        raise UnsoundFileError(str(error)) from error
+    finally:
+        stream.close()
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,8 @@ class ReadTable:
 
     def __init__(self, blocks: Blocks, header: ReadHeader) -> None:
         self.cards = header.cards
-        self.rows = int(header.cards["NAXIS2"])
-        self.row_bytes = int(header.cards["NAXIS1"])
+        self.rows = _whole_number(header.cards, "NAXIS2")
+        self.row_bytes = _whole_number(header.cards, "NAXIS1")
         self._header = header
         self._blocks = blocks
 
@@ -145,7 +147,7 @@ class ReadTable:
         # A multiple of four rows is a whole number of the 32-bit words of the checksum.
         step = max(4, CHUNK_BYTES // max(self.row_bytes, 1) // 4 * 4)
         size = self.rows * self.row_bytes
-        heap = int(self.cards.get("PCOUNT", 0))
+        heap = _whole_number(self.cards, "PCOUNT")
         rest = heap + -(size + heap) % BLOCK_BYTES
         held = b""
         for start in range(0, self.rows, step):
@@ -166,8 +168,8 @@ def dtype_of(cards: Header) -> np.dtype[Any]:
     Raises UnsoundFileError naming a column of a format that summary files do not have.
     """
     fields: list[tuple[Any, ...]] = []
-    for number in range(1, int(cards["TFIELDS"]) + 1):
-        name, tform = str(cards[f"TTYPE{number}"]), str(cards[f"TFORM{number}"]).strip()
+    for number in range(1, _whole_number(cards, "TFIELDS") + 1):
+        name, tform = str(cards.get(f"TTYPE{number}")), str(cards.get(f"TFORM{number}")).strip()
         found = _TFORM.fullmatch(tform)
         if found is None:
             raise UnsoundFileError(f"column {name}: format {tform!r} is none of a summary file")
@@ -176,3 +178,11 @@ def dtype_of(cards: Header) -> np.dtype[Any]:
         plain = repeat == 1 and found["letter"] != "A" and f"TDIM{number}" not in cards
         fields.append((name, element) if plain else (name, element, (repeat,)))
     return np.dtype(fields)
+
+
+def _whole_number(cards: Header, keyword: str) -> int:
+    """The number of a mandatory card. Raises UnsoundFileError where it is none."""
+    value = cards.get(keyword)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise UnsoundFileError(f"{keyword} is {value!r}, expected a whole number, at least 0")
+    return value

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import gzip
+from typing import Any
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from astra_assets.ingest.fits_stream import open_table
-from astra_assets.ingest.report import IngestError
+from astra_assets.fits.errors import FitsReadError
+from astra_assets.fits.read_table import open_table
 from astra_assets_tests.ingest.samples import write_table
 
-COLUMNS = {
+COLUMNS: dict[str, Any] = {
     "A": np.arange(7, dtype=np.int64),
     "b": np.linspace(0, 1, 7).astype(np.float32),
     "TEXT": np.array([b"ab", b"  c ", b"", b"\xe9", b"e", b"f", b"g"], dtype="S4"),
@@ -91,7 +92,7 @@ def test_a_truncated_file_gives_its_complete_rows_then_an_error_with_file_and_ro
     path.write_bytes(data[: len(data) * 2 // 3])
     got = []
     with (
-        pytest.raises(IngestError, match=rf"{name}: breaks off after row [\d,]+ of 40,000") as caught,
+        pytest.raises(FitsReadError, match=rf"{name}: breaks off after row [\d,]+ of 40,000") as caught,
         open_table(path, lambda found: "a" in found, "a column a") as table,
     ):
         got.extend(chunk.columns["A"] for chunk in table.chunks(["A"], 10_000))
@@ -106,7 +107,7 @@ def test_damage_that_only_gzip_notices_is_an_error(tmp_path):
     data = bytearray(path.read_bytes())
     data[-8] ^= 0xFF  # the stored CRC
     path.write_bytes(bytes(data))
-    with pytest.raises(IngestError, match=r"t\.fits\.gz.*[Cc]hecksum"):
+    with pytest.raises(FitsReadError, match=r"t\.fits\.gz.*[Cc]hecksum"):
         read(path, ["A"])
 
 
@@ -116,13 +117,13 @@ def test_damage_that_only_gzip_notices_is_an_error(tmp_path):
         (b"", "no FITS header"),
         (b"hello" * 1000, "no FITS header"),
         (gzip.compress(b"x" * 10_000, mtime=0), "no FITS header"),
-        (gzip.compress(b"x" * 10_000, mtime=0)[:20], r"cannot be decompressed|no FITS header"),
+        (gzip.compress(b"x" * 10_000, mtime=0)[:20], r"cannot be read in the header|no FITS header"),
     ],
 )
 def test_what_is_no_fits_file_is_an_error_that_names_it(tmp_path, data, message):
     path = tmp_path / "wrong.fits"
     path.write_bytes(data)
-    with pytest.raises(IngestError, match=rf"wrong\.fits.*({message})"), open_table(path, bool, "anything"):
+    with pytest.raises(FitsReadError, match=rf"wrong\.fits.*({message})"), open_table(path, bool, "anything"):
         pass
 
 
@@ -130,7 +131,7 @@ def test_without_the_table_the_error_lists_what_there_is(tmp_path):
     path = write_columns(tmp_path / "t.fits")
     with (
         pytest.raises(
-            IngestError, match=r"no table with a column zzz; found HDU 1: other; HDU 3: A, b, TEXT"
+            FitsReadError, match=r"no table with a column zzz; found HDU 1: other; HDU 3: A, b, TEXT"
         ),
         open_table(path, lambda found: "zzz" in found, "a column zzz"),
     ):
@@ -142,7 +143,7 @@ def test_columns_of_variable_length_are_refused_by_name(tmp_path):
     made = fits.Column("A", "PJ()", array=np.array([np.arange(2), np.arange(3)], dtype=object))
     fits.BinTableHDU.from_columns([made]).writeto(path)
     with (
-        pytest.raises(IngestError, match="column A has the format P"),
+        pytest.raises(FitsReadError, match="column A has the format P"),
         open_table(path, lambda found: "a" in found, "a column a") as table,
     ):
         list(table.chunks(["A"], 10))

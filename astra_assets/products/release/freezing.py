@@ -1,8 +1,5 @@
 """Freezing a version: its files become read-only, and a list of their checksums says what they were.
 
-Belongs here: taking the checksums, writing the marker, changing permissions. Does not belong here: what the marker says and
-the refusal to write (`frozen`), whether a version may be frozen (the caller), checking it later (`audit`).
-
 A version can have a million per-source files. So FROZEN lists the summary files themselves and, of the per-source files, one
 SHA256SUMS for each folder of the first level (100 of each kind, some 10,000 files each).
 """
@@ -18,10 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from astra_assets.errors import ExpectedError
-from astra_assets.files import manifest
+from astra_assets.files import sha256sums
 from astra_assets.files.atomic import PARTIAL_PREFIX, atomic_write
 from astra_assets.products.release.audit import THREADS
 from astra_assets.products.release.frozen import NAME, SOURCE_FOLDERS, Frozen, Part, read_marker
+from astra_assets.text import size_text
 
 _WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
@@ -46,10 +44,10 @@ class FreezeReport:
         what = " and ".join(self.parts)
         if self.already:
             return f"{what} were frozen before, see {self.marker}"
-        return f"frozen: {what}, {self.files:,} files, {self.size_bytes / 1e9:.3g} GB, {self.marker}"
+        return f"frozen: {what}, {self.files:,} files, {size_text(self.size_bytes)}, {self.marker}"
 
 
-def freeze(
+def freeze_version(
     mwm_astra: Path,
     v_astra: str,
     *,
@@ -58,12 +56,20 @@ def freeze(
     parts: Sequence[Part],
     say: Callable[[str], None],
 ) -> FreezeReport:
-    """Freeze folders of a version.
+    """Freeze folders of a version. What was interrupted goes on when it is called again.
 
-    From the first moment nobody writes into them any more: the marker is there before checksums are taken. When this is
-    killed, doing it again goes on.
+    The marker is written before checksums are taken, so that nobody writes into the folders from then on.
 
-    Raises FreezeError when there is nothing to freeze.
+    Args:
+        mwm_astra: the folder of all versions.
+        v_astra: the version.
+        release: named in the marker.
+        git_revision: of this package, named in the marker.
+        parts: what is frozen of the version.
+        say: where progress is reported.
+
+    Raises:
+        FreezeError: there is nothing to freeze.
     """
     folder = mwm_astra / v_astra
     missing = [part for part in parts if not (folder / part).is_dir()]
@@ -93,7 +99,7 @@ def freeze(
 def _write_marker(folder: Path, marker: Frozen, digests: dict[str, str]) -> None:
     _give_write_bit(folder)
     with atomic_write(folder / NAME) as partial:
-        partial.write_text(marker.header() + manifest.lines(digests))
+        partial.write_text(marker.header() + sha256sums.lines(digests))
     _take_write_bits(folder / NAME)
 
 
@@ -110,9 +116,9 @@ class _Taking:
     def summary(self) -> None:
         folder = self._folder / "summary"
         # Whoever is giving files their names at this moment holds the lock; nobody begins to any more.
-        with manifest.locked(folder):
-            if (folder / manifest.NAME).exists():
-                manifest.record_all(folder, {})  # without files that were removed by hand
+        with sha256sums.locked(folder):
+            if (folder / sha256sums.NAME).exists():
+                sha256sums.record_all(folder, {})  # without files that were removed by hand
             paths = _visible(folder)
             for path, digest in self._hashed(paths):
                 self.digests[f"summary/{path.relative_to(folder).as_posix()}"] = digest
@@ -126,17 +132,17 @@ class _Taking:
             self._say(f"{kind.parent.name}/{kind.name}: {self.files - before:,} files")
 
     def _group(self, kind: str, group: Path) -> None:
-        paths = [path for path in _visible(group) if path != group / manifest.NAME]
+        paths = [path for path in _visible(group) if path != group / sha256sums.NAME]
         found = {path.relative_to(group).as_posix(): digest for path, digest in self._hashed(paths)}
         _give_write_bit(group)
-        with atomic_write(group / manifest.NAME) as partial:
-            partial.write_text(manifest.lines(found))
-        name = f"{kind}/{group.name}/{manifest.NAME}"
-        self.digests[name] = manifest.sha256(group / manifest.NAME)
+        with atomic_write(group / sha256sums.NAME) as partial:
+            partial.write_text(sha256sums.lines(found))
+        name = f"{kind}/{group.name}/{sha256sums.NAME}"
+        self.digests[name] = sha256sums.sha256(group / sha256sums.NAME)
 
     def _hashed(self, paths: Sequence[Path]) -> list[tuple[Path, str]]:
         with ThreadPoolExecutor(THREADS) as pool:
-            digests = list(pool.map(manifest.sha256, paths))
+            digests = list(pool.map(sha256sums.sha256, paths))
         self.files += len(paths)
         self.size_bytes += sum(path.stat().st_size for path in paths)
         return list(zip(paths, digests, strict=True))

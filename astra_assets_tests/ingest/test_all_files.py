@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import select
 
 from astra_assets.files.paths import spall_path, spec_full_path
-from astra_assets.ingest import migrate as migrate_module
+from astra_assets.ingest import all_files as migrate_module
+from astra_assets.ingest.all_files import MigrateError, ingest_all
 from astra_assets.ingest.boss.spall import VISITS
-from astra_assets.ingest.migrate import MigrateError, migrate
 from astra_assets.ingest.sources.derived import SOURCES
 from astra_assets.models.base import table_of
 from astra_assets.models.ingest import IngestFile
@@ -54,7 +54,7 @@ def write_catalog(folder, catalogids):
 
 
 def run(database, survey, **options):
-    return migrate(
+    return ingest_all(
         database, run2d=[RUN2D], catalogs=[survey / "catalog.fits"], sas_base_dir=survey, **options
     )
 
@@ -135,7 +135,7 @@ def test_a_run_killed_between_steps_is_completed_by_the_next(sqlite, survey, mon
 def test_bad_files_are_errors_at_the_end_and_the_others_come_in(sqlite, survey):
     (survey / "bad.csv").write_text("nothing\n")
     with pytest.raises(MigrateError, match=r"bad\.csv: is no catalogue") as caught:
-        migrate(
+        ingest_all(
             sqlite,
             run2d=["v6_2_9", RUN2D],
             catalogs=[survey / "bad.csv", survey / "catalog.fits"],
