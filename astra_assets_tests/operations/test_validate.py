@@ -85,6 +85,6 @@ def test_the_command_writes_a_page_with_pictures(folder, tmp_path):
 
 
 def test_nothing_to_validate_on_is_said():
-    ran = CliRunner().invoke(main_group, ["validate"], standalone_mode=False)
-    assert ran.exception is not None
-    assert "name a FOLDER" in str(ran.exception.message)
+    ran = CliRunner().invoke(main_group, ["validate"])
+    assert ran.exit_code == 2
+    assert "name a FOLDER" in ran.output

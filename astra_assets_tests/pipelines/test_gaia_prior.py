@@ -61,7 +61,10 @@ def test_without_colours_nothing_changes(row):
 
 def test_a_row_without_numbers_is_not_known():
     gaia = Gaia.of({"g_mag": float("nan"), "bp_mag": 17.2, "rp_mag": 17.0, "plx": 3.0, "e_plx": 0.0})
-    assert gaia == Gaia(None, pytest.approx(0.2), 3.0, None)
+    assert gaia.bp_rp == pytest.approx(0.2)
+    assert gaia.plx == 3.0
+    assert gaia.g_mag is None
+    assert gaia.e_plx is None
     assert gaia.absolute is None
 
 

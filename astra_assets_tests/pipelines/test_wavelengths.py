@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from astra_assets.pipelines.white_dwarf.wavelengths import looks_like_air
 from astra_assets.spectra.airvac import vacuum_to_air
 from astra_assets.spectra.grid import BOSS_GRID
 
-GRIDS = {
+GRIDS: dict[str, NDArray[np.float64]] = {
     "log": BOSS_GRID.wavelength,
     "linear": np.arange(3650.0, 9200.0, 1.0),
-    "single precision": np.float64(10 ** np.float32(np.log10(BOSS_GRID.wavelength))),
+    "single precision": np.power(10.0, np.log10(BOSS_GRID.wavelength).astype(np.float32)).astype(np.float64),
 }
 
 
