@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from astra_assets.cli.show import say
+from astra_assets.operations.validate import validate as operation
 
 
 @click.command
@@ -26,22 +27,9 @@ def validate(folders: tuple[Path, ...], simulated: int, seed: int, write: Path) 
 
     The table needs the columns path and type; teff, logg, rv_kms, e_rv and air are used where they are there.
     """
-    from astra_assets.demo.validation_sample import draw_sample, without_gaia
-    from astra_assets.operations.validate import folder_sample, outcomes
-    from astra_assets.operations.validation_report import write_report
-    from astra_assets.pipelines.snow_white import SnowWhiteModels
-    from astra_assets.pipelines.snow_white.classifier import load_classifier
-    from astra_assets.pipelines.white_dwarf.grid import load_grid
-
     if not folders and not simulated:
         raise click.UsageError(
             "nothing to validate on: name a FOLDER with a truth.csv, or give --simulated 1000"
         )
-    models = SnowWhiteModels(load_classifier(), load_grid())
-    made = list(outcomes(draw_sample(simulated, seed), models))
-    alone = list(outcomes(map(without_gaia, draw_sample(simulated, seed)), models))
-    observed = [one for folder in folders for one in outcomes(folder_sample(folder, seed), models)]
-    words = [f"--simulated {simulated} --seed {seed}"] if simulated else []
-    how = " ".join(["astra-assets validate", *words, *(["FOLDER"] if folders else [])])
-    write_report(write, made, alone, observed, how)
-    say(f"{len(made)} simulated spectra and {len(observed)} of {len(folders)} folders: see {write}")
+    made, observed = operation(folders, simulated, seed, write)
+    say(f"{made} simulated spectra and {observed} of {len(folders)} folders: see {write}")

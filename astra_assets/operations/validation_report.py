@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astra_assets.files.atomic import atomic_write
-from astra_assets.operations.validate import REFUSED, Outcome
+from astra_assets.operations.validation_outcomes import REFUSED, Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from astra_assets.cli import main_group
 from astra_assets.demo.validation_sample import SHARES, draw_sample, without_gaia
-from astra_assets.operations.validate import FOLDER_FAULTS, TruthError, folder_sample, kind_of
+from astra_assets.operations.validation_outcomes import FOLDER_FAULTS, TruthError, folder_sample, kind_of
 
 
 def test_a_sample_is_the_same_for_a_seed_and_does_not_depend_on_its_size():
