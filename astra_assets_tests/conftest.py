@@ -201,7 +201,9 @@ def database(request, tmp_path):
     import psycopg
 
     from astra_assets.database.database import Database
+    from astra_assets.pipelines import PIPELINES
 
+    assert PIPELINES, "with the pipelines their tables are imported"
     if request.param == "sqlite":
         made = Database(f"sqlite:///{tmp_path / 'astra.db'}")
         made.create_tables()

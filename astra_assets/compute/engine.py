@@ -1,6 +1,6 @@
 """The engine: one object with the verbs plan, start, collect, run, account, active and cancel.
 
-It puts the parts together: how inputs are found is in `step_inputs` and `plan`, folders and rows of batches in
+It puts the parts together: how inputs are found is in `step_inputs` and `planner`, folders and rows of batches in
 `folders` and `ledger`, how a batch runs in the backends and `watch`, how it is collected in `collect`.
 """
 

@@ -2,7 +2,7 @@
 
 An input is eligible when it is linked to a source (and `Step.eligible` holds). It is processed when it has
 a result that is not older than the input, or an outcome (skipped, or failed too often) that still holds.
-Only SQL is made here; `plan` acts on it, `account` counts with it.
+Only SQL is made here; `planner` acts on it, `account` counts with it.
 """
 
 from __future__ import annotations

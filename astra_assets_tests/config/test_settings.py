@@ -126,17 +126,11 @@ def test_a_release_that_no_job_can_be_called_like_does_not_stop_the_examination(
     ("variable", "value", "told"),
     [
         ("ASTRA_HOME", "~nobody-of-this-name/x", "there is no user nobody-of-this-name"),
-        ("ASTRA_HOME", "/tmp/" + "x" * 5_000, "has 5,005 characters, more than a path can have"),
-        ("MWM_ASTRA", "/tmp/a\nb", "has a control character"),
-        ("ASTRA_CATALOGS", "/tmp/" + "x" * 300, "has 305 characters"),
+        ("ASTRA_HOME", "/srv/" + "x" * 5_000, "has 5,005 characters, more than a path can have"),
+        ("MWM_ASTRA", "/srv/a\nb", "has a control character"),
+        ("ASTRA_CATALOGS", "/srv/" + "x" * 300, "has 305 characters"),
         ("ASTRA_CONFIG", "x" * 5_000, "(5,000 characters): there is no such file"),
         ("ASTRA_DATABASE_URL", "sqlite://", "a SQLite database needs a file"),
-        (
-            "ASTRA_DATABASE_URL",
-            "postgresql+asyncpg://me:secret@host/db",
-            "the driver asyncpg is not used here",
-        ),
-        ("ASTRA_DATABASE_URL", "postgresql+psycopg2://host/db", "begin with postgresql://"),
         ("ASTRA_RELEASE", "dr99", "there is no release 'dr99'"),
     ],
 )

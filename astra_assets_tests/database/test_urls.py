@@ -230,7 +230,7 @@ def test_texts_are_read_whatever_the_encoding_of_the_database(place, monkeypatch
         ("sqlite:///:memory:", "a SQLite database needs a file"),
         ("sqlite://astra.db", "a SQLite URL has no host: write sqlite:///astra.db"),
         ("sqlite://host:port/astra.db", "a SQLite URL has no host"),
-        ("sqlite:////tmp", "/tmp is a folder; .* sqlite:////tmp/astra.db"),
+        ("sqlite:////usr", "/usr is a folder; .* sqlite:////usr/astra.db"),
         ("sqlite:///astra.db?mode=ro&timeout=3", "the options mode, timeout of a SQLite URL are not supported"),
         (f"sqlite:////{'x' * 5000}", "cannot be opened: File name too long"),
         ("sqlite+pysqlcipher://:secret@/astra.db", r"sqlite\+pysqlcipher is no database that we know"),

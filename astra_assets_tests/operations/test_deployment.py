@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from astra_assets.config.declared import UnknownProductError
 from astra_assets.config.releases import DR20
 from astra_assets.errors import ExpectedError
 from astra_assets.operations.create import create
@@ -24,7 +25,7 @@ def test_verbs_that_need_tables_say_what_to_type(deployment):
 
 
 def test_unknown_names_are_answered_with_the_known_ones(deployment):
-    with pytest.raises(OperationError, match="no product 'mwmAll'; there are: mwmTargets"):
+    with pytest.raises(UnknownProductError, match="no product 'mwmAll'; there are: mwmTargets"):
         create(deployment, "mwmAll", DR20, say=print)
     with pytest.raises(OperationError, match="no release 'dr99'; choose one of: main, dr20"):
         deployment.release("dr99")

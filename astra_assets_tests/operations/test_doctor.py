@@ -36,8 +36,8 @@ def test_an_entry_of_no_program_is_a_problem(found_in):
     assert problem.text.startswith("bosnet in [programs] of astra.toml belongs to no program")
 
 
-def test_a_program_that_is_named_and_not_there_is_a_problem(examined):
-    (problem,) = [each for each in examined('[programs]\nbossnet = "/nonexistent/run"\n') if each.weight == 2]
+def test_a_program_that_is_named_and_not_there_is_a_problem(found_in):
+    (problem,) = [each for each in found_in('[programs]\nbossnet = "/nonexistent/run"\n') if each.weight == 2]
     assert problem.text.startswith(
         "cannot run, bossnet/star, bossnet/visit: BossNet is done by a program of other people"
     )

@@ -97,7 +97,7 @@ def fill(database: Database) -> None:
     mwm = next(carton.label for carton in cartons() if carton.mapper == "mwm")
     other = next(carton.label for carton in cartons() if carton.mapper == "bhm" and "csc" not in carton.name)
     numbers = np.arange(SOURCES)
-    visits = [0 if n >= 38 else 2 for n in numbers]
+    visits = [0 if n >= 38 else 1 + n % 2 for n in numbers]
     sources = random_rows(
         Source,
         SOURCES,

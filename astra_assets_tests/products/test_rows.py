@@ -139,7 +139,7 @@ def test_apogee_spectra_of_sources_that_only_apogee_saw_are_listed(filled):
     source = table_of(Source)
     sdss_id, unseen = 1000 - LISTED[0], 1000 - LISTED[1]
     with filled.begin() as connection:
-        for number, n_apogee_visits in ((sdss_id, 2), (unseen, 0)):
+        for number, n_apogee_visits in ((sdss_id, 1), (unseen, 0)):
             seen = {"n_boss_visits": None, "n_apogee_visits": n_apogee_visits}
             connection.execute(update(source).where(source.c.sdss_id == number).values(seen))
     for product in (MWM_ALL_STAR, MWM_ALL_VISIT):

@@ -49,11 +49,11 @@ def test_what_the_site_asks_for_in_extra_needs_no_variable():
 
 
 def test_what_the_engine_decides_is_only_told():
-    environment = {"SBATCH_EXPORT": "NONE", "SBATCH_OUTPUT": "/tmp/x"}
+    environment = {"SBATCH_EXPORT": "NONE", "SBATCH_OUTPUT": "/srv/x"}
     assert refused(environment, SlurmOptions()) == []
     assert [text.partition(" ")[0] for text in unused(environment)] == [
         "SBATCH_EXPORT=NONE",
-        "SBATCH_OUTPUT=/tmp/x",
+        "SBATCH_OUTPUT=/srv/x",
     ]
 
 
