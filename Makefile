@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dr20 main ui test test-all lint format docs bench slurm-up slurm-down clean
+.PHONY: help setup setup-dev demo dr20 main ui test test-all lint format docs validate bench slurm-up slurm-down clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -65,6 +65,12 @@ format: setup-dev  ## let ruff mend what it can
 docs: setup  ## write docs/data-model.md anew from the column registry
 	$(ACTIVE) (sed '/^## /,$$d' docs/data-model.md; astra-assets datamodel) > docs/data-model.new
 	mv docs/data-model.new docs/data-model.md
+
+# Spectra that validation runs through besides simulated ones; used when the folder is there.
+SPECTRA ?= ../shared/real-spectra
+
+validate: setup  ## the white-dwarf pipelines against known answers -> docs/validation.md (SPECTRA=folder with truth.csv)
+	$(ACTIVE) astra-assets validate --simulated 700 --write docs/validation.md $(wildcard $(SPECTRA))
 
 bench: setup-dev  ## speed and memory against named peers, as ratios of one run; options in BENCH (see benchmarks/README.md)
 	$(ACTIVE) python benchmarks/run.py $(BENCH)

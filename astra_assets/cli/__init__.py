@@ -22,6 +22,7 @@ from astra_assets.cli.products import products
 from astra_assets.cli.run import run, srun
 from astra_assets.cli.status import status
 from astra_assets.cli.try_ import try_
+from astra_assets.cli.validate import validate
 from astra_assets.cli.verify import verify
 from astra_assets.cli.why import why
 from astra_assets.operations.deployment import expected_text
@@ -54,6 +55,7 @@ for verb in (
     doctor,
     datamodel,
     try_,
+    validate,
 ):
     main_group.add_command(verb)
 

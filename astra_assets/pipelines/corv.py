@@ -3,10 +3,11 @@
 The declaration, the result table and the way from a spectrum to a row. The fit is in `white_dwarf.balmer`;
 which sources are DA is what SnowWhite says.
 
-Method: the Balmer lines H-alpha to H-delta against the Warwick DA grid, after corv (Chandra, Arseneau).
-Limits: hydrogen atmospheres without magnetic field between 4000 and 120,000 K; the velocity includes the
-gravitational redshift, 20 to 100 km/s for a white dwarf. The velocity of the reduction (`xcsao_v_rad`) plays
-no part: its templates are stars with narrow lines.
+Method: the Balmer lines H-alpha to H8 jointly against the Warwick DA grid, after corv (Chandra, Arseneau); the
+choice between a hot and a cold solution with Gaia's colour, magnitude and parallax where they are known.
+Limits: hydrogen atmospheres without magnetic field between 4000 and 120,000 K; others are flagged `bad_fit`. The
+velocity includes the gravitational redshift, 20 to 100 km/s for a white dwarf. The velocity of the reduction
+(`xcsao_v_rad`) plays no part: its templates are stars with narrow lines.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Mapped
 
 from astra_assets.models.base import PipelineResult, bit
 from astra_assets.models.boss import BossCombinedSpectrum, BossVisitSpectrum
+from astra_assets.models.source import Source
 from astra_assets.pipelines.astra_files import with_astra_files
 from astra_assets.pipelines.base import (
     Columns,
@@ -31,6 +33,7 @@ from astra_assets.pipelines.base import (
 )
 from astra_assets.pipelines.requirements import IN_MWM_WD
 from astra_assets.pipelines.snow_white import SnowWhite
+from astra_assets.pipelines.white_dwarf.gaia import GAIA_COLUMNS, Gaia
 from astra_assets.registry.columns import flags, known, virtual
 from astra_assets.spectra.base import Spectrum
 
@@ -43,7 +46,9 @@ class Corv(PipelineResult):
 
     `v_rad` is barycentric (spectra of the reduction are) and as observed, with the gravitational redshift.
     Errors are those of the fit, marginalised over the other parameters and the continuum, times sqrt(rchi2)
-    where that is above 1.
+    where that is above 1, with what is uncertain about models and the zero point of wavelengths
+    (`white_dwarf.errors`) added in quadrature. Of two solutions that the data leave open, the better one
+    is given, the other one in `other_teff` and `other_logg`, and `hot_or_cold` set.
     """
 
     v_rad: Mapped[float | None] = known("v_rad", category="Radial Velocity (corv)")
@@ -68,8 +73,14 @@ class Corv(PipelineResult):
             6: ("no_wd_classification", "SnowWhite has not classified the source"),
             7: ("not_da_type", "SnowWhite's class is not DA"),
             8: ("hot_or_cold", "Another solution, hot or cold, is not excluded"),
+            9: ("bad_fit", "No model fits the lines: magnetic field, companion, or not a DA"),
+            13: ("gaia_chose", "Gaia chose between the hot and the cold solution"),
+            14: ("air_wavelengths", "The wavelengths seem to be in air: v_rad is too low by 83 km/s"),
         }
     )
+    # Not Astra's: a solution that is not excluded (`hot_or_cold`).
+    other_teff: Mapped[float | None] = known("other_teff", category="Second Solution")
+    other_logg: Mapped[float | None] = known("other_logg")
     # At the common wavelengths in the frame of the visit, not in the rest frame of the star.
     model_flux = virtual("model_flux", category="Spectral Data")
 
@@ -87,27 +98,34 @@ def fit_visit(spectrum: Spectrum, grid: DAGrid) -> Corv:
     Raises:
         Unusable: fewer than two Balmer lines are covered by good pixels (`no_usable_lines`).
     """
+    from astra_assets.pipelines.snow_white.despike import despiked
     from astra_assets.pipelines.white_dwarf.balmer import fit_balmer
     from astra_assets.pipelines.white_dwarf.best_model import best_model
     from astra_assets.pipelines.white_dwarf.comparison import NoUsableLinesError
-    from astra_assets.pipelines.white_dwarf.quality import finite, fit_flags
+    from astra_assets.pipelines.white_dwarf.errors import total_logg, total_teff, total_velocity
+    from astra_assets.pipelines.white_dwarf.quality import fit_flags
+    from astra_assets.pipelines.white_dwarf.wavelengths import looks_like_air
 
+    spectrum = despiked(spectrum)
     try:
-        fit = fit_balmer(spectrum, grid)
+        fit = fit_balmer(spectrum, grid, gaia=Gaia.of(spectrum.row))
     except NoUsableLinesError as error:
         raise Unusable("no_usable_lines", str(error)) from error
-    raised = (*fit_flags(fit, spectrum.snr), *(("hot_or_cold",) if fit.other else ()))
+    in_air = looks_like_air(spectrum.wavelength)
+    raised = (*fit_flags(fit, spectrum.snr), *(("air_wavelengths",) if in_air else ()))
     return Corv(
         v_rad=fit.v_rad,
-        e_v_rad=finite(fit.e_v_rad),
+        e_v_rad=total_velocity(fit.e_v_rad),
         teff=fit.teff,
-        e_teff=finite(fit.e_teff),
+        e_teff=total_teff(fit.teff, fit.e_teff),
         logg=fit.logg,
-        e_logg=finite(fit.e_logg),
+        e_logg=total_logg(fit.e_logg),
         initial_teff=fit.initial_teff,
         initial_logg=fit.initial_logg,
         initial_v_rad=fit.initial_v_rad,
         rchi2=fit.rchi2,
+        other_teff=fit.other.teff if fit.other else None,
+        other_logg=fit.other.logg if fit.other else None,
         result_flags=sum(bit(Corv, "result_flags", name) for name in raised),
         model_flux=best_model(spectrum, grid, fit.teff, fit.logg, fit.v_rad),
     )
@@ -151,6 +169,7 @@ CORV = with_astra_files(
                 inputs=BossVisitSpectrum,
                 function=fit_visit,
                 setup=load_models,
+                columns={name: Source.c[name] for name in GAIA_COLUMNS},
                 lookups={"classification": classifications()},
                 requires=(
                     IN_MWM_WD,

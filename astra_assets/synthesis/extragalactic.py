@@ -12,8 +12,7 @@ import numpy as np
 
 from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.synthesis import opacity, stars
-from astra_assets.synthesis.opacity import FloatArray, wavelength_scale
-from astra_assets.synthesis.white_dwarfs import Drawn
+from astra_assets.synthesis.opacity import Drawn, FloatArray, wavelength_scale
 
 _NAN = float("nan")
 

@@ -21,6 +21,10 @@ from astra_assets.spectra.velocity import pixel_velocity
 
 FloatArray = NDArray[np.float64]
 
+Drawn = tuple[float, float, FloatArray]
+"""Effective temperature [K] and logg [log cm s-2], NaN where they mean nothing, and the flux on the common
+scale."""
+
 REFERENCE = (5400.0, 5600.0)
 """Templates have median flux 1 between these wavelengths [Angstrom]."""
 PIXEL_VELOCITY = pixel_velocity(LOG_STEP)

@@ -14,6 +14,7 @@ import numpy as np
 from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.spectra.base import Spectrum
 from astra_assets.spectra.grid import BOSS_GRID
+from astra_assets.synthesis.faults import FAULTS, masked_between, spikes
 from astra_assets.synthesis.observing import convolved, record
 from astra_assets.synthesis.opacity import FloatArray, gaussian, smoothed
 from astra_assets.synthesis.templates import Template, draw
@@ -33,8 +34,9 @@ _TELLURIC = (
 class ObservingConditions:
     """What observations are drawn from: a range of S/N per pixel (log-uniform), with defects or without."""
 
-    snr: tuple[float, float] = (4.0, 120.0)
+    snr: tuple[float, float] = (2.5, 120.0)
     defects: bool = True
+    """The usual defects of every spectrum, and in half of the spectra one or two of `faults.FAULTS`."""
 
 
 TRAINING = ObservingConditions()
@@ -67,7 +69,59 @@ def _observation(
     )  # fmt: skip
     if conditions.defects:
         flux, ivar = _spoiled(wavelength, flux, ivar, rng)
-    return Spectrum(wavelength=wavelength, flux=flux, ivar=ivar)
+    spectrum = Spectrum(wavelength=wavelength, flux=flux, ivar=ivar)
+    return _with_faults(spectrum, rng) if conditions.defects else spectrum
+
+
+_FAULTS = (
+    (0.14, "lost_line"),
+    (0.07, "ends_early"),
+    (0.05, "begins_late"),
+    (0.05, "scattered_gaps"),
+    (0.10, "spikes"),
+    (0.15, "sky_residuals"),
+    (0.05, "over_subtracted"),
+    (0.04, "errors_half"),
+    (0.04, "errors_double"),
+    (0.04, "step_between_arms"),
+    (0.04, "miscalibrated"),
+)
+"""Faults that training goes through, each with its own chance."""
+_LINES_TO_LOSE = (
+    6564.6,
+    6564.6,
+    4862.7,
+    4341.7,
+    4102.9,
+    3960.0,
+    5877.0,
+    4472.7,
+    4687.0,
+    3934.8,
+    5170.0,
+    8190.0,
+)
+
+
+def _with_faults(spectrum: Spectrum, rng: np.random.Generator) -> Spectrum:
+    """The spectrum with those of `_FAULTS` that chance gives it, but never without most of the lines."""
+    for chance, name in _FAULTS:
+        if rng.random() > chance:
+            continue
+        if name == "lost_line":
+            for line in rng.choice(_LINES_TO_LOSE, size=int(rng.integers(1, 3)), replace=False):
+                half = float(rng.uniform(15.0, 130.0))
+                spectrum = masked_between(float(line) - half, float(line) + half)(spectrum, rng)
+        elif name == "ends_early":
+            spectrum = masked_between(float(rng.uniform(5700.0, 7500.0)), np.inf)(spectrum, rng)
+        elif name == "begins_late":
+            if spectrum.ivar[spectrum.wavelength > 6500.0].any():
+                spectrum = masked_between(0.0, float(rng.uniform(3900.0, 4700.0)))(spectrum, rng)
+        elif name == "spikes":
+            spectrum = spikes(int(rng.integers(5, 80)))(spectrum, rng)
+        else:
+            spectrum = FAULTS[name](spectrum, rng)
+    return spectrum
 
 
 def _on_the_way(template: Template, sharp: FloatArray, rng: np.random.Generator) -> FloatArray:

@@ -12,18 +12,18 @@ from types import MappingProxyType
 
 import numpy as np
 
-from astra_assets.synthesis import extragalactic, stars, white_dwarfs
+from astra_assets.synthesis import extragalactic, late_types, stars, strange, white_dwarfs
 from astra_assets.synthesis.opacity import (
+    Drawn,
     FloatArray,
     normalised,
     reddened,
     wavelength_scale,
 )
-from astra_assets.synthesis.white_dwarfs import Drawn
 
 KINDS = ("DA", "DAH", "DB", "DC", "DQ", "DZ", "DA_MS", "CV", "SDB", "STAR", "QSO", "GALAXY")
 """The kinds of the demo survey."""
-FURTHER_KINDS = ("DO",)
+FURTHER_KINDS = ("DO", "UNKNOWN")
 """Kinds that `draw` knows too, and that the classifier is trained on."""
 
 
@@ -79,7 +79,26 @@ _SPECTRAL_TYPES = (
 )
 
 
+_OTHER_STARS = (
+    (0.16, late_types.draw_m_star),
+    (0.03, late_types.draw_l_dwarf),
+    (0.06, late_types.draw_carbon_star),
+    (0.08, late_types.draw_early_type),
+)
+"""Shares of the stars that are neither A, F, G, K nor late B."""
+
+
 def _draw_star(rng: np.random.Generator) -> Drawn:
+    """A star of any type: `_OTHER_STARS`, and for the rest `_draw_normal_star`."""
+    chosen = float(rng.random())
+    for share, draw_other in _OTHER_STARS:
+        if chosen < share:
+            return draw_other(rng)
+        chosen -= share
+    return _draw_normal_star(rng)
+
+
+def _draw_normal_star(rng: np.random.Generator) -> Drawn:
     """A (35 %), F (30 %), G, K and late B stars of logg 3 to 4.6 and [M/H] -2.5 to 0.3.
 
     Stars of the horizontal branch are among them.
@@ -93,6 +112,12 @@ def _draw_star(rng: np.random.Generator) -> Drawn:
     )
     v_sini = float(rng.uniform(20.0, 250.0) if teff > 7000 else rng.uniform(2.0, 40.0))
     return teff, logg, stars.star(teff, logg, metals, v_sini, hydrogen=10 ** rng.uniform(-0.4, 0.2))
+
+
+def _draw_unknown(rng: np.random.Generator) -> Drawn:
+    """A spectrum of no kind at all; those that are mirrored are of any kind but the featureless DC."""
+    kinds = [kind for kind in _DRAW if kind not in {"UNKNOWN", "DC"}]
+    return strange.draw_strange(rng, _DRAW[kinds[int(rng.integers(len(kinds)))]])
 
 
 _DRAW: Mapping[str, Callable[[np.random.Generator], Drawn]] = MappingProxyType(
@@ -110,5 +135,6 @@ _DRAW: Mapping[str, Callable[[np.random.Generator], Drawn]] = MappingProxyType(
         "QSO": extragalactic.draw_quasar,
         "GALAXY": extragalactic.draw_galaxy,
         "DO": white_dwarfs.draw_do,
+        "UNKNOWN": _draw_unknown,
     }
 )

@@ -12,17 +12,16 @@ import numpy as np
 from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.white_dwarf.grid import load_grid
 from astra_assets.synthesis import opacity, stars
+from astra_assets.synthesis.late_types import m_dwarf_of_any_strength
 from astra_assets.synthesis.line_data import CARBON, HELIUM_I, HELIUM_II, SWAN
 from astra_assets.synthesis.opacity import (
+    Drawn,
     FloatArray,
     normalised,
     planck,
     wavelength_scale,
 )
-
-Drawn = tuple[float, float, FloatArray]
-"""Effective temperature [K] and logg [log cm s-2], NaN where they mean nothing, and the flux on the common
-scale."""
+from astra_assets.synthesis.perturbed import Perturbation, perturbed_da
 
 COOLEST_DA = 6000.0
 """K; below, H-alpha fades and a hydrogen atmosphere is no longer classified DA at the S/N of a survey."""
@@ -43,7 +42,24 @@ def draw_da(rng: np.random.Generator) -> Drawn:
     else:
         teff = float(np.exp(rng.uniform(np.log(COOLEST_DA), np.log(HOTTEST_DA))))
         logg = float(rng.uniform(lowest, highest))
-    return teff, logg, grid.flux(teff, logg)
+    if rng.random() < 0.5:
+        return teff, logg, grid.flux(teff, logg)
+    flux = perturbed_da(teff, logg, Perturbation.drawn(rng, size=1.5))
+    return teff, logg, flux * _traces(rng, teff)
+
+
+def _traces(rng: np.random.Generator, teff: float) -> FloatArray:
+    """Transmission of weak lines in one of six DA: Ca II K (DAZ), He II 4686 (DAO) or He I (DAB), which stay DA here."""
+    eta = np.zeros_like(wavelength_scale())
+    chosen = rng.random()
+    if chosen < 0.08 and teff < 25_000.0:
+        for air, relative in ((3933.66, 1.0), (3968.47, 0.6), (4481.2, 0.2)):
+            opacity.peak_voigt(eta, float(opacity.vacuum(air)[0]), relative * rng.uniform(0.1, 1.0), 0.7, 0.5)
+    elif chosen < 0.2 and teff > 45_000.0:
+        opacity.peak_voigt(eta, float(opacity.vacuum(4685.7)[0]), rng.uniform(0.1, 0.6), 2.0, 3.0)
+    elif chosen < 0.12 and 14_000.0 < teff < 35_000.0:
+        eta = 0.15 * rng.random() * _helium(rng, 21_000.0, 1.0)
+    return opacity.emergent(eta, 0.6)
 
 
 def draw_dah(rng: np.random.Generator) -> Drawn:
@@ -203,7 +219,9 @@ def draw_da_ms(rng: np.random.Generator) -> Drawn:
     primary = load_grid().flux(teff, logg)
     primary = primary / np.interp(7500.0, wavelength_scale(), primary)
     ratio = float(np.exp(rng.uniform(np.log(0.4), np.log(3.0))))
-    return teff, logg, primary + ratio * stars.m_dwarf(rng.uniform(0.0, 6.0), rng)
+    if rng.random() < 0.5:
+        return teff, logg, primary + ratio * stars.m_dwarf(rng.uniform(0.0, 6.0), rng)
+    return teff, logg, primary + ratio * m_dwarf_of_any_strength(rng.uniform(0.0, 7.0), rng)
 
 
 def draw_cv(rng: np.random.Generator) -> Drawn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from astra_assets.pipelines import pipeline
 from astra_assets.pipelines.base import Unusable, WorkContext
 from astra_assets.pipelines.snow_white import SNOW_WHITE, SnowWhite, classify_star, load_models
 from astra_assets.pipelines.snow_white.classifier import ClassifierError
-from astra_assets.pipelines.snow_white.table import PROBABILITIES, column_of, named, published
+from astra_assets.pipelines.snow_white.table import NO_COLUMN, PROBABILITIES, column_of, named, published
+from astra_assets.pipelines.white_dwarf.errors import total_logg, total_teff
 from astra_assets.pipelines.white_dwarf.grid import load_grid
 from astra_assets.registry.columns import info, own_columns
 from astra_assets.spectra.base import Roots, Spectrum
@@ -51,7 +53,7 @@ def quasar():
 
 
 class TestTable:
-    def test_columns_are_those_of_astra_in_order(self):
+    def test_columns_are_those_of_astra_in_order_and_then_our_own(self):
         names = [column.key for column in own_columns(SnowWhite)]
         assert names[0] == "classification"
         assert names[1:28] == list(PROBABILITIES)
@@ -64,6 +66,9 @@ class TestTable:
             "raw_e_teff",
             "raw_e_logg",
             "result_flags",
+            "rchi2",
+            "other_teff",
+            "other_logg",
         ]
         assert len(PROBABILITIES) == 27
         assert {"p_da", "p_da_ms", "p_hotdq", "p_mwd", "p_dzba"} <= set(PROBABILITIES)
@@ -100,6 +105,10 @@ class TestTable:
         assert stored["teff"] == pytest.approx(row.teff)
 
 
+NO_GAIA = 1 << 6
+"""The flag `missing_bp_rp_mag`: nothing but a spectrum is known."""
+
+
 class TestNames:
     @pytest.mark.parametrize(
         ("probabilities", "name"),
@@ -122,12 +131,12 @@ class TestNames:
         with pytest.raises(KeyError):
             column_of("NOVA")
 
-    def test_unknown_classes_are_zero_and_others_have_no_column(self):
+    def test_classes_that_were_not_trained_are_null_and_others_have_no_column(self):
         values = published({"DA": 0.6, "QSO": 0.3, "CV": 0.1})
         assert set(values) == set(PROBABILITIES)
         assert values["p_da"] == 0.6
-        assert values["p_dabz"] == 0.0
-        assert sum(values.values()) == pytest.approx(0.7)
+        assert values["p_dabz"] is None
+        assert {name for name, value in values.items() if value is not None} == {"p_da", "p_cv"}
 
 
 class TestStar:
@@ -141,27 +150,50 @@ class TestStar:
         assert np.nanstd(residual[spectrum.ivar > 0]) == pytest.approx(1, abs=0.15)
         assert row.teff == pytest.approx(13000, rel=0.05)
         assert row.logg == pytest.approx(8.0, abs=0.15)
-        assert row.e_teff == pytest.approx(1.5 * row.raw_e_teff + 100)
-        assert row.e_logg == pytest.approx(2 * row.raw_e_logg + 0.05)
-        assert row.result_flags == 0
+        assert row.e_teff == pytest.approx(total_teff(row.teff, row.raw_e_teff))
+        assert row.e_logg == pytest.approx(total_logg(row.raw_e_logg))
+        assert row.result_flags == NO_GAIA
 
     def test_a_quasar_gets_its_class_and_no_fit(self, resources):
         row = classify_star(quasar(), resources)
         assert row.classification == "QSO"
         assert row.model_flux is None
-        assert sum(getattr(row, name) for name in PROBABILITIES) < 0.5
+        assert sum(getattr(row, name) or 0.0 for name in PROBABILITIES) < 0.5
         assert row.teff is None
         assert row.logg is None
-        assert row.result_flags == 0
+        assert row.result_flags == NO_GAIA
 
     def test_a_noisy_da_is_flagged(self, resources):
         row = classify_star(white_dwarf(snr=6.0), resources)
         assert row.classification == "DA"
         assert row.result_flags & bit(SnowWhite, "result_flags", "low_snr")
 
-    def test_every_probability_is_filled(self, resources):
+    def test_every_probability_of_a_trained_class_is_filled(self, resources):
         row = classify_star(white_dwarf(), resources)
-        assert all(isinstance(getattr(row, name), float) for name in PROBABILITIES)
+        filled = {name for name in PROBABILITIES if isinstance(getattr(row, name), float)}
+        trained = {f"p_{name.lower()}" for name in resources.classifier.classes if name not in NO_COLUMN}
+        assert filled == trained
+        assert row.p_dabz is None
+
+    def test_magnitudes_of_gaia_leave_nothing_to_say(self, resources):
+        known = {"g_mag": 17.0, "bp_mag": 17.0, "rp_mag": 17.06, "plx": 7.9, "e_plx": 0.1}
+        row = classify_star(replace(white_dwarf(), row=known), resources)
+        assert row.classification == "DA"
+        assert not row.result_flags & NO_GAIA
+
+    def test_a_spectrum_like_none_is_told_and_not_named(self, resources):
+        spectrum = white_dwarf()
+        upside_down = replace(spectrum, flux=-spectrum.flux)
+        row = classify_star(upside_down, resources)
+        assert row.classification == "UNKNOWN"
+        assert row.result_flags & bit(SnowWhite, "result_flags", "none_of_these")
+
+    def test_noise_is_never_given_a_certain_class(self, resources):
+        spectrum = white_dwarf()
+        noise = np.random.default_rng(1).normal(size=spectrum.flux.size)
+        row = classify_star(replace(spectrum, flux=noise, ivar=np.ones_like(noise)), resources)
+        assert row.result_flags & bit(SnowWhite, "result_flags", "undecided")
+        assert row.classification not in resources.classifier.classes or row.classification == "UNKNOWN"
 
     def test_a_spectrum_without_flux_is_unusable(self, resources):
         spectrum = white_dwarf()

@@ -7,11 +7,12 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from astra_assets.pipelines.snow_white.fit import fit_da
+from astra_assets.pipelines.white_dwarf.errors import total_logg, total_teff
 from astra_assets.pipelines.white_dwarf.grid import LOG_STEP, load_grid
 from astra_assets.spectra.base import Spectrum
 
 WAVELENGTH = np.power(10.0, 3.5523 + 1e-4 * np.arange(4648))
-COLUMNS = {"teff", "e_teff", "logg", "e_logg", "raw_e_teff", "raw_e_logg", "v_rel", "rchi2", "flags"}
+COLUMNS = {"teff", "e_teff", "logg", "e_logg", "raw_e_teff", "raw_e_logg", "v_rel", "rchi2", "other", "flags"}
 
 
 def coadd(teff, logg, snr, *, seed=0):
@@ -36,8 +37,9 @@ def test_parameters_and_errors_of_a_good_coadd():
 
 def test_errors_follow_the_noise_model():
     fit = fit_da(coadd(9000, 8.0, 30))
-    assert fit["e_teff"] == pytest.approx(1.5 * fit["raw_e_teff"] + 100)
-    assert fit["e_logg"] == pytest.approx(2 * fit["raw_e_logg"] + 0.05)
+    assert fit["e_teff"] == pytest.approx(total_teff(fit["teff"], fit["raw_e_teff"]))
+    assert fit["e_logg"] == pytest.approx(total_logg(fit["raw_e_logg"]))
+    assert fit["e_teff"] > 0.015 * fit["teff"]
 
 
 @pytest.mark.parametrize(("snr", "flagged"), [(7.0, True), (8.0, True), (8.1, False)])

@@ -25,6 +25,8 @@ SETTING = "snow_white_classifier"
 """Key of the settings that names the ONNX file of a classifier to use instead of the packaged one."""
 PROBABILITY_OUTPUT = "probabilities"
 """Name of the output tensor with one probability per class, shape (n, classes)."""
+DISTANCE_OUTPUT = "distance"
+"""Name of the output tensor with the distance from the nearest class, shape (n,); a model may be without it."""
 _UNSAFE = {".pkl", ".pickle", ".joblib", ".npy", ".pt", ".dill"}
 _REPAIR = "Export the classifier to ONNX (astra_assets.synthesis.train shows how), or unset the setting."
 
@@ -33,22 +35,46 @@ class ClassifierError(ExpectedError, ValueError):
     """A file that cannot serve as classifier; the message names it, what was expected and what was found."""
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a classifier says of one spectrum.
+
+    `novelty` is the distance from the nearest class over its limit: above 1 the spectrum is like none that the
+    classifier was trained on. It is 0 where the classifier has no distance.
+    """
+
+    probabilities: dict[str, float]
+    novelty: float
+
+
 @dataclass(frozen=True, eq=False)
 class Classifier:
     """A loaded classifier.
 
-    `classes` are in the order of the probabilities; `source` says where it is from.
+    `classes` are in the order of the probabilities; `source` says where it is from; `distance_limit` is None
+    where the model gives no distances.
     """
 
     session: Any
     classes: tuple[str, ...]
     source: str
+    distance_limit: float | None = None
+
+    def answer(self, features: NDArray[np.float32]) -> Answer:
+        """Probabilities and novelty of one feature vector (`features.extract`)."""
+        inputs = {self.session.get_inputs()[0].name: features[np.newaxis].astype(np.float32)}
+        if self.distance_limit is None:
+            (values,) = self.session.run([PROBABILITY_OUTPUT], inputs)
+            novelty = 0.0
+        else:
+            values, distances = self.session.run([PROBABILITY_OUTPUT, DISTANCE_OUTPUT], inputs)
+            novelty = float(distances[0]) / self.distance_limit
+        found = {name: float(value) for name, value in zip(self.classes, values[0], strict=True)}
+        return Answer(found, novelty)
 
     def probabilities(self, features: NDArray[np.float32]) -> dict[str, float]:
-        """Probability by class of one feature vector (`features.extract`)."""
-        inputs = {self.session.get_inputs()[0].name: features[np.newaxis].astype(np.float32)}
-        (values,) = self.session.run([PROBABILITY_OUTPUT], inputs)
-        return {name: float(value) for name, value in zip(self.classes, values[0], strict=True)}
+        """Probability by class of one feature vector."""
+        return self.answer(features).probabilities
 
 
 def load_classifier(path: str | Path | None = None) -> Classifier:
@@ -93,7 +119,25 @@ def _checked(path: Path, source: str) -> Classifier:
             f"{source}: expected an output {PROBABILITY_OUTPUT!r} of shape (n, {len(classes)}), one for each "
             f"class, found {outputs}. {_REPAIR}"
         )
-    return Classifier(session, classes, source)
+    return Classifier(
+        session, classes, source, _limit(said.get("distance_limit"), DISTANCE_OUTPUT in outputs, source)
+    )
+
+
+def _limit(text: str | None, has_distance: bool, source: str) -> float | None:
+    """The limit of the distance, None for a model without distances."""
+    if text is None and not has_distance:
+        return None
+    try:
+        limit = float(text or "nan")
+    except ValueError:
+        limit = float("nan")
+    if not (has_distance and limit > 0):
+        raise ClassifierError(
+            f"{source}: expected an output {DISTANCE_OUTPUT!r} and metadata distance_limit, a positive number, "
+            f"found {'an' if has_distance else 'no'} output and {text!r}. {_REPAIR}"
+        )
+    return limit
 
 
 def _session(path: Path, source: str) -> Any:

@@ -1,10 +1,14 @@
 """What the classifier sees of a spectrum: one vector of numbers, whatever its wavelengths and pixels.
 
-Three groups: the spectrum divided by a smooth pseudo-continuum, on coarse pixels of 345 km/s; equivalent
-widths and central depths of lines against their own surroundings; a few global numbers. All tolerate
-velocities of some hundred km/s, and each is drawn towards "nothing there" where noise dominates, so that a
-poor spectrum looks like a featureless one and not like a strange one. What is missing (coverage, masked
-pixels) counts as continuum. No model and no training here.
+Four groups: the spectrum divided by a smooth pseudo-continuum, on coarse pixels of 345 km/s; equivalent
+widths and central depths of lines against their own surroundings; how well the Balmer lines of some model DA
+match (a matched filter, for faint spectra); a few global numbers. All tolerate velocities of some hundred
+km/s, and each is drawn towards "nothing there" where noise dominates, so that a poor spectrum looks like a
+featureless one and not like a strange one.
+
+What is missing is said: each line, flux ratio and block of coarse pixels has a number of its own that tells
+whether it was measured; the numbers of what was not are 0. Spikes are taken out before (`despike.py`). No
+training here.
 """
 
 from __future__ import annotations
@@ -18,12 +22,13 @@ from numpy.typing import NDArray
 
 from astra_assets.astronomy.constants import SPEED_OF_LIGHT
 from astra_assets.pipelines.base import Unusable
+from astra_assets.pipelines.snow_white.despike import despiked
+from astra_assets.pipelines.white_dwarf.grid import load_grid
 from astra_assets.spectra.base import Spectrum
-from astra_assets.spectra.good_pixels import good_pixels
 
 FloatArray = NDArray[np.float64]
 
-FEATURE_VERSION = "1"
+FEATURE_VERSION = "2"
 """Version of the vector; a classifier names the one that it was trained on. Change it with any change of
 the numbers."""
 
@@ -34,6 +39,13 @@ CONTINUUM_DEGREE = 5
 _CLIP = (-2.0, 3.0)  # of the residuals from the continuum, in units of their error: lines mostly absorb
 _FLOOR = 0.03  # relative error that is always granted to the pseudo-continuum's shape
 _SHRINK = 0.12  # relative error of a coarse pixel at which its deviation from the continuum counts half
+_CORE = 350.0  # km/s on either side of a line's centre in which its depth is measured
+BLOCKS = 16
+"""Blocks of coarse pixels for each of which the share that has data is told."""
+MINIMUM_WINDOW = 0.6
+"""Share of a line's window, and of each band beside it, that must have data for the line to be measured."""
+MATCHED_TEFF = (6500.0, 8000.0, 10_000.0, 13_000.0, 18_000.0, 26_000.0, 45_000.0)
+"""Temperatures [K] of the model DA, of logg 8, that are used as matched filters."""
 MINIMUM_COVERAGE = 0.4
 """Least share of the coarse pixels between 3850 and 7000 A that must have data."""
 
@@ -126,9 +138,12 @@ GLOBALS = (
 def feature_names() -> tuple[str, ...]:
     """Names of the numbers that `extract` returns, in order."""
     pixels = tuple(f"pixel_{number}" for number in range(N_PIXELS))
-    kinds = ("width", "significance", "depth")
+    kinds = ("width", "significance", "depth", "measured")
     lines = tuple(f"{window.name}_{kind}" for window in WINDOWS for kind in kinds)
-    return (*pixels, *lines, *(name for name, _, _ in RATIOS), *GLOBALS)
+    ratios = tuple(f"{name}_{kind}" for name, _, _ in RATIOS for kind in ("ratio", "measured"))
+    blocks = tuple(f"covered_{number}" for number in range(BLOCKS))
+    matched = tuple(f"da_{teff:.0f}_{kind}" for teff in MATCHED_TEFF for kind in ("strength", "significance"))
+    return (*pixels, *lines, *ratios, *GLOBALS, *blocks, *matched)
 
 
 def extract(spectrum: Spectrum) -> NDArray[np.float32]:
@@ -137,10 +152,18 @@ def extract(spectrum: Spectrum) -> NDArray[np.float32]:
     Raises:
         Unusable: `no_flux` (no pixel with information, or only zeros), `too_little_coverage`.
     """
-    good = good_pixels(spectrum.flux, spectrum.ivar) & (spectrum.wavelength > 3000)
+    return extract_measured(despiked(spectrum))
+
+
+def extract_measured(spectrum: Spectrum) -> NDArray[np.float32]:
+    """The same of a spectrum that has been `despiked`: every pixel with ivar > 0 counts."""
+    good = spectrum.ivar > 0
     if not good.any() or not spectrum.flux[good].any():
         raise Unusable("no_flux", "no pixel has both ivar > 0 and a flux other than zero")
     wavelength, flux, ivar = spectrum.wavelength[good], spectrum.flux[good], spectrum.ivar[good]
+    if spectrum.wavelength.size < N_PIXELS // 100:
+        raise Unusable("too_little_coverage", f"{spectrum.wavelength.size} pixels are no spectrum")
+    step = np.asarray(np.gradient(spectrum.wavelength), dtype=np.float64)[good]
     flux, ivar = _scaled(flux, ivar)
     coarse, sigma = rebinned(wavelength, flux, ivar)
     _check_coverage(sigma)
@@ -149,9 +172,11 @@ def extract(spectrum: Spectrum) -> NDArray[np.float32]:
     pixels = np.clip(relative / (1.0 + (error / _SHRINK) ** 2), -1.2, 3.0)
     numbers = (
         pixels,
-        _lines(wavelength, flux, ivar),
+        _lines(wavelength, flux, ivar, step),
         _ratios(wavelength, flux, ivar),
         _globals(relative, error),
+        _blocks(np.isfinite(sigma)),
+        _matched(relative, error),
     )
     return np.concatenate(numbers).astype(np.float32)
 
@@ -227,10 +252,9 @@ def pseudo_continuum(flux: FloatArray, sigma: FloatArray) -> FloatArray:
     return continuum
 
 
-def _lines(wavelength: FloatArray, flux: FloatArray, ivar: FloatArray) -> FloatArray:
-    """Equivalent width, its significance and the central depth of every window, compressed to order unity."""
-    numbers = np.zeros((len(WINDOWS), 3))
-    step = np.asarray(np.gradient(wavelength), dtype=np.float64)
+def _lines(wavelength: FloatArray, flux: FloatArray, ivar: FloatArray, step: FloatArray) -> FloatArray:
+    """Equivalent width, its significance, central depth of every window, of order unity; 1 where measured."""
+    numbers = np.zeros((len(WINDOWS), 4))
     for row, window in zip(numbers, WINDOWS, strict=True):
         measured = measure(wavelength, flux, ivar, step, window)
         if measured is not None:
@@ -238,6 +262,7 @@ def _lines(wavelength: FloatArray, flux: FloatArray, ivar: FloatArray) -> FloatA
             row[0] = np.arcsinh(width / 2.0 / (1.0 + (error / 2.0) ** 2))
             row[1] = np.arcsinh(width / error / 3.0)
             row[2] = np.clip(depth, -3.0, 1.5) / (1.0 + (depth_error / _SHRINK) ** 2)
+            row[3] = 1.0
     return numbers.ravel()
 
 
@@ -246,8 +271,8 @@ def measure(wavelength: FloatArray, flux: FloatArray, ivar: FloatArray, step: Fl
     """Equivalent width of a line, its error, its depth within 350 km/s of the centre, its error.
 
     Widths are in Angstrom and positive in absorption, depths in units of the continuum: the straight line
-    through the weighted means of the two side bands. None where a band or the line has no data. `step` is the
-    width of each pixel [Angstrom].
+    through the weighted means of the two side bands. None where less than `MINIMUM_WINDOW` of a band, of the
+    line or of its centre has data. `step` is the width of each pixel [Angstrom].
     """
     edges = window.centre + np.array(
         [-window.half - window.side, -window.half, window.half, window.half + window.side]
@@ -256,6 +281,16 @@ def measure(wavelength: FloatArray, flux: FloatArray, ivar: FloatArray, step: Fl
     if left - first < 2 or last - right < 2 or right - left < 3:
         return None
     bands = [slice(first, left), slice(right, last)]
+    covered = np.concatenate([[0.0], step[first:last].cumsum()])
+    in_line = float(covered[right - first] - covered[left - first])
+    sides = (float(covered[left - first]), float(covered[-1] - covered[right - first]))
+    if min(sides) < MINIMUM_WINDOW * window.side or in_line < MINIMUM_WINDOW * 2 * window.half:
+        return None
+    reach = window.centre * _CORE / SPEED_OF_LIGHT
+    low, high = np.searchsorted(wavelength[left:right], [window.centre - reach, window.centre + reach])
+    core = slice(low, high)
+    if covered[left + high - first] - covered[left + low - first] < MINIMUM_WINDOW * 2 * reach:
+        return None
     weight = [float(ivar[band].sum()) for band in bands]
     level = [float((ivar[band] * flux[band]).sum()) / w for band, w in zip(bands, weight, strict=True)]
     middle = [edges[0] + window.side / 2, edges[3] - window.side / 2]
@@ -265,24 +300,25 @@ def measure(wavelength: FloatArray, flux: FloatArray, ivar: FloatArray, step: Fl
     inner = slice(left, right)
     continuum = level[0] + (level[1] - level[0]) * (wavelength[inner] - middle[0]) / (middle[1] - middle[0])
     missing = (flux[inner] - continuum) / mean
-    covered = float(step[inner].sum())
-    width = -float((missing * step[inner]).sum()) * 2 * window.half / covered
+    width = -float((missing * step[inner]).sum()) * 2 * window.half / in_line
     error = np.sqrt(float((step[inner] ** 2 / ivar[inner]).sum())
                     + window.half**2 * (1 / weight[0] + 1 / weight[1])) / mean  # fmt: skip
-    core = np.abs(wavelength[inner] / window.centre - 1.0) < 350.0 / SPEED_OF_LIGHT
-    if not core.any():
-        return width, float(error), 0.0, float(np.inf)
     weights = ivar[inner][core]
     depth = -float((weights * missing[core]).sum() / weights.sum())
     return width, float(error), depth, float(weights.sum() ** -0.5 / mean)
 
 
 def _ratios(wavelength: FloatArray, flux: FloatArray, ivar: FloatArray) -> FloatArray:
-    values = [
-        np.log(_mean(wavelength, flux, ivar, one) / _mean(wavelength, flux, ivar, two))
-        for _, one, two in RATIOS
-    ]
-    return np.asarray(np.clip(np.nan_to_num(np.array(values), nan=0.0), -3.0, 3.0))
+    """Logarithms of the flux ratios, each followed by 1 where it was measured; else both are 0."""
+    values = np.array(
+        [
+            np.log(_mean(wavelength, flux, ivar, one) / _mean(wavelength, flux, ivar, two))
+            for _, one, two in RATIOS
+        ]
+    )
+    measured = np.isfinite(values)
+    limited = np.clip(np.where(measured, values, 0.0), -3.0, 3.0)
+    return np.stack([limited, measured.astype(np.float64)], axis=1).ravel()
 
 
 def _mean(wavelength: FloatArray, flux: FloatArray, ivar: FloatArray, limits: tuple[float, float]) -> float:
@@ -314,3 +350,37 @@ def _globals(relative: FloatArray, error: FloatArray) -> FloatArray:
             )
         )
     return np.array(numbers)
+
+
+def _blocks(data: NDArray[np.bool_]) -> FloatArray:
+    """The share of the coarse pixels of each block that has data."""
+    return np.array([float(block.mean()) for block in np.array_split(data, BLOCKS)])
+
+
+@cache
+def _templates() -> FloatArray:
+    """Model DA of `MATCHED_TEFF` less their pseudo-continuum, relative to it, on the coarse pixels."""
+    grid = load_grid()
+    found = []
+    for teff in MATCHED_TEFF:
+        flux = grid.flux(teff, 8.0)
+        flux = flux / float(np.median(flux))
+        coarse, _ = rebinned(grid.wavelength, flux, np.ones_like(flux))
+        found.append(coarse / pseudo_continuum(coarse, np.full(N_PIXELS, 0.01)) - 1.0)
+    templates = np.array(found)
+    templates.setflags(write=False)
+    return templates
+
+
+def _matched(relative: FloatArray, error: FloatArray) -> FloatArray:
+    """How strong the lines of each model DA are in the spectrum (1: as in the model), and how significant that is."""
+    templates = _templates()
+    data = np.isfinite(error)
+    weight = np.where(data, 1.0 / (np.where(data, error, 1.0) ** 2 + 0.03**2), 0.0)
+    values = np.where(data, np.clip(relative, -1.0, 1.0), 0.0)
+    norm = templates**2 @ weight
+    overlap = templates @ (weight * values)
+    # half a unit of information keeps a spectrum without lines in range from dividing by nothing
+    strength = np.clip(overlap / (norm + 0.5), -2.0, 2.0)
+    significance = np.arcsinh(overlap / np.sqrt(norm + 0.5) / 3.0)
+    return np.stack([strength, significance], axis=1).ravel()

@@ -12,7 +12,9 @@ from sqlalchemy.orm import Mapped
 from astra_assets.models.base import PipelineResult
 from astra_assets.registry.columns import flags, known, own_columns, virtual
 
-NO_COLUMN = ("SDB", "STAR", "QSO", "GALAXY")
+UNKNOWN = "UNKNOWN"
+"""The answer "none of these": the spectrum is like nothing that the classifier has seen."""
+NO_COLUMN = ("SDB", "STAR", "QSO", "GALAXY", UNKNOWN)
 """Classes that are no white dwarfs: `classification` may name them, no column holds their probability."""
 CERTAIN = 0.5
 """A class of at least this probability is given without a mark (Astra's rule)."""
@@ -23,8 +25,9 @@ RIVAL = 0.6
 class SnowWhite(PipelineResult):
     """Classes of white-dwarf spectra; effective temperature and surface gravity of the DA among them.
 
-    Probabilities are those of a classifier with fewer classes than there are columns: a class that it does
-    not know has 0, and the columns sum to less than 1 by what it gives to classes of `NO_COLUMN`.
+    Probabilities are those of a classifier with fewer classes than there are columns: the columns of classes
+    that it was not trained on are NULL, and the others sum to less than 1 by what it gives to classes of
+    `NO_COLUMN`.
     """
 
     classification: Mapped[str | None] = known("classification", category="Classification Probabilities")
@@ -62,17 +65,29 @@ class SnowWhite(PipelineResult):
     v_rel: Mapped[float | None] = known("v_rel")
     raw_e_teff: Mapped[float | None] = known("raw_e_teff", category="Formal uncertainties")
     raw_e_logg: Mapped[float | None] = known("raw_e_logg")
-    # Bits are Astra's. Inputs that 4 to 6 would mark are recorded as outcomes with a reason instead.
+    # Bits 0 to 6 are Astra's. Inputs that 4 and 5 would mark are recorded as outcomes with a reason instead.
     result_flags: Mapped[int] = flags(
-        low_snr="S/N <= 8 (fitted DA only)",
-        unconverged="The fit did not converge",
-        teff_grid_edge_bad="Effective temperature at the edge of the grid",
-        logg_grid_edge_bad="Surface gravity at the edge of the grid",
-        no_flux="No pixel has flux",
-        not_mwm_wd="The source is in no carton of the program mwm_wd",
-        missing_bp_rp_mag="No Gaia BP or RP magnitude",
+        {
+            0: ("low_snr", "S/N <= 8 (fitted DA only)"),
+            1: ("unconverged", "The fit did not converge"),
+            2: ("teff_grid_edge_bad", "Effective temperature at the edge of the grid"),
+            3: ("logg_grid_edge_bad", "Surface gravity at the edge of the grid"),
+            4: ("no_flux", "No pixel has flux"),
+            5: ("not_mwm_wd", "The source is in no carton of the program mwm_wd"),
+            6: ("missing_bp_rp_mag", "No Gaia BP or RP magnitude: only the spectrum decided"),
+            8: ("hot_or_cold", "Another solution, hot or cold, is not excluded"),
+            9: ("bad_fit", "No model fits the lines: magnetic field, companion, or not a DA"),
+            10: ("none_of_these", "The spectrum is like none of the classes"),
+            11: ("undecided", "No class has a probability of at least 0.5, or there is only noise"),
+            12: ("gaia_classified", "With the spectrum alone the class would be another"),
+            13: ("gaia_chose", "Gaia chose between the hot and the cold solution"),
+        },
         category="Metadata",
     )
+    # Not Astra's: the quality of the fit, and a solution that is not excluded (`hot_or_cold`).
+    rchi2: Mapped[float | None] = known("rchi2", category="Summary Statistics")
+    other_teff: Mapped[float | None] = known("other_teff", category="Second Solution")
+    other_logg: Mapped[float | None] = known("other_logg")
     wavelength = virtual("wavelength", category="Spectral Data")
     model_flux = virtual("model_flux")
 
@@ -106,9 +121,9 @@ def named(probabilities: Mapping[str, float]) -> str:
     return f"{best}:"
 
 
-def published(probabilities: Mapping[str, float]) -> dict[str, float]:
-    """Values of all columns of probabilities; 0 for classes that the classifier does not know."""
-    values = dict.fromkeys(PROBABILITIES, 0.0)
+def published(probabilities: Mapping[str, float]) -> dict[str, float | None]:
+    """Values of all columns of probabilities; None for classes that the classifier does not know."""
+    values: dict[str, float | None] = dict.fromkeys(PROBABILITIES)
     for name, probability in probabilities.items():
         column = column_of(name)
         if column is not None:

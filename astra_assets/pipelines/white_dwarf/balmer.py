@@ -3,8 +3,11 @@
 Numbers in, numbers out: shared by SnowWhite (coadds) and Corv (visits), whose tables, flags and noise models
 are their own. How a model is compared with pixels is in `comparison.py`. The best model is found by
 Levenberg-Marquardt steps from two starts, because Balmer lines are strongest near 13,000 K and equally strong
-at some temperature on either side; where the lines leave both possible, the slope of the continuum
-(`continuum.py`) has a say.
+at some temperature on either side. Which of the two is better is not left to the lines alone, whose models are
+no better than 1 % (`misfit.py`): the slope of the continuum (`continuum.py`) and what Gaia says of colour and
+magnitude (`gaia.py`) have a say. Where all together do not exclude the second one, it is told.
+
+Pixels that no model explains count less: those beyond 5 sigma not at all, others by Huber's weights.
 """
 
 from __future__ import annotations
@@ -15,27 +18,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from astra_assets.pipelines.white_dwarf.balmer_lines import H_ALPHA, H_BETA, H_DELTA, H_GAMMA, BalmerLine
+from astra_assets.pipelines.white_dwarf.balmer_lines import BALMER, BalmerLine
 from astra_assets.pipelines.white_dwarf.comparison import Comparison, compare
 from astra_assets.pipelines.white_dwarf.continuum import slope_misfit
+from astra_assets.pipelines.white_dwarf.gaia import Gaia
 from astra_assets.pipelines.white_dwarf.grid import DAGrid, FloatArray
 from astra_assets.pipelines.white_dwarf.instrument import VELOCITY_LIMIT
+from astra_assets.pipelines.white_dwarf.misfit import is_bad, model_scale, robust_weights
 from astra_assets.spectra.base import Spectrum
 
 HOT_COLD = 13_000.0
 """Effective temperature [K] near which Balmer lines are strongest; one start is chosen on either side."""
-LINES = (H_ALPHA, H_BETA, H_GAMMA, H_DELTA)
-"""The lines fitted unless others are asked for: those of corv."""
-COARSE_TEFF = (5500.0, 7000.0, 9000.0, 12_000.0, 16_000.0, 25_000.0, 45_000.0, 80_000.0)
+LINES = BALMER[:6]
+"""The lines fitted unless others are asked for, H-alpha to H8: the higher ones, which fade with pressure, hold logg."""
+COARSE_TEFF = (6000.0, 8500.0, 13_000.0, 25_000.0, 60_000.0)
 """Temperatures [K] of the templates of the first velocity scan; their logg is the middle node."""
-COARSE_STEP = 60.0
-"""Step [km/s] of velocity scans over the whole range: less than half of what BOSS resolves."""
+COARSE_STEP = 90.0
+"""Step [km/s] of velocity scans over the whole range: little more than half of what BOSS resolves."""
 OUTLIER = 5.0
 """Residuals [sigma] beyond which a pixel is taken for a cosmic ray or sky residue."""
 MAX_OUTLIERS = 0.02
 """Share of the pixels that may be dropped as outliers; with more of them the model is wrong, and all stay."""
 CLOSE = 11.83
 """Difference in chi2 that excludes a second minimum: 3 sigma for two parameters."""
+HOPELESS = 1.0
+"""Relative excess of chi2 over that of the best solution from which on another one is not looked at further."""
 DIFFERENCES = np.array([0.003, 0.015, 5.0])
 """Steps in (ln teff, logg, v_rad [km/s]) of the Jacobian's finite differences."""
 MAX_STEPS = 40
@@ -66,7 +73,9 @@ class BalmerFit:
     wavelengths. Errors are one sigma, marginalised over the other parameters and the continuum, and
     multiplied by sqrt(rchi2) where rchi2 > 1; they are NaN where the data do not constrain a parameter.
     `initial_*` is where the search that led to the best minimum began. `other` is the minimum on the other
-    side of `HOT_COLD` if lines and continuum together do not exclude it (`CLOSE`).
+    side of `HOT_COLD` if lines, continuum and Gaia together do not exclude it (`CLOSE`). `by_gaia` says that
+    without Gaia the answer would have been another, or not the only one. `bad` says that the best model is not
+    a good one (`misfit.is_bad`).
     """
 
     teff: float
@@ -86,12 +95,20 @@ class BalmerFit:
     teff_at_edge: bool
     logg_at_edge: bool
     other: Solution | None
+    by_gaia: bool = False
+    bad: bool = False
 
 
-def fit_balmer(spectrum: Spectrum, grid: DAGrid, *, lines: Sequence[BalmerLine] = LINES) -> BalmerFit:
+NOTHING_KNOWN = Gaia()
+
+
+def fit_balmer(
+    spectrum: Spectrum, grid: DAGrid, *, lines: Sequence[BalmerLine] = LINES, gaia: Gaia = NOTHING_KNOWN
+) -> BalmerFit:
     """Fit a DA spectrum.
 
     Pixels with ivar 0 are not used; the flux may be in any unit. Without `wresl` BOSS's resolution is taken.
+    `gaia` helps to choose between a hot and a cold solution, and to nothing else.
 
     Raises:
         NoUsableLinesError: fewer than two lines are covered by good pixels.
@@ -103,23 +120,47 @@ def fit_balmer(spectrum: Spectrum, grid: DAGrid, *, lines: Sequence[BalmerLine] 
     if outliers.any():
         data = data.without(outliers)
         found = [_descend(data, solution) for solution in found]
-    found = [_in_deepest_velocity(data, solution) for solution in found]
-    scale = max(1.0, _deepest(found).chi2 / data.freedom)
+    hopeless = _deepest(found).chi2 * (1.0 + HOPELESS)
+    found = [one if one.chi2 > hopeless else _in_deepest_velocity(data, one) for one in found]
+    residual = data.residual(_deepest(found).parameters)[: len(data.root)]
+    level, bad = data.core, is_bad(residual, data.core)
+    weights = robust_weights(residual)
+    if (weights < 1.0).any():
+        data = data.weighted(weights)
+        found = [one if one.chi2 > hopeless else _descend(data, one) for one in found]
+    scale = max(1.0, _deepest(found).chi2 / data.freedom) * model_scale(level)
     cost = np.array([one.chi2 / scale + slope_misfit(spectrum, grid, one.teff, one.logg) for one in found])
+    informed = cost + np.array([gaia.misfit(one.teff, one.logg) for one in found])
+    best, other = _chosen(found, informed)
+    alone, other_alone = _chosen(found, cost)
+    return _result(
+        data,
+        found[best],
+        starts[best],
+        found[other] if other is not None else None,
+        by_gaia=best != alone or (other is None) != (other_alone is None),
+        bad=bad,
+    )
+
+
+def _chosen(found: Sequence[Solution], cost: FloatArray) -> tuple[int, int | None]:
+    """The best solution, and the best one on the other side of `HOT_COLD` if it is not excluded."""
     best = int(np.argmin(cost))
     others = [
-        one
-        for one, more in zip(found, cost - cost[best], strict=True)
-        if more < CLOSE and (one.teff > HOT_COLD) != (found[best].teff > HOT_COLD)
+        number
+        for number, one in enumerate(found)
+        if cost[number] - cost[best] < CLOSE and (one.teff > HOT_COLD) != (found[best].teff > HOT_COLD)
     ]
-    return _result(data, found[best], starts[best], _deepest(others) if others else None)
+    return best, min(others, key=lambda number: float(cost[number])) if others else None
 
 
 def _deepest(solutions: Sequence[Solution]) -> Solution:
     return min(solutions, key=lambda solution: solution.chi2)
 
 
-def _result(data: Comparison, best: Solution, start: Solution, other: Solution | None) -> BalmerFit:
+def _result(
+    data: Comparison, best: Solution, start: Solution, other: Solution | None, *, by_gaia: bool, bad: bool
+) -> BalmerFit:
     rchi2 = best.chi2 / data.freedom
     scale = max(1.0, rchi2)
     covariance, curvature = _covariance(data, best)
@@ -146,6 +187,8 @@ def _result(data: Comparison, best: Solution, start: Solution, other: Solution |
         teff_at_edge=not low_teff * 1.005 < best.teff < high_teff * 0.995,
         logg_at_edge=not low_logg + 0.01 < best.logg < high_logg - 0.01,
         other=other,
+        by_gaia=by_gaia,
+        bad=bad,
     )
 
 
@@ -185,12 +228,13 @@ def _jacobian(data: Comparison, parameters: FloatArray, residual: FloatArray) ->
     """Derivatives (n, 3) of the residuals by finite differences, taken inwards at the limits of the grid."""
     highest = _limits(data.grid)[1]
     columns = []
-    for number, step in enumerate(DIFFERENCES):
+    for number in (2, 0, 1):  # the velocity first: it needs no other model
+        step = DIFFERENCES[number]
         signed = step if parameters[number] + step <= highest[number] else -step
         shifted = parameters.copy()
         shifted[number] += signed
         columns.append((data.residual(shifted) - residual) / signed)
-    return np.stack(columns, axis=1)
+    return np.stack([columns[1], columns[2], columns[0]], axis=1)
 
 
 def _descend(data: Comparison, start: Solution) -> Solution:
@@ -271,7 +315,7 @@ def _velocity(data: Comparison, solution: Solution, curvature: FloatArray) -> tu
     """
     expected = 1 / np.sqrt(curvature[2, 2]) if curvature[2, 2] > 0 else VELOCITY_LIMIT
     reach = float(np.clip(3 * expected, 15.0, 300.0))
-    offsets = np.linspace(-reach, reach, 21)
+    offsets = np.linspace(-reach, reach, 13)
     parameters = solution.parameters
     chi2 = []
     for offset in offsets:

@@ -10,7 +10,7 @@ core is part of every error. Searching the best model is in `balmer.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ class Comparison:
     `distance` how far from the line's centre, both in steps of the models; `ramp` is -1 to 1 along a window,
     `core` the weight of the window's mean flux, `core_width` the sigma of a core in steps, `window` the
     window's number, `first` (lines) each window's first pixel. `log_flux` (teff, logg, m) holds the models'
-    windows.
+    windows; `latest` keeps the model that was asked for last.
     """
 
     grid: DAGrid
@@ -72,6 +72,7 @@ class Comparison:
     window: IntArray
     first: IntArray
     log_flux: NDArray[np.float32]
+    latest: dict[tuple[float, float], NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def freedom(self) -> int:
@@ -95,6 +96,11 @@ class Comparison:
             first=np.searchsorted(window, np.arange(len(self.lines))),
         )
 
+    def weighted(self, weights: FloatArray) -> Comparison:
+        """The same with the ivar of each pixel (n) times a weight."""
+        root = np.sqrt(weights)
+        return replace(self, root=self.root * root, values=self.values * root, core=self.core * root)
+
     def observed(self, log_flux: NDArray[np.float32], v_rad: float) -> FloatArray:
         """Models (..., m) as weighted flux at the pixels (..., n), not normalised; v_rad in km/s."""
         return self.root * cubic(np.exp(log_flux), self.position - doppler(v_rad) / STEP)
@@ -105,23 +111,39 @@ class Comparison:
         The last ones are the cores' depths over `CORE_ERROR`: chi2 is the sum of all squares.
         """
         level = self.observed(log_flux, v_rad)
-        slope = level * self.ramp
-        core = self.core * np.exp(-0.5 * ((self.distance - doppler(v_rad) / STEP) / self.core_width) ** 2)
-        residual, _ = self._remove(self.values, level)
-        slope, _ = self._remove(slope, level)
-        residual, _ = self._remove(residual, slope)
-        core, _ = self._remove(core, level)
-        core, _ = self._remove(core, slope)
-        residual, depth = self._remove(residual, core, prior=CORE_ERROR**-2)
-        return np.concatenate([residual, depth / CORE_ERROR], axis=-1)
+        away = (self.distance - doppler(v_rad) / STEP) / self.core_width
+        core = self.core * np.exp(-0.5 * away**2)
+        amounts = self._amounts(level, core)
+        continuum = amounts[..., self.window, 0] + amounts[..., self.window, 1] * self.ramp
+        residual = self.values - level * continuum - core * amounts[..., self.window, 2]
+        return np.concatenate([residual, amounts[..., 2] / CORE_ERROR], axis=-1)
 
-    def _remove(
-        self, values: FloatArray, shape: FloatArray, prior: float = 0.0
-    ) -> tuple[FloatArray, FloatArray]:
-        """Values (..., n) less the best amount of a shape (..., n) per window; the amounts (..., lines)."""
-        amount = np.add.reduceat(values * shape, self.first, axis=-1)
-        amount = amount / (np.add.reduceat(shape * shape, self.first, axis=-1) + prior)
-        return values - amount[..., self.window] * shape, amount
+    def _amounts(self, level: FloatArray, core: FloatArray) -> FloatArray:
+        """The best amounts (..., lines, 3) of a model (..., n), of it times the ramp, and of the core, per window.
+
+        The normal equations of all windows are summed up in one go.
+        """
+        weighted = level * level
+        products = np.stack(
+            [
+                weighted,
+                weighted * self.ramp,
+                weighted * self.ramp**2,
+                level * core,
+                level * (core * self.ramp),
+                level * self.values,
+                level * (self.values * self.ramp),
+            ]
+        )
+        sums = np.add.reduceat(products, self.first, axis=-1)
+        alone = np.add.reduceat(np.stack([core * core, core * self.values]), self.first, axis=-1)
+        normal = np.empty((*sums.shape[1:], 3, 3))
+        normal[..., 0, 0], normal[..., 0, 1], normal[..., 1, 1] = sums[0], sums[1], sums[2]
+        normal[..., 0, 2], normal[..., 1, 2], normal[..., 2, 2] = sums[3], sums[4], alone[0] + CORE_ERROR**-2
+        normal[..., 1, 0], normal[..., 2, 0], normal[..., 2, 1] = sums[1], sums[3], sums[4]
+        right = np.empty((*sums.shape[1:], 3, 1))
+        right[..., 0, 0], right[..., 1, 0], right[..., 2, 0] = sums[5], sums[6], alone[1]
+        return np.asarray(np.linalg.solve(normal, right)[..., 0])
 
     def chi2(self, log_flux: NDArray[np.float32], v_rad: float) -> FloatArray:
         """The chi2 (...) of models (..., m) at v_rad [km/s]."""
@@ -134,6 +156,13 @@ class Comparison:
 
     def model(self, parameters: FloatArray) -> NDArray[np.float32]:
         """The log flux (m) at (ln teff, logg, ...), at rest."""
+        wanted = (float(parameters[0]), float(parameters[1]))
+        if wanted not in self.latest:
+            self.latest.clear()  # velocities change more often than models
+            self.latest[wanted] = self._interpolated(parameters)
+        return self.latest[wanted]
+
+    def _interpolated(self, parameters: FloatArray) -> NDArray[np.float32]:
         teff = float(np.clip(np.exp(parameters[0]), *self.grid.teff_range))
         first, weights = self.grid.weights(teff, float(parameters[1]))
         nodes = self.log_flux[first : first + weights.shape[0]]

@@ -122,7 +122,7 @@ def cubic(values: FloatArray, position: FloatArray) -> FloatArray:
     t = position - left
     before, after = (t + 1) * t / 2, (t - 1) * (t - 2) / 2
     weights = (-t * after / 3, (t + 1) * after, before * (2 - t), before * (t - 1) / 3)
-    total: FloatArray = weights[0] * values[..., left - 1]
+    total: FloatArray = weights[0] * np.take(values, left - 1, axis=-1)
     for offset in (0, 1, 2):
-        total += weights[offset + 1] * values[..., left + offset]
+        total += weights[offset + 1] * np.take(values, left + offset, axis=-1)
     return total

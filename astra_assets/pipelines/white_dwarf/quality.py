@@ -21,6 +21,9 @@ def fit_flags(fit: BalmerFit, snr: float) -> tuple[str, ...]:
         "unconverged": not fit.converged,
         "teff_grid_edge_bad": fit.teff_at_edge,
         "logg_grid_edge_bad": fit.logg_at_edge,
+        "hot_or_cold": fit.other is not None,
+        "bad_fit": fit.bad,
+        "gaia_chose": fit.by_gaia,
     }
     return (*low_snr(snr), *(name for name, true in told.items() if true))
 
