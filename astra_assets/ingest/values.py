@@ -73,12 +73,15 @@ def floats(array: pa.Array) -> Converted:
     """Numbers as double precision; NaN is no value."""
     if is_text(array):
         return _parsed(array)
-    if not (
-        pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_null(array.type)
-    ):
+    if not _is_number(array.type):
         raise ColumnTypeError(f"holds {array.type}, expected a number")
-    values = pc.cast(array, pa.float64())
+    values = pc.cast(array, pa.float64(), safe=False)  # whole numbers beyond 2^53 become the nearest
     return Converted.good(without_nan(values))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    """Whether values of a type are numbers, or all missing."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind))
 
 
 def without_nan(values: pa.Array) -> pa.Array:
@@ -163,11 +166,26 @@ def booleans(array: pa.Array) -> Converted:
 
 def texts(array: pa.Array) -> Converted:
     """Text without blanks around it; empty text is no value."""
-    if pa.types.is_binary(array.type) or not (is_text(array) or pa.types.is_nested(array.type)):
+    if pa.types.is_binary(array.type) or pa.types.is_fixed_size_binary(array.type):
+        return _decoded(array)
+    if not (is_text(array) or pa.types.is_nested(array.type)):
         array = pc.cast(array, pa.string())
     if not is_text(array):
         raise ColumnTypeError(f"holds {array.type}, expected text")
     return Converted.good(_trimmed(array))
+
+
+def _decoded(array: pa.Array) -> Converted:
+    """Bytes as text; bad where they are not UTF-8."""
+    bad = np.zeros(len(array), dtype=bool)
+    words: list[str | None] = []
+    for index, value in enumerate(array.to_pylist()):
+        try:
+            words.append(None if value is None else value.decode())
+        except UnicodeDecodeError:
+            words.append(None)
+            bad[index] = True
+    return Converted(_trimmed(pa.array(words, pa.string())), bad)
 
 
 def datetimes(text: pa.Array) -> Converted:
@@ -213,6 +231,8 @@ def byte_strings(array: pa.Array) -> Converted:
 def _packed(value: Any) -> bytes:
     if value is None:
         return b""
+    if isinstance(value, int | float):
+        raise TypeError("it is a number")
     if isinstance(value, str):
         return bytes.fromhex(value.lower().removeprefix("0x"))
     return bytes(value)
@@ -230,10 +250,14 @@ def float_lists(array: pa.Array) -> Converted:
         or pa.types.is_list(array.type)
         or pa.types.is_large_list(array.type)
     ):
-        values = pc.cast(array, pa.list_(pa.float64()))
+        if not _is_number(array.type.value_type):
+            raise ColumnTypeError(f"holds {array.type}, expected numbers")
+        values = pc.cast(array, pa.list_(pa.float64()), safe=False)
         empty = pc.equal(pc.list_value_length(values), 0)
         return Converted.good(pc.if_else(empty, pa.scalar(None, values.type), values))
-    numbers = pc.cast(array, pa.float64())
+    if not _is_number(array.type):
+        raise ColumnTypeError(f"holds {array.type}, expected numbers")
+    numbers = pc.cast(array, pa.float64(), safe=False)
     whole = pa.ListArray.from_arrays(np.arange(len(numbers) + 1, dtype=np.int32), numbers)
     return Converted.good(whole)
 

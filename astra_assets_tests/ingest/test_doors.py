@@ -12,12 +12,21 @@ from astropy.table import Table
 
 from astra_assets.ingest.apogee.apogee_columns import ALL_STAR, ALL_VISIT
 from astra_assets.ingest.apogee.summary_files import SummaryFile, ingest_summary
+from astra_assets.ingest.boss.header_cards import read_header
 from astra_assets.ingest.boss.spall import VISITS, ingest_spall
+from astra_assets.ingest.report import IngestError
 from astra_assets.ingest.sources.catalog import ingest_catalogs
 from astra_assets.ingest.sources.derived import SOURCES
 from astra_assets.products.summary import MWM_TARGETS
 from astra_assets_tests.ingest.apogee_samples import APRED, star_rows, visit_rows
-from astra_assets_tests.ingest.samples import RUN2D, content, spall_rows, write_spall, write_table
+from astra_assets_tests.ingest.samples import (
+    RUN2D,
+    content,
+    spall_rows,
+    write_spall,
+    write_spec_full,
+    write_table,
+)
 from astra_assets_tests.products.samples import write
 
 IDS = [4620117988099982219, 3585313813418330661, 4000000000000000001, 4000000000000000003]
@@ -188,3 +197,30 @@ def test_a_bad_value_costs_its_row_of_an_apogee_summary_and_no_other(sqlite, tmp
         return
     assert [(refusal.row, name in refusal.reason) for refusal in report.refused] == [(3, True)]
     assert report.added == 3
+
+
+@pytest.mark.parametrize("summary", [ALL_VISIT, ALL_STAR], ids=lambda summary: summary.name)
+def test_columns_that_an_apogee_summary_lacks_are_named_in_one_note(sqlite, tmp_path, summary):
+    columns = visit_rows() if summary is ALL_VISIT else star_rows()
+    del columns["SNR"]
+    path = write_table(tmp_path / "summary.fits", columns)
+    report = ingest_summary(sqlite, SummaryFile(summary, path, APRED))
+    assert report.n_refused == 0
+    [note] = report.notes
+    assert note.startswith(f"{path}: has no ")
+    assert "SNR" in note
+    assert "VRAD" not in note.replace("XCORR_VRAD", "")
+
+
+def test_header_cards_that_a_column_cannot_hold_are_no_value(tmp_path):
+    path = write_spec_full(tmp_path / "spec.fits", AIRMASS=1e39, **{"TAI-BEG": 2.0**53, "NGUIDE": 2**31})
+    found = read_header(path)
+    assert (found["airmass"], found["tai_beg"], found["n_guide"]) == (None, None, -1)
+    assert found["alt"] == 65.5
+
+
+def test_a_wide_table_without_the_wanted_columns_is_told_by_names_that_are_alike(sqlite, tmp_path):
+    columns = {f"COLUMN_{number}": np.arange(2) for number in range(100)} | {"CATALOG_ID": np.arange(2)}
+    path = write_table(tmp_path / "spAll.fits", columns)
+    with pytest.raises(IngestError, match=r"found HDU 1: 101 columns, among them CATALOG_ID$"):
+        ingest_spall(sqlite, path, run2d=RUN2D, sas_base_dir=tmp_path)

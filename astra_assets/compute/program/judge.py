@@ -192,7 +192,8 @@ class Judge:
                 return whole_number(value)
             return operator.index(value)
         except (TypeError, ValueError, OverflowError):
-            return value
+            rounded = isinstance(value, float | np.floating) and float(value).is_integer()
+            return repr(float(value)) if rounded else value  # as a number it would equal a key
 
 
 def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
