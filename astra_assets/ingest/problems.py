@@ -82,7 +82,7 @@ class Problems:
             table: where they go.
             called: what the file calls a column, where messages are to say so.
         """
-        for name in made.keys() & table.c.keys():
+        for name in [each for each in made if each in table.c]:
             kind = info(table.c[name]).definition.kind
             given = made[name]
             made[name], mended = limits.wrapped(name, given)

@@ -61,6 +61,17 @@ def write_catalogue(kind, path, columns):
     return path
 
 
+def with_bad(column, row, value):
+    """A column of a summary file with a bad value in one row, as text or in double precision."""
+    if not isinstance(value, str):
+        changed = column.astype(np.float64)
+        changed[row] = value
+        return changed
+    words = [each.decode() if isinstance(each, bytes) else str(each) for each in column.tolist()]
+    words[row] = value
+    return np.char.encode(np.array(words), "utf-8")
+
+
 def catalogue():
     return {
         "sdss_id": [1, 2, 3, 4],
@@ -160,13 +171,7 @@ def test_a_bad_value_costs_its_row_of_spall_and_no_other(sqlite, tmp_path, name,
     columns = spall_rows(6)
     columns["CATALOGID"] += 2**55
     exact = columns["CATALOGID"].tolist()
-    if isinstance(value, str):
-        words = [each.decode() if isinstance(each, bytes) else str(each) for each in columns[name].tolist()]
-        words[3] = value
-        columns[name] = np.char.encode(np.array(words), "utf-8")
-    else:
-        columns[name] = columns[name].astype(np.float64)
-        columns[name][3] = value
+    columns[name] = with_bad(columns[name], 3, value)
     path = write_spall(tmp_path / "spAll.fits", columns)
     report = ingest_spall(sqlite, path, run2d=RUN2D, sas_base_dir=tmp_path)
     assert [(refusal.row, name in refusal.reason) for refusal in report.refused] == [(4, True)]
@@ -183,13 +188,7 @@ def test_a_bad_value_costs_its_row_of_an_apogee_summary_and_no_other(sqlite, tmp
     columns = visit_rows(2, 2) if summary is ALL_VISIT else star_rows(4)
     if name not in columns:
         pytest.skip("the file has no such column")
-    if isinstance(value, str):
-        words = [each.decode() if isinstance(each, bytes) else str(each) for each in columns[name].tolist()]
-        words[2] = value
-        columns[name] = np.char.encode(np.array(words), "utf-8")
-    else:
-        columns[name] = columns[name].astype(np.float64)
-        columns[name][2] = value
+    columns[name] = with_bad(columns[name], 2, value)
     path = write_table(tmp_path / "summary.fits", columns)
     report = ingest_summary(sqlite, SummaryFile(summary, path, APRED))
     if (summary, name) == (ALL_STAR, "FIELD"):  # no part of the row
