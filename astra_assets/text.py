@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -27,6 +28,12 @@ def duration_text(seconds: float) -> str:
 def snake_case(name: str) -> str:
     """Return the name of the table or key of a class: `SnowWhite` becomes `snow_white`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def nearest(name: str, names: Iterable[str], most: int = 3) -> tuple[str, ...]:
+    """Return the names that are most like one that is not there, the best first, whatever the case of letters."""
+    folded = {each.lower(): each for each in names}
+    return tuple(folded[each] for each in difflib.get_close_matches(name.lower(), folded, most))
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ from sqlalchemy import Column, Table
 from astra_assets.database.arrow import ARROW_TYPES
 from astra_assets.models.base import Base, pixel_names, table_of
 from astra_assets.pipelines.base import Pipeline, Problem, Products, Step, WorkContext
+from astra_assets.registry import limits
 from astra_assets.registry.columns import info
 from astra_assets.registry.kinds import Kind
 from astra_assets.registry.version import version_integer
@@ -36,9 +38,6 @@ PROBLEMS = "problems"
 PROBLEM_TYPE = pa.list_(
     pa.struct([("spectrum_pk", pa.int64()), ("code", pa.string()), ("message", pa.string())])
 )
-
-INT32 = (-(2**31), 2**31 - 1)
-INT64 = (-(2**63), 2**63 - 1)
 
 
 class ResultError(ValueError):
@@ -194,16 +193,29 @@ def clean(values: Mapping[str, Any], columns: Mapping[str, Column[Any]], where: 
         value = values.get(name)
         if value is not None:
             try:
-                value = CONVERTERS[info(column).definition.kind](value)
+                value = fitting(name, info(column).definition.kind, value)
             except (TypeError, ValueError, OverflowError) as error:
                 expected = info(column).definition.kind.value
-                raise ResultError(f"{where}.{name} holds {expected}, found {value!r}: {error}") from error
+                found = textwrap.shorten(repr(value), 80)
+                raise ResultError(f"{where}.{name} holds {expected}, found {found}: {error}") from error
         if value is None and not column.nullable:
             value = _default(column)
             if value is None:
                 raise ResultError(f"{where}.{name} must not be NULL, and the function gave no value")
         row[name] = value
     return row
+
+
+def fitting(name: str, kind: Kind, value: Any) -> Any:
+    """A value as its column holds it; None for NaN.
+
+    Raises:
+        TypeError, ValueError, OverflowError: it is of another kind, or the column cannot hold it (`registry.limits`).
+    """
+    converted = CONVERTERS[kind](value)
+    if reason := limits.misfit(name, kind, converted):
+        raise ValueError(reason)
+    return converted
 
 
 def _default(column: Column[Any]) -> Any:
@@ -233,16 +245,10 @@ def _float(value: Any) -> float | None:
     return None if math.isnan(number) else number
 
 
-def _integer(low: int, high: int) -> Callable[[Any], int | None]:
-    def convert(value: Any) -> int | None:
-        if isinstance(value, float) and math.isnan(value):
-            return None
-        number = int(value) if hasattr(value, "is_integer") and value.is_integer() else operator.index(value)
-        if not low <= number <= high:
-            raise OverflowError(f"it is not between {low} and {high}")
-        return number
-
-    return convert
+def _integer(value: Any) -> int | None:
+    if not isinstance(value, float | np.floating):
+        return operator.index(value)
+    return None if math.isnan(value) else limits.whole_number(value)
 
 
 def _boolean(value: Any) -> bool:
@@ -277,9 +283,9 @@ def _no_pixels(_: Any) -> None:
 CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.text: _text,
     Kind.boolean: _boolean,
-    Kind.int32: _integer(*INT32),
-    Kind.int64: _integer(*INT64),
-    Kind.bits: _integer(*INT64),
+    Kind.int32: _integer,
+    Kind.int64: _integer,
+    Kind.bits: _integer,
     Kind.float32: _float,
     Kind.float64: _float,
     Kind.datetime: _time,

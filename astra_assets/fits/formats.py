@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from astra_assets.registry import limits
 from astra_assets.registry.kinds import DATETIME_WIDTH, Definition, Kind
 
 Values = npt.NDArray[Any]
@@ -32,14 +33,9 @@ _NUMERIC_DTYPES = {
     Kind.float32: ">f4",
     Kind.float64: ">f8",
 }
-_SINGLE = (Kind.float32, Kind.floats, Kind.pixels)
 _REPEATED = (Kind.bytes, Kind.floats, Kind.pixels)
-# What fits the 26 characters; the drivers of databases make other years of infinite times.
-_FIRST_TIME, _LAST_TIME = np.datetime64("0001-01-01", "us"), np.datetime64("9999-12-31T23:59:59.999999")
 # Characters of the date, before the one that divides it from the time.
 _DATE_WIDTH = 10
-# FITS standard 4.0, section 3.3.3: text in a table is made of the printable ASCII characters.
-_FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
 
 
 class BadValueError(ValueError):
@@ -107,7 +103,7 @@ class FitsColumn:
         Shape (rows,), or (rows, width) for texts, times and arrays. Raises BadValueError or WrongTypeError.
         """
         values = self._filled(array)
-        if self.definition.kind not in _SINGLE:
+        if self.definition.kind not in limits.SINGLE:
             return values
         narrow = np.empty(values.shape, ">f4")
         self._narrow(values, narrow)
@@ -116,7 +112,7 @@ class FitsColumn:
     def store(self, array: pa.Array, field: Values) -> None:
         """Put what `convert` returns into the column's field of as many rows. Raises BadValueError or WrongTypeError."""
         values = self._filled(array)
-        if self.definition.kind in _SINGLE:
+        if self.definition.kind in limits.SINGLE:
             self._narrow(values, field)
         else:
             field[...] = values
@@ -133,7 +129,7 @@ class FitsColumn:
             try:
                 field[...] = values
             except FloatingPointError:
-                beyond = np.isfinite(values) & (np.abs(values) > np.finfo(np.float32).max)
+                beyond = np.isfinite(values) & (np.abs(values) > limits.FLOAT32_MAX)
             else:
                 return
         position = _first(np.asarray(beyond.reshape(len(values), -1).any(axis=1)))
@@ -195,10 +191,10 @@ def _booleans(column: FitsColumn, array: pa.Array) -> Values:
 def _texts(column: FitsColumn, array: pa.Array) -> Values:
     _expect(array, column, pa.types.is_string, pa.types.is_large_string)
     filled = _fill_null(array, column.definition.null_value)
-    lengths, data = _ragged_bytes(filled)
-    if data.size and (data.min() < _FIRST_PRINTABLE or data.max() > _LAST_PRINTABLE):
-        unprintable = (data < _FIRST_PRINTABLE) | (data > _LAST_PRINTABLE)
-        row = int(np.searchsorted(np.cumsum(lengths), _first(unprintable), side="right"))
+    lengths, _ = _ragged_bytes(filled)
+    unprintable = limits.unprintable(filled)
+    if unprintable.any():
+        row = _first(unprintable)
         raise BadValueError(
             row, f"{array[row].as_py()!r} has characters that FITS text cannot hold (printable ASCII only)"
         )
@@ -215,8 +211,8 @@ def _byte_strings(column: FitsColumn, array: pa.Array) -> Values:
 def _times(column: FitsColumn, array: pa.Array) -> Values:
     _expect(array, column, pa.types.is_timestamp)
     values = array.cast(pa.timestamp("us"), safe=False).to_numpy(zero_copy_only=False)
-    within = (values >= _FIRST_TIME) & (values <= _LAST_TIME)
-    beyond = ~within & array.is_valid().to_numpy(zero_copy_only=False)
+    # The drivers of databases make other years of infinite times.
+    beyond = limits.misfits(column.name, Kind.datetime, array.cast(pa.timestamp("us"), safe=False))
     if beyond.any():
         row = _first(beyond)
         raise BadValueError(
@@ -248,17 +244,8 @@ def _arrays(column: FitsColumn, array: pa.Array) -> Values:
 
 def _ragged_bytes(array: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     """Length of each value and all bytes one after the other, of a text or binary array without NULLs."""
-    wide = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
-    _, offset_buffer, data_buffer = array.buffers()
-    count = len(array) + 1
-    if not len(array):
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint8)
-    dtype = np.dtype(np.int64 if wide else np.int32)
-    offsets = np.frombuffer(offset_buffer, dtype=dtype, count=count, offset=array.offset * dtype.itemsize)
-    data = (
-        np.frombuffer(data_buffer, dtype=np.uint8) if data_buffer is not None else np.zeros(0, dtype=np.uint8)
-    )
-    return np.diff(offsets).astype(np.int64), data[offsets[0] : offsets[-1]]
+    offsets, data = limits.text_bytes(array)
+    return np.diff(offsets).astype(np.int64), data
 
 
 def _padded_bytes(

@@ -23,6 +23,7 @@ from astra_assets.files.streams import ByteStream, StreamError
 from astra_assets.fits.errors import FitsReadError
 from astra_assets.fits.header import MAX_COLUMNS
 from astra_assets.fits.read_header import FitsHeader, HduReader, open_fits
+from astra_assets.text import nearest
 
 MAX_OFFSET = 2.0**63
 """The largest TZERO of whole numbers: that of unsigned ones of 64 bits."""
@@ -45,6 +46,10 @@ FORMATS: Mapping[str, str] = {
 SIZES: Mapping[str, int] = {
     "L": 1, "X": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8, "M": 16, "P": 8, "Q": 16,
 }  # fmt: skip
+
+
+MAX_LISTED = 20
+"""Columns of a table that an error names."""
 
 
 @dataclass(frozen=True)
@@ -338,9 +343,18 @@ def _find_table(hdus: HduReader, wanted: Callable[[set[str]], bool], what: str) 
         names = [header.text(f"TTYPE{n}") for n in range(1, number_of_columns + 1)]
         if wanted({name.lower() for name in names}):
             return FitsTable(hdus.stream, header)
-        seen.append(f"HDU {header.number}: {', '.join(names) or 'no columns'}")
+        seen.append(f"HDU {header.number}: {_listed(names, what)}")
     found = "; ".join(seen) or "no binary table"
     raise FitsReadError(f"{hdus.stream.path}: no table with {what}; found {found}")
+
+
+def _listed(names: Sequence[str], what: str) -> str:
+    """The columns of a table in words; of many only those that are called as one of the words of what is looked for."""
+    if len(names) <= MAX_LISTED:
+        return ", ".join(names) or "no columns"
+    wanted = [word for word in what.split() if word not in ("a", "and", "column", "columns")]
+    alike = dict.fromkeys(name for word in wanted for name in nearest(word, names))
+    return f"{len(names)} columns" + (f", among them {', '.join(alike)}" if alike else "")
 
 
 class WholeTable:

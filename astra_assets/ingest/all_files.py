@@ -100,6 +100,7 @@ class MigrateReport:
         )
         self.details += report.notes
         self.sample([str(refusal) for refusal in report.refused], report.n_refused, "rows refused")
+        self.sample([str(mend) for mend in report.mended], report.n_mended, "values mended")
 
     def add_links(self, step: str, links: LinkReport) -> None:
         """Add the line of linking spectra to sources."""

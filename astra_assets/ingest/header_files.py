@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import ColumnElement, Row, Select, Table, func, select
 
 from astra_assets.database.database import Database
 from astra_assets.files.paths import PathLeavesRoot, inside
 from astra_assets.fits.errors import FitsReadError
+from astra_assets.fits.read_header import parse_number
 from astra_assets.ingest.report import MAX_LISTED, Say, reasons, silent
+from astra_assets.registry import limits
+from astra_assets.registry.columns import info
 
 THREADS = 16
 """Files that are open at once: reading waits for the file system much more than it computes."""
@@ -152,6 +155,19 @@ def read_files(
             if time.monotonic() - last_told > PROGRESS_SECONDS:
                 last_told = time.monotonic()
                 say(f"headers of {kind.name} files: {report.read + report.n_problems:,} of {total:,}")
+
+
+def held_number(column: str, field: bytes, table: Table) -> int | float | None:
+    """The number of a header card; None where it is none, or one that its column cannot hold (`registry.limits`).
+
+    Whole numbers are cut off at their decimal point, and taken as far as decimal numbers are exact.
+    """
+    kind = info(table.c[column]).definition.kind
+    largest = None
+    if kind in limits.INTEGERS:
+        largest = min(limits.INTEGERS[kind][1], limits.EXACT[64] - 1)
+    number = parse_number(field, largest)
+    return None if limits.misfit(column, kind, number) else number
 
 
 def _code(error: Unread) -> str:

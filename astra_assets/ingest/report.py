@@ -59,6 +59,27 @@ class Refusal:
         return f"{self.path}, row {self.row}: {self.reason}"
 
 
+@dataclass(frozen=True)
+class Mend:
+    """A value that was mended: it says the same in the range that its column has.
+
+    Attributes:
+        row: number of the row in the file; the first row is 1.
+        change: the column with the value before and after.
+        column: the column.
+        path: the file.
+    """
+
+    row: int
+    change: str
+    column: str
+    path: str
+
+    def __str__(self) -> str:
+        """One line that names file, row and change."""
+        return f"{self.path}, row {self.row}: {self.change}"
+
+
 @dataclass
 class IngestReport:
     """What happened to the rows of one file, or of several added up.
@@ -72,6 +93,8 @@ class IngestReport:
         repeated: rows that say again what an earlier row of the file says.
         refused: the first refused rows, at most `MAX_LISTED`.
         by_code: how many rows were refused, by the code of the reason.
+        mended: the first values that were mended, at most `MAX_LISTED`.
+        by_column: how many values were mended, by column.
         notes: what else a person should know.
         skipped: why the file was not read at all; empty when it was read.
     """
@@ -84,6 +107,8 @@ class IngestReport:
     repeated: int = 0
     refused: list[Refusal] = field(default_factory=list)
     by_code: Counter[str] = field(default_factory=Counter)
+    mended: list[Mend] = field(default_factory=list)
+    by_column: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     skipped: str = ""
 
@@ -91,6 +116,11 @@ class IngestReport:
     def n_refused(self) -> int:
         """How many rows were refused, listed or not."""
         return sum(self.by_code.values())
+
+    @property
+    def n_mended(self) -> int:
+        """How many values were mended, listed or not."""
+        return sum(self.by_column.values())
 
     @property
     def changed(self) -> bool:
@@ -104,6 +134,13 @@ class IngestReport:
             if len(self.refused) < MAX_LISTED:
                 self.refused.append(refusal)
 
+    def mend(self, mends: Iterable[Mend]) -> None:
+        """Count mended values and list them while there is room."""
+        for each in mends:
+            self.by_column[each.column] += 1
+            if len(self.mended) < MAX_LISTED:
+                self.mended.append(each)
+
     def add(self, other: IngestReport) -> None:
         """Add the counts of another file."""
         self.read += other.read
@@ -113,6 +150,8 @@ class IngestReport:
         self.repeated += other.repeated
         self.refused += other.refused[: MAX_LISTED - len(self.refused)]
         self.by_code += other.by_code
+        self.mended += other.mended[: MAX_LISTED - len(self.mended)]
+        self.by_column += other.by_column
         self.notes += other.notes
 
     def summary(self) -> str:
@@ -123,11 +162,13 @@ class IngestReport:
         counts += f"{self.unchanged:,} unchanged"
         if self.repeated:
             counts += f", {self.repeated:,} repeated"
+        if self.n_mended:
+            counts += f", {self.n_mended:,} values mended ({reasons(self.by_column)})"
         if not self.n_refused:
             return counts
         return f"{counts}, {self.n_refused:,} refused ({reasons(self.by_code)})"
 
 
 def reasons(by_code: Counter[str]) -> str:
-    """The codes of refusals with their counts, most frequent first."""
+    """The codes of refusals, or the names of columns, with their counts, most frequent first."""
     return ", ".join(f"{code} {count:,}" for code, count in by_code.most_common())

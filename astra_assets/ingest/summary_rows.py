@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table
 from astra_assets.database.database import Database
 from astra_assets.fits.read_table import FitsTable
 from astra_assets.ingest.ledger import FileLedger, Stamp
-from astra_assets.ingest.report import IngestReport, Refusal, Say
+from astra_assets.ingest.report import IngestReport, Mend, Refusal, Say
 from astra_assets.ingest.seen import SeenKeys, hash_rows
 
 CHUNK_ROWS = 50_000
@@ -33,11 +33,13 @@ class Mapped:
         rows: usable rows with the columns of the table that they go to.
         numbers: their row numbers in the file.
         refusals: the rows that cannot be used.
+        mended: the values that were mended.
     """
 
     rows: pa.Table
     numbers: NDArray[np.int64]
     refusals: list[Refusal]
+    mended: list[Mend] = field(default_factory=list)
 
     def keep(self, chosen: NDArray[np.bool_]) -> Mapped:
         """Leave out the rows that are not chosen."""

@@ -8,6 +8,7 @@ together with a mask that says which they are.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +18,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from astra_assets.database.arrow import ARROW_TYPES
+from astra_assets.registry import limits
 from astra_assets.registry.kinds import Definition, Kind
 
 Mask = NDArray[np.bool_]
 
 TRUE_WORDS = ("t", "true", "1", "y", "yes")
 FALSE_WORDS = ("f", "false", "0", "n", "no")
+
+_DIGITS = "^-?[0-9]+$"
+"""Words that are whole numbers, as a regular expression; Arrow by itself would also take 0x10."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +72,16 @@ def missing(array: pa.Array) -> Mask:
 def floats(array: pa.Array) -> Converted:
     """Numbers as double precision; NaN is no value."""
     if is_text(array):
-        return _parsed(array, pa.float64())
-    if not (
-        pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_null(array.type)
-    ):
+        return _parsed(array)
+    if not _is_number(array.type):
         raise ColumnTypeError(f"holds {array.type}, expected a number")
-    values = pc.cast(array, pa.float64())
+    values = pc.cast(array, pa.float64(), safe=False)  # whole numbers beyond 2^53 become the nearest
     return Converted.good(without_nan(values))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    """Whether values of a type are numbers, or all missing."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind))
 
 
 def without_nan(values: pa.Array) -> pa.Array:
@@ -82,36 +90,65 @@ def without_nan(values: pa.Array) -> pa.Array:
 
 
 def integers(array: pa.Array, arrow_type: pa.DataType) -> Converted:
-    """Whole numbers of the given type; bad where a number is not whole or does not fit."""
+    """Whole numbers of the given type; bad where a number is not whole, does not fit, or may have been rounded.
+
+    Of numbers that are written with a decimal point, an exponent, or in floating point, those are taken that are whole
+    and small enough to be exact (`limits.EXACT`).
+    """
     if is_text(array):
-        parsed = _parsed(array, pa.int64())
-        if parsed.bad.any():  # such as "123.0"
-            parsed = integers(_parsed(array, pa.float64()).values, pa.int64())
-            bad = parsed.bad | (missing(parsed.values) & ~missing(_trimmed(array)))
-            parsed = Converted(parsed.values, bad)
-        array, bad = parsed.values, parsed.bad
-    else:
-        bad = np.zeros(len(array), dtype=bool)
+        return _integers_of_text(array, arrow_type)
+    nothing_bad = np.zeros(len(array), dtype=bool)
     if pa.types.is_boolean(array.type) or pa.types.is_null(array.type):
-        return Converted(pc.cast(array, arrow_type), bad)
-    if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
-        raise ColumnTypeError(f"holds {array.type}, expected a whole number")
+        return Converted(pc.cast(array, arrow_type), nothing_bad)
     if pa.types.is_floating(array.type):
+        limit = limits.EXACT[array.type.bit_width]
         array = without_nan(pc.cast(array, pa.float64()))
-        bad = bad | _true(pc.not_equal(pc.round(array), array))
-    bits = arrow_type.bit_width - 1
-    low, high = (
-        (-float(2**bits), float(2**bits)) if pa.types.is_floating(array.type) else (-(2**bits), 2**bits - 1)
-    )
-    if pa.types.is_floating(array.type):
-        bad = bad | _true(pc.less(array, low)) | _true(pc.greater_equal(array, high))
-    elif array.type.bit_width > arrow_type.bit_width or pa.types.is_unsigned_integer(array.type):
-        wide = array.type
-        if not pa.types.is_unsigned_integer(wide):
-            bad = bad | _true(pc.less(array, pa.scalar(low, wide)))
-        if wide.bit_width > bits:
-            bad = bad | _true(pc.greater(array, pa.scalar(high, wide)))
+        bad = _true(pc.not_equal(pc.round(array), array)) | _true(pc.greater_equal(pc.abs(array), limit))
+        array = pc.cast(_without(array, bad), pa.int64())
+        bad = bad | _beyond(array, arrow_type)
+        return Converted(pc.cast(_without(array, bad), arrow_type), bad)
+    if not pa.types.is_integer(array.type):
+        raise ColumnTypeError(f"holds {array.type}, expected a whole number")
+    bad = _beyond(array, arrow_type)
     return Converted(pc.cast(_without(array, bad), arrow_type), bad)
+
+
+def _beyond(array: pa.Array, arrow_type: pa.DataType) -> Mask:
+    """True where a whole number does not fit a signed type."""
+    bits = arrow_type.bit_width - 1
+    bad = np.zeros(len(array), dtype=bool)
+    unsigned = pa.types.is_unsigned_integer(array.type)
+    if array.type.bit_width > arrow_type.bit_width and not unsigned:
+        bad |= _true(pc.less(array, pa.scalar(-(2**bits), array.type)))
+    if array.type.bit_width > bits + (0 if unsigned else 1):
+        bad |= _true(pc.greater(array, pa.scalar(2**bits - 1, array.type)))
+    return bad
+
+
+def _integers_of_text(text: pa.Array, arrow_type: pa.DataType) -> Converted:
+    """Digits as they are; where not all words are digits, those that are not are read one by one."""
+    trimmed = _trimmed(text)
+    numbers, bad = _whole_numbers(trimmed)
+    bad |= _beyond(numbers, arrow_type)
+    return Converted(pc.cast(_without(numbers, bad), arrow_type), bad)
+
+
+def _whole_numbers(trimmed: pa.Array) -> tuple[pa.Array, Mask]:
+    bad = np.zeros(len(trimmed), dtype=bool)
+    if _all(pc.match_substring_regex(trimmed, _DIGITS)):
+        with contextlib.suppress(pa.ArrowInvalid):  # one has more than 64 bits
+            return pc.cast(trimmed, pa.int64()), bad
+    low, high = limits.INTEGERS[Kind.int64]
+    numbers: list[int | None] = []
+    for index, word in enumerate(trimmed.to_pylist()):
+        number = None
+        if word is not None:
+            with contextlib.suppress(ValueError):
+                number = limits.whole_number(word)
+            if number is None or not low <= number <= high:
+                number, bad[index] = None, True
+        numbers.append(number)
+    return pa.array(numbers, type=pa.int64()), bad
 
 
 def booleans(array: pa.Array) -> Converted:
@@ -129,11 +166,26 @@ def booleans(array: pa.Array) -> Converted:
 
 def texts(array: pa.Array) -> Converted:
     """Text without blanks around it; empty text is no value."""
-    if pa.types.is_binary(array.type) or not (is_text(array) or pa.types.is_nested(array.type)):
+    if pa.types.is_binary(array.type) or pa.types.is_fixed_size_binary(array.type):
+        return _decoded(array)
+    if not (is_text(array) or pa.types.is_nested(array.type)):
         array = pc.cast(array, pa.string())
     if not is_text(array):
         raise ColumnTypeError(f"holds {array.type}, expected text")
     return Converted.good(_trimmed(array))
+
+
+def _decoded(array: pa.Array) -> Converted:
+    """Bytes as text; bad where they are not UTF-8."""
+    bad = np.zeros(len(array), dtype=bool)
+    words: list[str | None] = []
+    for index, value in enumerate(array.to_pylist()):
+        try:
+            words.append(None if value is None else value.decode())
+        except UnicodeDecodeError:
+            words.append(None)
+            bad[index] = True
+    return Converted(_trimmed(pa.array(words, pa.string())), bad)
 
 
 def datetimes(text: pa.Array) -> Converted:
@@ -179,6 +231,8 @@ def byte_strings(array: pa.Array) -> Converted:
 def _packed(value: Any) -> bytes:
     if value is None:
         return b""
+    if isinstance(value, int | float):
+        raise TypeError("it is a number")
     if isinstance(value, str):
         return bytes.fromhex(value.lower().removeprefix("0x"))
     return bytes(value)
@@ -196,10 +250,14 @@ def float_lists(array: pa.Array) -> Converted:
         or pa.types.is_list(array.type)
         or pa.types.is_large_list(array.type)
     ):
-        values = pc.cast(array, pa.list_(pa.float64()))
+        if not _is_number(array.type.value_type):
+            raise ColumnTypeError(f"holds {array.type}, expected numbers")
+        values = pc.cast(array, pa.list_(pa.float64()), safe=False)
         empty = pc.equal(pc.list_value_length(values), 0)
         return Converted.good(pc.if_else(empty, pa.scalar(None, values.type), values))
-    numbers = pc.cast(array, pa.float64())
+    if not _is_number(array.type):
+        raise ColumnTypeError(f"holds {array.type}, expected numbers")
+    numbers = pc.cast(array, pa.float64(), safe=False)
     whole = pa.ListArray.from_arrays(np.arange(len(numbers) + 1, dtype=np.int32), numbers)
     return Converted.good(whole)
 
@@ -213,7 +271,7 @@ def parse_lists(text: pa.Array) -> Converted:
     words = pc.utf8_split_whitespace(trimmed)
     offsets = np.asarray(words.offsets)
     tokens = words.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
-    parsed = _parsed(tokens, pa.float64(), keep_nan=True)
+    parsed = _parsed(tokens, keep_nan=True)
     rows = np.repeat(np.arange(len(text)), np.diff(offsets))
     bad = np.zeros(len(text), dtype=bool)
     bad[rows[parsed.bad]] = True
@@ -252,32 +310,35 @@ def _trimmed(text: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, trimmed.type), trimmed)
 
 
-def _parsed(text: pa.Array, arrow_type: pa.DataType, *, keep_nan: bool = False) -> Converted:
+def _parsed(text: pa.Array, *, keep_nan: bool = False) -> Converted:
     """Text as numbers; at once where all of it can be read, else value by value."""
     trimmed = _trimmed(text)
     bad = np.zeros(len(text), dtype=bool)
     try:
-        values = pc.cast(trimmed, arrow_type)
+        values = pc.cast(trimmed, pa.float64())
+        readable = not _any(pc.is_inf(values))  # of which some may be finite numbers that are too large
     except pa.ArrowInvalid:
-        read = float if pa.types.is_floating(arrow_type) else int
-        numbers: list[float | int | None] = []
+        readable = False
+    if not readable:
+        numbers: list[float | None] = []
         for index, word in enumerate(trimmed.to_pylist()):
-            number = None if word is None else _number(word, read)
-            bad[index] = number is None and word is not None
-            numbers.append(number)
-        values = pa.array(numbers, type=arrow_type)
-    if pa.types.is_floating(arrow_type) and not keep_nan:
-        values = without_nan(values)
-    return Converted(values, bad)
+            try:
+                numbers.append(None if word is None else limits.number(word))
+            except ValueError:
+                bad[index] = True
+                numbers.append(None)
+        values = pa.array(numbers, type=pa.float64())
+    return Converted(values if keep_nan else without_nan(values), bad)
 
 
-def _number(word: str, read: type[float | int]) -> float | int | None:
-    """A word as a number; None where it is none, or where an integer has more than 64 bits."""
-    try:
-        number = read(word)
-    except ValueError:
-        return None
-    return None if isinstance(number, int) and not -(2**63) <= number < 2**63 else number
+def _all(condition: pa.Array) -> bool:
+    """Whether a condition is true wherever there is a value."""
+    return bool(pc.all(condition, min_count=0).as_py())
+
+
+def _any(condition: pa.Array) -> bool:
+    """Whether a condition is true anywhere."""
+    return bool(pc.any(condition, min_count=0).as_py())
 
 
 def _true(condition: pa.Array) -> Mask:

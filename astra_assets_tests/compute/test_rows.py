@@ -60,6 +60,13 @@ def test_rows_fit_the_schema_of_the_parts(shape):
         ({"median_flux": "bright"}, r"SampleFlux\.median_flux holds float32, found 'bright'"),
         ({"n_pixels": 2**40}, r"SampleFlux\.n_pixels holds int32, found 1099511627776: it is not between"),
         ({"n_pixels": 1.5}, r"SampleFlux\.n_pixels holds int32, found 1\.5"),
+        ({"n_pixels": np.float32(2**25)}, r"n_pixels holds int32, found .*may have been rounded"),
+        ({"result_flags": 2.0**60}, r"result_flags holds bits, found .*may have been rounded"),
+        (
+            {"median_flux": 1e39},
+            r"median_flux holds float32, found 1e\+39: expected a number of single precision",
+        ),
+        ({"comment": "caf\u00e9"}, r"comment holds text, found 'caf\u00e9': expected .* printable ASCII"),
         ({"comment": 3}, r"SampleFlux\.comment holds text, found 3: it is no text"),
         ({"result_flags": 2**63}, r"result_flags holds bits"),
         ({"no_such": 1}, r"SampleFlux has no column 'no_such'"),

@@ -46,6 +46,17 @@ def test_whole_numbers_are_read_from_any_type_and_must_fit(array, expected, bad)
     assert np.flatnonzero(found.bad).tolist() == bad
 
 
+def test_bytes_that_are_no_text_and_numbers_that_are_no_bytes_are_bad():
+    found = values.texts(pa.array([b"ab ", b"\xff", None]))
+    assert (found.values.to_pylist(), found.bad.tolist()) == (["ab", None, None], [False, True, False])
+    assert values.byte_strings(pa.array([1, None])).bad.tolist() == [True, False]
+
+
+def test_long_integers_are_numbers_too():
+    assert values.floats(pa.array([2**60 + 1])).values.to_pylist() == [2.0**60]
+    assert values.float_lists(pa.array([[2**60 + 1]])).values.to_pylist() == [[2.0**60]]
+
+
 def test_numbers_of_the_wrong_type_altogether_are_an_error():
     with pytest.raises(values.ColumnTypeError, match="expected a number"):
         values.floats(pa.array([b"ab"]))

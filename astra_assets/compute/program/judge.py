@@ -22,6 +22,7 @@ from astra_assets.compute.program.tables import TableError
 from astra_assets.compute.rows import ResultError, ResultShape, clean
 from astra_assets.registry.columns import info
 from astra_assets.registry.kinds import Kind
+from astra_assets.registry.limits import number, whole_number
 
 DUPLICATE, INVALID, NO_RESULT, PROGRAM_FAILED = (
     "duplicate_rows",
@@ -30,12 +31,6 @@ DUPLICATE, INVALID, NO_RESULT, PROGRAM_FAILED = (
     "program_failed",
 )
 """Codes of inputs that a program has made nothing of: two rows, a row that does not fit, no row, it died before."""
-
-TEXT_LENGTH = 1_000
-"""Characters that a text of a result may have; more is no text but an accident, and would widen a FITS column for all."""
-
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-"""Largest value of columns that are single precision in files."""
 
 OWN = frozenset({"v_astra", "created", "modified", "task_pk", "v_astra_major_minor"})
 """Columns that a program need not give, and that are not taken from it: they say who made a row, and when."""
@@ -102,7 +97,7 @@ class Judge:
 
     def keys(self, table: pa.Table) -> list[Any]:
         """The keys of the rows of a table; what is no key is as it stands there."""
-        return [self._key(value) for value in table[self.shape.key_name].to_pylist()]
+        return [self._key(value) for value in _plain(table[self.shape.key_name])]
 
     def judge(
         self, table: pa.Table, rows: Mapping[int, Mapping[str, Any]], seconds_each: float | None = None
@@ -125,7 +120,7 @@ class Judge:
         single = [n for n, key in enumerate(keys) if key in rows and times[key] == 1]
         chosen = table.select(used).take(pa.array(single, pa.int64()))
         for batch in chosen.to_batches(max_chunksize=1_000):
-            for values in batch.to_pylist():
+            for values in _rows(batch):
                 key = self._key(values[self.shape.key_name])
                 self._add(verdict, key, values, rows[key], seconds_each)
         return verdict
@@ -186,33 +181,42 @@ class Judge:
             raise ResultError(f"{where} holds {kind.value}, found the text {value[:80]!r}")
         elif isinstance(value, bool) and kind in (*_FLOATS, *_INTEGERS):
             raise ResultError(f"{where} holds {kind.value}, found the boolean {value}")
-        if kind in _FLOATS and isinstance(value, int | float):
-            if math.isinf(value):
-                raise ResultError(f"{where} must be finite or missing, found {value}")
-            if kind is Kind.float32 and abs(value) > FLOAT32_MAX:
-                raise ResultError(f"{where} is single precision in files, found {value}")
-        if kind is Kind.text and isinstance(value, str) and len(value) > TEXT_LENGTH:
-            raise ResultError(f"{where} has at most {TEXT_LENGTH} characters, found {len(value)}")
-        return value
+        if kind in _FLOATS and isinstance(value, int | float | np.floating) and math.isinf(value):
+            raise ResultError(f"{where} must be finite or missing, found {value}")
+        return value  # whether its column can hold it, `ResultShape.row` says
 
     def _key(self, value: Any) -> Any:
         """The key of a row as the manifest has it; as it stands where it is no number."""
         try:
-            if isinstance(value, str | float):
-                return int(value) if float(value).is_integer() else value
+            if isinstance(value, str | float | np.floating):
+                return whole_number(value)
             return operator.index(value)
         except (TypeError, ValueError, OverflowError):
-            return value
+            rounded = isinstance(value, float | np.floating) and float(value).is_integer()
+            return repr(float(value)) if rounded else value  # as a number it would equal a key
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    columns = {name: _plain(batch[name]) for name in batch.schema.names}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _plain(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """The values of a column; numbers of single and half precision know that they are."""
+    values: list[Any] = column.to_pylist()
+    precision = {pa.float16(): np.float16, pa.float32(): np.float32}.get(column.type)
+    return values if precision is None else [None if each is None else precision(each) for each in values]
 
 
 def _from_text(text: str, kind: Kind, where: str) -> Any:
     try:
         if kind in _FLOATS:
-            return float(text)
+            return number(text)
         if kind in _INTEGERS:
-            return int(text)
+            return whole_number(text)
         if kind is Kind.boolean:
             return {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}[text.lower()]
-    except (ValueError, KeyError):
-        raise ResultError(f"{where} holds {kind.value}, found the text {text[:80]!r}") from None
+    except (ValueError, KeyError) as error:
+        reason = f": {error}" if isinstance(error, ValueError) else ""
+        raise ResultError(f"{where} holds {kind.value}, found the text {text[:80]!r}{reason}") from None
     raise ResultError(f"{where} holds {kind.value}, which a CSV file cannot hold")

@@ -19,9 +19,16 @@ from sqlalchemy import ColumnElement, Connection, or_, select
 
 from astra_assets.database.database import Database
 from astra_assets.files.paths import ap_star_path
-from astra_assets.fits.read_header import parse_number, read_headers
+from astra_assets.fits.read_header import read_headers
 from astra_assets.ingest.apogee.summary_files import KNOWN
-from astra_assets.ingest.header_files import THREADS, HeaderKind, HeaderReport, Spectrum, read_files
+from astra_assets.ingest.header_files import (
+    THREADS,
+    HeaderKind,
+    HeaderReport,
+    Spectrum,
+    held_number,
+    read_files,
+)
 from astra_assets.ingest.report import MAX_LISTED, Say
 from astra_assets.ingest.stage import staged
 from astra_assets.ingest.summary_rows import add_spectra
@@ -49,9 +56,6 @@ NUMBERS: Mapping[str, tuple[str, ...]] = {
 
 Old reductions have both VHELIO and VRAD, which is the shift of the coadd there, so VRAD comes last.
 """
-
-WHOLE = ("n_visits",)
-LARGEST = 2**31 - 1
 
 STARS = table_of(ApogeeCoaddedSpectrumInApStar)
 VISITS = table_of(ApogeeVisitSpectrum)
@@ -108,7 +112,7 @@ def read_header(path: Path) -> StarHeader:
     numbers: dict[str, float | None] = {}
     for column, keys in NUMBERS.items():
         value = next((header.fields[key] for key in keys if key in header), b"")
-        numbers[column] = parse_number(value, LARGEST if column in WHOLE else None)
+        numbers[column] = held_number(column, value, STARS)
     files: list[str] = []
     while (key := f"SFILE{len(files) + 1}") in header:
         files.append(header.text(key))
@@ -309,7 +313,7 @@ def _write_coadds(
 TYPES: Mapping[str, pa.DataType] = {
     **dict.fromkeys(("pk", "drp_spectrum_pk"), pa.int64()),
     **dict.fromkeys(("mjd", "fiber", "healpix", "min_mjd", "max_mjd", "n_visits"), pa.int32()),
-    **dict.fromkeys((name for name in NUMBERS if name not in WHOLE), pa.float64()),
+    **dict.fromkeys((name for name in NUMBERS if name != "n_visits"), pa.float64()),
 }
 """Types of columns that are no text."""
 

@@ -16,9 +16,16 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from astra_assets.database.database import Database
 from astra_assets.files.paths import AP_VISIT_COLUMNS, ap_visit_path
 from astra_assets.fits.errors import FitsReadError
-from astra_assets.fits.read_header import parse_number, read_headers
+from astra_assets.fits.read_header import read_headers
 from astra_assets.ingest.apogee.apogee_rows import CORRUPTED
-from astra_assets.ingest.header_files import THREADS, HeaderKind, HeaderReport, Spectrum, read_files
+from astra_assets.ingest.header_files import (
+    THREADS,
+    HeaderKind,
+    HeaderReport,
+    Spectrum,
+    held_number,
+    read_files,
+)
 from astra_assets.ingest.report import Say
 from astra_assets.ingest.stage import staged, written
 from astra_assets.models.apogee import ApogeeVisitSpectrum
@@ -30,9 +37,8 @@ CHUNK_FILES = 5_000
 DITHERED_PIXELS = 4096
 """Pixels of a chip where exposures were dithered; 2048 where not."""
 
-LARGEST = 2**31 - 1
-KEYS = {"EXPTIME": ("exptime", None), "NCOMBINE": ("n_frames", LARGEST)}
-"""Keys of the primary header, the columns that they fill, and how large a whole number may be."""
+KEYS = {"EXPTIME": "exptime", "NCOMBINE": "n_frames"}
+"""Keys of the primary header and the columns that they fill."""
 
 Header = dict[str, int | float | None]
 """Columns of a visit."""
@@ -49,8 +55,8 @@ def read_header(path: Path) -> Header:
     """
     primary, image = read_headers(path, 2)
     found: Header = {
-        column: parse_number(primary.fields[key], largest) if key in primary.fields else None
-        for key, (column, largest) in KEYS.items()
+        column: held_number(column, primary.fields[key], VISITS) if key in primary.fields else None
+        for key, column in KEYS.items()
     }
     pixels = image.get("NAXIS1")
     if pixels not in (DITHERED_PIXELS, DITHERED_PIXELS // 2):

@@ -6,7 +6,7 @@ column that no version of a file has stays NULL.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,8 +14,7 @@ from typing import Literal
 import pyarrow as pa
 from sqlalchemy import Table
 
-from astra_assets.ingest.problems import FoldedNames
-from astra_assets.ingest.report import IngestError
+from astra_assets.ingest.problems import FoldedNames, missing_columns
 from astra_assets.models.apogee import ApogeeCoaddedSpectrumInApStar, ApogeeVisitSpectrum
 from astra_assets.models.base import table_of
 
@@ -161,7 +160,8 @@ class Summary:
         Stars of SDSS-IV need their field, which is part of the path of their files.
 
         Raises:
-            IngestError: columns are missing; it lists all of them, and those that the file has. Or one is there twice.
+            IngestError: needed columns are missing; it lists all of them, and what the file has that is called alike. Or
+                one is there twice.
         """
         folded = FoldedNames(present, path)
         chosen: dict[str, str] = {}
@@ -172,11 +172,15 @@ class Summary:
         needed = dict.fromkeys((*self.needed, *(("field",) if release_of(apred) == "dr17" else ())))
         lacking = [" or ".join(self.names[name]) for name in needed if name not in chosen]
         if lacking:
-            raise IngestError(
-                f"{path}: {len(lacking)} columns are missing: {', '.join(lacking)}; the file has "
-                f"{', '.join(present)}. Is it the {self.name} summary of an APOGEE reduction?"
-            )
+            raise missing_columns(path, lacking, present, f"the {self.name} summary of an APOGEE reduction")
         return chosen
+
+    def absence_notes(self, chosen: Container[str], path: Path) -> list[str]:
+        """What there is to say about columns that a file has under none of their names: one note, or none."""
+        lacking = [" or ".join(called) for target, called in self.names.items() if target not in chosen]
+        if not lacking:
+            return []
+        return [f"{path}: has no {', '.join(lacking)}; what follows from them stays without a value"]
 
 
 ALL_VISIT = Summary(

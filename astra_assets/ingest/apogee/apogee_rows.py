@@ -24,6 +24,8 @@ from astra_assets.ingest.seen import Hashes, hash_rows
 from astra_assets.ingest.summary_rows import Mapped
 from astra_assets.models.apogee import ApogeeVisitSpectrum
 from astra_assets.models.base import bit
+from astra_assets.registry import limits
+from astra_assets.registry.kinds import Kind
 
 CORRUPTED = bit(ApogeeVisitSpectrum, "spectrum_flags", "missing_or_corrupted_file")
 """The flag of a visit that is set here, not by the reduction: the header of its apVisit file cannot be read."""
@@ -32,6 +34,9 @@ NOTHING = (-9999.0, float(np.float32(-9999.99)), -9999.99, -999999.0, 999999.0)
 """What APOGEE's reductions write for "no value" in columns of numbers, besides NaN."""
 
 N_FIBERS = 300
+
+WHOLE = limits.expected("", Kind.int64)
+"""What columns of whole numbers hold, in words."""
 
 IDENTITY = ("catalogid", "sdss_id")
 """What says which source a row belongs to; `Mapped.rows` have it as identity_catalogid and identity_sdss_id."""
@@ -109,10 +114,12 @@ class RowMapper:
             made |= self._visit(chunk, made, problems)
         else:
             made |= self._star(chunk, problems)
-        made |= self._identity(chunk)
+        made |= self._identity(chunk, problems)
+        problems.fit(made, self.summary.table, self.names)
         kept = pa.table(made).filter(pa.array(problems.usable))
         numbers = chunk.first + np.flatnonzero(problems.usable)
-        return Mapped(kept, numbers, problems.refusals(self.path, chunk.first))
+        first = chunk.first
+        return Mapped(kept, numbers, problems.refusals(self.path, first), problems.mends(self.path, first))
 
     # --- values -----------------------------------------------------------------------------------
 
@@ -208,12 +215,12 @@ class RowMapper:
                 made[name] = self._checked(chunk, name, self._floats(chunk, name), "a number", problems)
         for name in self.summary.integers:
             if name in self.names:
-                found = self._checked(chunk, name, self._integers(chunk, name), "a whole number", problems)
+                found = self._checked(chunk, name, self._integers(chunk, name), WHOLE, problems)
                 made[name] = positive(found) if name in SIZES else found
         for name in FLAGS:
             if name in self.names:
                 found = self._read(chunk, name, values.integers, pa.int64())
-                flags = self._checked(chunk, name, found, "a whole number", problems)
+                flags = self._checked(chunk, name, found, WHOLE, problems)
                 made[name] = pc.fill_null(pc.if_else(pc.less(flags, 0), 0, flags), 0)
         return made
 
@@ -251,7 +258,8 @@ class RowMapper:
             found[name] = pc.fill_null(number.values, -1)
         made["obj"] = pc.if_else(pc.equal(made["obj"], ""), pa.scalar(None, pa.string()), made["obj"])
         if "fps" in self.names:
-            found["fps"] = self._read(chunk, "fps", values.booleans).values
+            truth = self._read(chunk, "fps", values.booleans)
+            found["fps"] = self._checked(chunk, "fps", truth, "true or false", problems)
         if "spectrum_flags" in made:
             made["spectrum_flags"] = pc.bit_wise_and(made["spectrum_flags"], ~CORRUPTED)
         return found | self._times(chunk, made, problems)
@@ -303,12 +311,13 @@ class RowMapper:
             "healpix": pa.array(pixels.astype(np.int32), mask=pixels < 0),
         }
 
-    def _identity(self, chunk: Chunk) -> dict[str, pa.Array]:
+    def _identity(self, chunk: Chunk, problems: Problems) -> dict[str, pa.Array]:
         made: dict[str, pa.Array] = {}
         for name in IDENTITY:
             target = f"identity_{name}"
             if target in self.names:
-                made[target] = positive(self._read(chunk, target, values.integers, pa.int64()).values)
+                found = self._read(chunk, target, values.integers, pa.int64())
+                made[target] = positive(self._checked(chunk, target, found, WHOLE, problems))
             else:
                 made[target] = pa.nulls(len(chunk.columns), pa.int64())
         return made

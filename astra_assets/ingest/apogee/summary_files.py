@@ -134,6 +134,7 @@ def ingest_summary(
         return report
     newest = _newest_rows(file, limit)
     with _open(file) as (table, mapper):
+        report.notes += file.summary.absence_notes(mapper.names, path)
         _read_rows(database, table, mapper, newest, report, limit=limit, chunk_rows=chunk_rows, say=say)
         note_read(own_ledger, table, report, stamp, kind=kind, version=file.apred, limit=limit)
     if ledger is None:
@@ -186,6 +187,7 @@ def _read_rows(
         report.updated += updated
         report.unchanged += len(mapped.rows) - added - updated
         report.refuse(mapped.refusals)
+        report.mend(mapped.mended)
         tell(report.read)
 
 

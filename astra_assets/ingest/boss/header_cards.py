@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from astra_assets.fits.read_header import parse_number, read_headers
+from astra_assets.fits.read_header import read_headers
+from astra_assets.ingest.header_files import held_number
+from astra_assets.models.base import table_of
+from astra_assets.models.boss import BossVisitSpectrum
+from astra_assets.registry import limits
 from astra_assets.registry.columns import definition
-from astra_assets.registry.kinds import Kind
 
 KEYS: Mapping[str, str] = {
     "PLATEID": "plateid",
@@ -51,16 +54,8 @@ WHEN_ABSENT: Mapping[str, int] = {"n_guide": -1, "n_std": -1}
 So n_guide is NULL only where no header was read.
 """
 
-LARGEST: Mapping[Kind, int] = {Kind.int32: 2**31 - 1, Kind.int64: 2**53}
-"""The largest whole number that is taken.
-
-What the column holds, and what a header's decimal number can say exactly.
-"""
-
-INTEGERS: Mapping[str, int] = {
-    column: LARGEST[definition(column).kind] for column in KEYS.values() if definition(column).kind in LARGEST
-}
-"""Columns of whole numbers, and the largest that each takes."""
+INTEGERS = frozenset(column for column in KEYS.values() if definition(column).kind in limits.INTEGERS)
+"""Columns of whole numbers."""
 
 Number = int | float | None
 
@@ -76,6 +71,6 @@ def read_header(path: Path) -> dict[str, Number]:
     fields = read_headers(path)[0].fields
     for key, column in KEYS.items():
         if key in fields:
-            number = parse_number(fields[key], INTEGERS.get(column))
+            number = held_number(column, fields[key], table_of(BossVisitSpectrum))
             values[column] = WHEN_ABSENT.get(column) if number is None else number
     return values

@@ -19,7 +19,7 @@ from sqlalchemy import exists, select
 
 from astra_assets.database.database import Database
 from astra_assets.fits.read_table import FitsTable, open_table
-from astra_assets.ingest.boss.spall_columns import RELEASE, VisitMapper, choose_columns
+from astra_assets.ingest.boss.spall_columns import RELEASE, VisitMapper, absence_notes, choose_columns
 from astra_assets.ingest.ledger import FileLedger, Stamp
 from astra_assets.ingest.report import IngestError, IngestReport, Say, as_ingest_errors, silent
 from astra_assets.ingest.seen import SeenKeys
@@ -75,6 +75,7 @@ def ingest_spall(
     if own_ledger.passes_over(report, stamp, KIND, run2d, say):
         return report
     with _open_spall(Path(path)) as (table, names):
+        report.notes += absence_notes(names, Path(path))
         mapper = VisitMapper(Path(path), run2d, sas_base_dir, names)
         _read_rows(database, table, mapper, report, limit=limit, chunk_rows=chunk_rows, say=say)
         note_read(own_ledger, table, report, stamp, kind=KIND, version=run2d, limit=limit)
@@ -119,6 +120,7 @@ def _read_rows(
         report.updated += updated
         report.unchanged += len(mapped.rows) - added - updated
         report.refuse(mapped.refusals)
+        report.mend(mapped.mended)
         tell(report.read)
 
 

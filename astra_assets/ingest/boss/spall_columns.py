@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,18 @@ import pyarrow.compute as pc
 from astra_assets.astronomy import sky
 from astra_assets.fits.read_table import Chunk
 from astra_assets.ingest import values
-from astra_assets.ingest.problems import LEADING_AWAY, FoldedNames, Problems, describe, is_true
+from astra_assets.ingest.problems import (
+    LEADING_AWAY,
+    FoldedNames,
+    Problems,
+    describe,
+    is_true,
+    missing_columns,
+)
 from astra_assets.ingest.report import IngestError
 from astra_assets.ingest.summary_rows import Mapped
+from astra_assets.models.base import table_of
+from astra_assets.models.boss import BossVisitSpectrum
 
 RELEASE = "sdss5"
 """What `release` says of all SDSS-V reductions."""
@@ -45,44 +54,60 @@ LISTS = {"DELTA_RA_LIST": "delta_ra", "DELTA_DEC_LIST": "delta_dec"}
 
 FLAGS = {"ZWARNING": "zwarning_flags", "GRI_GAIA_TRANSFORM": "gri_gaia_transform_flags"}
 
-NEEDED = (
-    "FIELD",
-    "MJD",
-    "CATALOGID",
-    "OBS",
-    "HEALPIX",
-    "SPEC_FILE",
-    "NEXP",
-    "ZWARNING",
-    *FLOATS,
-    *MEANS,
-    *LISTS,
-)
+NEEDED = ("FIELD", "MJD", "CATALOGID")
+"""What a spectrum is known by. Besides, HEALPIX or one of the positions is needed."""
 
-POSITIONS = (("RACAT", "DECCAT"), ("PLUG_RA", "PLUG_DEC"))
+POSITIONS = (("RACAT", "DECCAT"), ("FIBER_RA", "FIBER_DEC"), ("PLUG_RA", "PLUG_DEC"))
 """Positions (degrees) that give the HEALPix pixel where HEALPIX is missing, the better one first."""
 
-OPTIONAL = ("GRI_GAIA_TRANSFORM", *(name for pair in POSITIONS for name in pair))
-"""Taken where the file has them: GRI_GAIA_TRANSFORM is missing from the files of IPL-3."""
+DESCRIPTIVE: Mapping[str, tuple[str, ...]] = {
+    "OBS": ("telescope",),
+    "SPEC_FILE": ("spec_file",),
+    "NEXP": ("n_exp",),
+    **{name: (target,) for name, target in (FLOATS | MEANS).items()},
+    **{name: (target, "fiber_offset") for name, target in LISTS.items()},
+    **{name: (target,) for name, target in FLAGS.items()},
+}
+"""Columns that describe a spectrum, and what is made of them.
+
+Reductions and spAll-lite files differ in which of them they have.
+"""
+
+CALLED = {target: name for name, targets in DESCRIPTIVE.items() for target in targets}
+"""What spAll calls the column that a column of ours is made of, for messages."""
+
+WITHOUT_OBS = "apo25m"
+"""The telescope where a file has no OBS: it was the only one when reductions did not have that column yet."""
 
 NOTHING = -999
 """What the reduction writes for "no value" in integer columns, besides TNULL."""
 
 
 def choose_columns(names: Sequence[str], path: Path) -> dict[str, str]:
-    """The column of the file (in any case) for each name of spAll that is used.
+    """The column of the file (in any case) for each name of spAll that is used and that the file has.
 
     Raises:
-        IngestError: columns are missing; it lists all of them, and those that the file has. Or one is there twice.
+        IngestError: needed columns are missing; it lists all of them, and what the file has that is called alike. Or one
+            is there twice.
     """
     present = FoldedNames(names, path)
     lacking = [name for name in NEEDED if name.lower() not in present]
+    if not any(all(name.lower() in present for name in each) for each in (("HEALPIX",), *POSITIONS)):
+        lacking.append(" or ".join(("HEALPIX", *(" and ".join(pair) for pair in POSITIONS))))
     if lacking:
-        raise IngestError(
-            f"{path}: {len(lacking)} columns are missing: {', '.join(lacking)}; "
-            f"the file has {', '.join(names)}. Is it the spAll summary of a BOSS reduction?"
-        )
-    return {name: present[name.lower()] for name in (*NEEDED, *OPTIONAL) if name.lower() in present}
+        raise missing_columns(path, lacking, names, "the spAll summary of a BOSS reduction")
+    positions = (name for pair in POSITIONS for name in pair)
+    wanted = (*NEEDED, "HEALPIX", *DESCRIPTIVE, *positions)
+    return {name: present[name.lower()] for name in wanted if name.lower() in present}
+
+
+def absence_notes(names: Container[str], path: Path) -> list[str]:
+    """What there is to say about descriptive columns that a file lacks: one note, or none."""
+    lacking = [name for name in DESCRIPTIVE if name not in names]
+    if not lacking:
+        return []
+    without = f"; without OBS, all spectra are of {WITHOUT_OBS}" if "OBS" in lacking else ""
+    return [f"{path}: has no {', '.join(lacking)}; what follows from them stays without a value{without}"]
 
 
 class VisitMapper:
@@ -117,14 +142,18 @@ class VisitMapper:
         }
         made |= self._keys(columns, problems)
         made["healpix"] = self._healpix(columns, problems)
-        made["spec_file"] = self._spec_file(columns["SPEC_FILE"], problems)
+        made["spec_file"] = self._spec_file(columns.get("SPEC_FILE", pa.nulls(length, pa.string())), problems)
         made |= self._numbers(columns, problems)
         made |= self._lists(columns, problems)
-        observatory = pc.utf8_lower(self._read("OBS", values.texts, columns["OBS"]).values)
-        made["telescope"] = pc.binary_join_element_wise(observatory, "25m", "")
+        made["telescope"] = pa.repeat(WITHOUT_OBS, length)
+        if "OBS" in columns:
+            observatory = pc.utf8_lower(self._read("OBS", values.texts, columns["OBS"]).values)
+            made["telescope"] = pc.binary_join_element_wise(observatory, "25m", "")
+        problems.fit(made, table_of(BossVisitSpectrum), CALLED)
         kept = pa.table(made).filter(pa.array(problems.usable))
         numbers = chunk.first + np.flatnonzero(problems.usable)
-        return Mapped(kept, numbers, problems.refusals(self.path, chunk.first))
+        first = chunk.first
+        return Mapped(kept, numbers, problems.refusals(self.path, first), problems.mends(self.path, first))
 
     def _read(
         self, name: str, reader: Callable[..., values.Converted], column: pa.Array, *options: Any
@@ -158,7 +187,8 @@ class VisitMapper:
 
     def _healpix(self, columns: dict[str, pa.Array], problems: Problems) -> pa.Array:
         """The pixel that the file gives, else that of the position."""
-        found = self._read("HEALPIX", values.integers, columns["HEALPIX"], pa.int64()).values
+        given = columns.get("HEALPIX", pa.nulls(len(problems.usable), pa.int64()))
+        found = self._read("HEALPIX", values.integers, given, pa.int64()).values
         pixels = np.asarray(pc.fill_null(found, -1))
         pixels = np.where((pixels >= 0) & (pixels < sky.PIXELS), pixels, -1)
         for names in POSITIONS:
@@ -169,7 +199,7 @@ class VisitMapper:
                     *(np.asarray(pc.fill_null(x, np.nan))[lacking] for x in (ra, dec))
                 )
         expected = f"0 to {sky.PIXELS - 1} (nside {sky.NSIDE}), or a position in {POSITIONS[0]}"
-        problems.add(pixels < 0, "no_healpix", describe("HEALPIX", columns["HEALPIX"], expected))
+        problems.add(pixels < 0, "no_healpix", describe("HEALPIX", given, expected))
         return pa.array(pixels.astype(np.int32))
 
     def _spec_file(self, column: pa.Array, problems: Problems) -> pa.Array:
@@ -189,12 +219,15 @@ class VisitMapper:
     def _numbers(self, columns: dict[str, pa.Array], problems: Problems) -> dict[str, pa.Array]:
         made: dict[str, pa.Array] = {}
         for name, target in FLOATS.items():
+            if name not in columns:
+                continue
             found = self._read(name, values.floats, columns[name])
             problems.add(found.bad, "bad_number", describe(name, columns[name], "a number"))
             made[target] = found.values
-        exposures = self._read("NEXP", values.integers, columns["NEXP"], pa.int32())
-        problems.add(exposures.bad, "bad_number", describe("NEXP", columns["NEXP"], "a whole number"))
-        made["n_exp"] = exposures.values
+        if "NEXP" in columns:
+            exposures = self._read("NEXP", values.integers, columns["NEXP"], pa.int32())
+            problems.add(exposures.bad, "bad_number", describe("NEXP", columns["NEXP"], "a whole number"))
+            made["n_exp"] = exposures.values
         for name, target in FLAGS.items():
             if name not in columns:
                 made[target] = pa.repeat(0, len(problems.usable))
@@ -207,11 +240,14 @@ class VisitMapper:
     def _lists(self, columns: dict[str, pa.Array], problems: Problems) -> dict[str, pa.Array]:
         made: dict[str, pa.Array] = {}
         for name, target in (MEANS | LISTS).items():
+            if name not in columns:
+                continue
             found = self._read(name, values.float_lists, columns[name])
             problems.add(found.bad, "bad_list", describe(name, columns[name], "numbers with blanks between"))
             made[target] = values.list_means(found.values) if name in MEANS else found.values
-        right_ascension, declination = (made[target] for target in LISTS.values())
-        neither = values.missing(right_ascension) & values.missing(declination)
-        moved = values.list_any_nonzero(right_ascension) | values.list_any_nonzero(declination)
-        made["fiber_offset"] = pa.array(moved, mask=neither)
+        offsets = [made[target] for target in LISTS.values() if target in made]
+        if offsets:
+            neither = np.all([values.missing(each) for each in offsets], axis=0)
+            moved = np.any([values.list_any_nonzero(each) for each in offsets], axis=0)
+            made["fiber_offset"] = pa.array(moved, mask=neither)
         return made

@@ -101,6 +101,7 @@ def _ingest(
             report.refuse(
                 [*unreadable, *(refusal for refusal in sources.refusals if refusal.row not in known)]
             )
+            report.mend(sources.mended)
             report.read += len(sources.rows) + len(sources.refusals)
             _write(database, _leave_out(sources, found_repeats, report), report)
             if time.monotonic() - told > PROGRESS_SECONDS:

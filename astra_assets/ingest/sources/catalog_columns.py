@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from astra_assets.fits.read_table import Chunk
 from astra_assets.ingest import values
 from astra_assets.ingest.problems import FoldedNames, Problems, describe, is_true
-from astra_assets.ingest.report import IngestError, Refusal
+from astra_assets.ingest.report import IngestError, Mend, Refusal
 from astra_assets.ingest.sources.catalog_files import KEY
 from astra_assets.ingest.sources.derived import INPUTS
 from astra_assets.models.base import layout, table_of
 from astra_assets.models.source import Source
+from astra_assets.registry import limits
 from astra_assets.registry.columns import info
 from astra_assets.registry.kinds import Kind
 
@@ -36,15 +37,14 @@ OURS = frozenset(("pk", "created", "modified")) | COUNTED
 GAIA = ("gaia_dr2_source_id", "gaia_dr3_source_id")
 """Identifiers for which 0 and -1 mean that nothing was found."""
 
+
 EXPECTED: Mapping[Kind, str] = {
-    Kind.int32: "a whole number of 32 bits",
-    Kind.int64: "a whole number of 64 bits",
-    Kind.bits: "a whole number of 64 bits",
     Kind.float32: "a number",
     Kind.float64: "a number",
-    Kind.boolean: "true or false",
+    Kind.floats: "numbers with blanks between",
     Kind.bytes: "hexadecimal digits",
 }
+"""What values that cannot be read should have been, where that is less than what the column can hold."""
 
 
 def choose_columns(names: Sequence[str], path: Path) -> dict[str, str]:
@@ -79,12 +79,14 @@ class Sources:
         numbers: their row numbers in the file.
         path: the file.
         refusals: the rows that cannot be used.
+        mended: the values that were mended.
     """
 
     rows: pa.Table
     numbers: NDArray[np.int64]
     path: str
     refusals: list[Refusal]
+    mended: list[Mend]
 
     def refuse(self, wrong: NDArray[np.bool_], code: str, name: str, reason: str) -> list[Refusal]:
         """Leave out the rows that are wrong because of what a column holds; returns them as refusals."""
@@ -126,9 +128,8 @@ def to_sources(chunk: Chunk, names: Mapping[str, str], path: Path) -> Sources:
             found = values.convert(column, definition)
         except values.ColumnTypeError as error:
             raise IngestError(f"{path}: column {original} {error}") from error
-        problems.add(
-            found.bad, "bad_value", describe(original, column, EXPECTED.get(definition.kind, "text"))
-        )
+        expected = EXPECTED.get(definition.kind) or limits.expected(name, definition.kind)
+        problems.add(found.bad, "bad_value", describe(original, column, expected))
         made[name] = found.values
     for name in GAIA:
         if name in made:
@@ -137,9 +138,9 @@ def to_sources(chunk: Chunk, names: Mapping[str, str], path: Path) -> Sources:
     problems.add(
         lacking, "no_sdss_id", describe(KEY, values.flat(chunk.columns[names[KEY]]), "a number, at least 0")
     )
-    if "dec" in made:
-        off = is_true(pc.greater(pc.abs(made["dec"]), 90))
-        problems.add(off, "bad_value", describe("dec", made["dec"], "-90 to 90 degrees"))
+    problems.fit(made, SOURCES, names)
     rows = pa.table(made).filter(pa.array(problems.usable))
     numbers = chunk.first + np.flatnonzero(problems.usable)
-    return Sources(rows, numbers, str(path), problems.refusals(path, chunk.first))
+    return Sources(
+        rows, numbers, str(path), problems.refusals(path, chunk.first), problems.mends(path, chunk.first)
+    )

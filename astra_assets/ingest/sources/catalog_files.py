@@ -18,6 +18,7 @@ from astra_assets.files.streams import StreamError, open_content
 from astra_assets.files.text_tables import EcsvTable, TextTable, is_ecsv, read_ecsv
 from astra_assets.fits.read_table import Chunk, FitsTable, open_table
 from astra_assets.ingest.report import IngestError, Refusal, as_ingest_errors
+from astra_assets.text import nearest
 
 KEY = "sdss_id"
 HEAD_BYTES = 8192
@@ -71,7 +72,8 @@ def _opened(path: Path) -> Iterator[CatalogFile]:
             f"it starts with {head[:40]!r}"
         )
     if KEY not in {name.lower() for name in opened.names}:
-        raise IngestError(f"{path}: no column {KEY}; found {', '.join(opened.names) or 'no columns'}")
+        alike = ", ".join(nearest(KEY, opened.names)) or "none that is called alike"
+        raise IngestError(f"{path}: no column {KEY}; of its {len(opened.names)} columns, found {alike}")
     yield opened
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-POSITION_LIMITS = {"ra": (0.0, 360.0), "dec": (-90.0, 90.0)}
-"""Degrees; columns of this name are positions on the sky."""
+from astra_assets.registry import limits
+from astra_assets.registry.kinds import Kind
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,7 @@ class OffSky:
     row: str
 
     def __str__(self) -> str:
-        low, high = POSITION_LIMITS[self.column]
-        return f"column {self.column}: {self.value!r} is outside {low:g} to {high:g} deg, {self.row}"
+        return f"column {self.column}: {self.value!r} is outside {limits.RANGES[self.column]}, {self.row}"
 
 
 class Census:
@@ -51,18 +50,15 @@ class Census:
             self.nulls[name] += column.null_count
             if name not in self.filled and has_value(column):
                 self.filled.add(name)
-            if name in POSITION_LIMITS and self.off_sky is None:
+            if name in limits.RANGES and self.off_sky is None:
                 self.off_sky = self._outside(name, column, batch)
         self.rows += batch.num_rows
 
     def _outside(self, name: str, column: pa.Array, batch: pa.RecordBatch) -> OffSky | None:
-        low, high = POSITION_LIMITS[name]
-        if not has_value(column):
+        wrong = limits.misfits(name, Kind.float64, column)
+        if not wrong.any():
             return None
-        wrong = pc.or_(pc.less(column, low), pc.greater(column, high)).fill_null(False)
-        row = pc.index(wrong, True).as_py()
-        if row < 0:
-            return None
+        row = int(wrong.argmax())
         number = f"row {self.rows + row + 1}"
         if self._key in batch.schema.names:
             number += f" ({self._key} {batch.column(self._key)[row].as_py()})"

@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from astra_assets.products.check.census import POSITION_LIMITS, Census
+from astra_assets.products.check.census import Census
 from astra_assets.products.findings import FILLED, POSITIONS, Finding, VerificationError
+from astra_assets.registry import limits
 
 ALL_COLUMNS = "all"
 """Accepted for every column."""
@@ -36,7 +37,7 @@ def check_positions(label: str, censuses: Sequence[Census], *, foreign: bool = F
                 told = f"written as the database of another Astra has it: {text}"
                 return Finding(POSITIONS, told, passed=False)
             raise VerificationError(POSITIONS, f"{label}: {_NOT_WRITTEN}: {text}")
-    ranges = {name: f"{low:g} to {high:g} deg" for name, (low, high) in POSITION_LIMITS.items()}
+    ranges = {name: str(found) for name, found in limits.RANGES.items()}
     return Finding(POSITIONS, "every position is on the sky", facts=ranges)
 
 

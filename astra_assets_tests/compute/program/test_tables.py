@@ -134,7 +134,22 @@ def test_unknown_columns_are_left_out_and_those_of_the_engine_are_its_own(judge,
         ({"n_pixels": 2**40}, "SampleFlux.n_pixels holds int32"),
         ({"n_pixels": 1.5}, "SampleFlux.n_pixels holds int32"),
         ({"n_pixels": [1, 2]}, "SampleFlux.n_pixels holds int32"),
+        ({"n_pixels": np.float32(2**24)}, "SampleFlux.n_pixels holds int32"),
+        (
+            {"result_flags": 2.0**53},
+            "SampleFlux.result_flags holds bits, found 9007199254740992.0: as a decimal",
+        ),
+        (
+            {"median_flux": 1e39},
+            "SampleFlux.median_flux holds float32, found 1e+39: expected a number of single",
+        ),
         ({"comment": 5}, "SampleFlux.comment holds text"),
+        (
+            {"comment": "caf\u00e9"},
+            "SampleFlux.comment holds text, found 'caf\u00e9': expected at most 1000 charac",
+        ),
+        ({"comment": "two\nlines"}, "SampleFlux.comment holds text"),
+        ({"comment": "x" * 1001}, "SampleFlux.comment holds text"),
         ({"source_pk": 99}, "the result has source_pk 99, its input 11"),
     ],
 )
@@ -146,6 +161,13 @@ def test_a_value_that_does_not_fit_is_told_with_its_column(judge, values, messag
     assert verdict.results == []
     assert verdict.failures[0]["code"] == "invalid_value"
     assert verdict.failures[0]["message"].startswith(message)
+
+
+def test_keys_in_single_precision_name_no_input_where_they_may_have_been_rounded(judge):
+    items = {2**24: {"spectrum_pk": 2**24, "source_pk": 1}}
+    table = pa.table({"spectrum_pk": np.array([2**24 + 1], np.float32), "median_flux": [9.0]})
+    verdict = judge.judge(table, items)
+    assert (verdict.results, verdict.strangers) == ([], ["16777216.0"])
 
 
 def test_keys_that_are_no_input_are_strangers_and_rows_twice_are_no_result(judge):

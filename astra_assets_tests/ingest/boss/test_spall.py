@@ -262,14 +262,42 @@ def test_a_file_without_rows_is_an_error(sqlite, tmp_path):
         ingest(sqlite, tmp_path, spall_rows(0), name="spAll.fits")
 
 
-def test_missing_columns_are_listed_all_at_once_with_those_there_are(sqlite, tmp_path):
+def test_missing_columns_that_are_needed_are_named_with_those_that_are_called_alike(sqlite, tmp_path):
     columns = spall_rows(5)
-    del columns["SPEC_FILE"], columns["OBS"], columns["XCSAO_RXC"]
+    columns["FIELDID"] = columns.pop("FIELD")
+    del columns["HEALPIX"]
+    lacking = "FIELD, HEALPIX or RACAT and DECCAT or FIBER_RA and FIBER_DEC or PLUG_RA and PLUG_DEC"
     with pytest.raises(
-        IngestError, match=r"3 columns are missing: OBS, SPEC_FILE, XCSAO_RXC; .*has FIELD, MJD"
-    ):
+        IngestError, match=f"2 columns are missing: {lacking}; the file has FIELDID.* called alike"
+    ) as error:
         ingest(sqlite, tmp_path, columns)
+    assert "XCSAO_TEFF" not in str(error.value)
     assert content(sqlite, VISITS) == []
+
+
+def test_descriptive_columns_that_a_published_file_lacks_stay_without_a_value(sqlite, tmp_path):
+    lacking = [name for name in spall_rows(1) if name not in ("FIELD", "MJD", "CATALOGID", "HEALPIX")]
+    used = [name for name in lacking if name not in ("CLASS", "CALIBFLUX")]
+    columns = {name: values for name, values in spall_rows(5).items() if name not in lacking}
+    report = ingest(sqlite, tmp_path, columns)
+    assert (report.added, report.n_refused, len(report.notes)) == (5, 0, 1)
+    told = report.notes[0].split(" has no ")[1].split(";")[0]
+    assert sorted(told.split(", ")) == sorted(used)
+    assert "all spectra are of apo25m" in report.notes[0]
+    row = content(sqlite, VISITS)[0]
+    assert (row["telescope"], row["spec_file"], row["zwarning_flags"]) == ("apo25m", "", 0)
+    for name in ("n_exp", "seeing", "snr", "moon_dist_mean", "delta_ra", "delta_dec", "fiber_offset"):
+        assert row[name] is None, name
+
+
+def test_a_file_with_fewer_columns_does_not_erase_what_another_gave(sqlite, tmp_path):
+    ingest(sqlite, tmp_path, spall_rows(5))
+    before = content(sqlite, VISITS)
+    lite = {name: v for name, v in spall_rows(5).items() if not name.startswith(("DELTA_", "XCSAO_"))}
+    report = ingest(sqlite, tmp_path, lite, name="spAll-lite.fits")
+    assert (report.unchanged, report.updated) == (5, 0)
+    assert content(sqlite, VISITS) == before
+    assert "DELTA_RA_LIST, DELTA_DEC_LIST" in report.notes[0]
 
 
 def test_a_column_of_the_wrong_type_is_an_error_that_names_it(sqlite, tmp_path):
