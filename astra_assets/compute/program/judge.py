@@ -23,13 +23,8 @@ from astra_assets.compute.rows import ResultError, ResultShape, clean
 from astra_assets.registry.columns import info
 from astra_assets.registry.kinds import Kind
 
-DUPLICATE, INVALID, NO_RESULT, PROGRAM_FAILED = (
-    "duplicate_rows",
-    "invalid_value",
-    "no_result",
-    "program_failed",
-)
-"""Codes of inputs that a program has made nothing of: two rows, a row that does not fit, no row, it died before."""
+DUPLICATE, INVALID = "duplicate_rows", "invalid_value"
+"""Codes of inputs whose rows of a program cannot be used: there are two, or a value does not fit its column."""
 
 TEXT_LENGTH = 1_000
 """Characters that a text of a result may have; more is no text but an accident, and would widen a FITS column for all."""
