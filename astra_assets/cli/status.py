@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from astra_assets.cli.show import print_table, say
+from astra_assets.compute.account import KEPT
 from astra_assets.operations.deployment import Deployment
 
 if TYPE_CHECKING:
+    from astra_assets.compute.account import Account
     from astra_assets.operations.status import StepStatus
 
 
@@ -57,12 +59,18 @@ def row(step: StepStatus) -> list[str]:
         f"{progress.finished:,}/{progress.inputs:,}" if progress else "-",
         f"{progress.running}/{progress.tasks}" if progress else "-",
         ", ".join(step.jobs) or "-",
-        "; ".join(
-            f"{state} " + ", ".join(f"{code}: {count:,}" for code, count in sorted(codes.items()))
-            for state, codes in (("failed", account.failed_by_code), ("skipped", account.skipped_by_code))
-            if codes
-        ),
+        reasons(account),
     ]
+
+
+def reasons(account: Account) -> str:
+    """Why inputs have no result, and how many of those that failed keep an older one."""
+    failed = f"failed {KEPT.format(account.kept)}" if account.kept else "failed"
+    return "; ".join(
+        f"{state} " + ", ".join(f"{code}: {count:,}" for code, count in sorted(codes.items()))
+        for state, codes in ((failed, account.failed_by_code), ("skipped", account.skipped_by_code))
+        if codes
+    )
 
 
 def as_dict(step: StepStatus) -> dict[str, object]:

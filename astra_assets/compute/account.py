@@ -15,6 +15,9 @@ from sqlalchemy import func, select
 from astra_assets.compute.step_inputs import StepInputs
 from astra_assets.database.database import Database
 
+KEPT = "(of these {:,} keep an older result)"
+"""How it is said that failed inputs have an older result."""
+
 
 @dataclass(frozen=True)
 class Account:
@@ -26,6 +29,8 @@ class Account:
             through.
         failed: inputs that failed; `skipped` those that were skipped, also by a filter before this step.
         backlog: inputs that are still to be processed.
+        kept: how many of those that failed keep an older result, which stays in the result table and in products: the
+            failure says nothing about the object.
         by_code: failures and skips by code.
     """
 
@@ -38,6 +43,7 @@ class Account:
     backlog: int
     failed_by_code: Mapping[str, int] = field(default_factory=dict)
     skipped_by_code: Mapping[str, int] = field(default_factory=dict)
+    kept: int = 0
 
     @property
     def balanced(self) -> bool:
@@ -55,9 +61,10 @@ class Account:
         return {**self.skipped_by_code, **self.failed_by_code}
 
     def __str__(self) -> str:
+        kept = f"{KEPT.format(self.kept)} " if self.kept else ""
         text = (
             f"{self.pipeline} {self.step}: {self.inputs} inputs = {self.results} results + {self.failed} failed "
-            f"+ {self.skipped} skipped + {self.backlog} backlog"
+            f"{kept}+ {self.skipped} skipped + {self.backlog} backlog"
         )
         return text if self.balanced else f"{text}: DOES NOT BALANCE"
 
@@ -65,18 +72,19 @@ class Account:
 def take_account(database: Database, inputs: StepInputs) -> Account:
     """Count the inputs of a step by what became of them."""
     row = inputs.flagged().subquery()
-    kinds = (row.c.is_current, row.c.step, row.c.state, row.c.code)
+    kinds = (row.c.has_row, row.c.is_current, row.c.step, row.c.state, row.c.code)
     with database.connect() as connection:
         counted = connection.execute(select(*kinds, func.count()).group_by(*kinds)).all()
-    total = results = backlog = 0
+    total = results = backlog = kept = 0
     by_code: dict[str, Counter[str]] = {"failed": Counter(), "skipped": Counter()}
-    for is_current, step, state, code, count in counted:
+    for has_row, is_current, step, state, code, count in counted:
         total += count
         # A filter lets through what it does not skip; what later steps make of it is their account.
         skipped_here = state == "skipped" and step == inputs.step.name
         has_result = not skipped_here if inputs.step.is_filter else bool(is_current)
         has_outcome = skipped_here if inputs.step.is_filter else state is not None
         results += count * has_result
+        kept += count * (not has_result and bool(has_row) and state == "failed")
         backlog += count * (not has_result and not has_outcome)
         if has_outcome:
             by_code[state][code] += count
@@ -90,4 +98,5 @@ def take_account(database: Database, inputs: StepInputs) -> Account:
         backlog=backlog,
         failed_by_code=dict(by_code["failed"]),
         skipped_by_code=dict(by_code["skipped"]),
+        kept=kept,
     )

@@ -4,6 +4,7 @@
 $ASTRA_HOME/batches/<pipeline key>-<step>/<batch id>/
     batch.json                      what is run, on what, with which options
     inputs.parquet                  the manifest: one row per input, in the order of their keys
+    archive.json                    where its files are, and some of those that were there when it was started
     tasks/<n>/claim.json            which process runs the task
     tasks/<n>/status.json           state, counts, host, peak memory, heartbeat
     tasks/<n>/results-<k>.parquet   results, with rows of further tables and problems nested in them

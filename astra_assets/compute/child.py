@@ -20,6 +20,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from astra_assets.compute.passing import IO_ERROR
+
 LOG_FORMAT = "%(asctime)s %(process)d %(name)s: %(message)s"
 """Lines of a task's log."""
 
@@ -115,6 +117,10 @@ class PreparedStep:
             return _reason("skipped", reason.code, reason.message)
         except (Unusable, SpectrumError) as error:
             return _reason("failed", error.code, error.message)
+        except OSError as error:
+            return _reason(
+                "failed", IO_ERROR, f"{type(error).__name__}: {error}", traceback.format_exc(limit=-4)
+            )
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it belongs to this input alone
             trace = traceback.format_exc(limit=-4)
             return _reason("failed", type(error).__name__, str(error) or repr(error), trace)

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Delete, Table, delete, exists, select, update
 from astra_assets.compute import outcomes
 from astra_assets.compute.batch import Batch, BatchError
 from astra_assets.compute.parts import FAILURES, RESULTS, failure_schema, part_files
+from astra_assets.compute.passing import PASSING_CODES
 from astra_assets.compute.rows import PROBLEMS, ResultShape
 from astra_assets.compute.step_inputs import ATTEMPTS, CURRENT_RESULT, EARLIER, OUTDATED_RESULT, StepInputs
 from astra_assets.database.database import Database
@@ -262,19 +263,21 @@ class Collector:
         )
 
     def _write_failures(self, connection: Connection, rows: pa.Table, parts: Parts) -> None:
-        """Record outcomes. A failure does not take away a result that still holds; an outdated one goes."""
+        """Record outcomes, and delete older results that a verdict supersedes.
+
+        A failure does not take away a result that still holds, and is not recorded then. Next to an outdated result
+        a passing failure is recorded and the result stays.
+        """
         inputs = self.inputs
         places = parts.places(rows[inputs.key_name])
         earlier = parts.earlier[places]
         skipped = pc.equal(rows["state"], "skipped").to_numpy()
-        outcomes.forget_results(
-            connection,
-            inputs,
-            parts.keys[places[(earlier == OUTDATED_RESULT) | (skipped & (earlier != 0))]].tolist(),
-        )
-        kept = (earlier != CURRENT_RESULT) | skipped
-        rows = rows.filter(pa.array(kept))
-        attempts = pa.array(parts.attempts[places][kept] + 1, pa.int32())
+        passing = ~skipped & np.isin(rows["code"].to_numpy(), list(PASSING_CODES))
+        superseded = ((earlier == OUTDATED_RESULT) & ~passing) | ((earlier == CURRENT_RESULT) & skipped)
+        outcomes.forget_results(connection, inputs, parts.keys[places[superseded]].tolist())
+        recorded = (earlier != CURRENT_RESULT) | skipped
+        rows = rows.filter(pa.array(recorded))
+        attempts = pa.array(parts.attempts[places][recorded] + 1, pa.int32())
         rows = rows.append_column("attempts", attempts)
         rows = rows.append_column("step", pa.repeat(inputs.step.name, rows.num_rows))
         self._record(connection, rows)

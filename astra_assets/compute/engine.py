@@ -29,9 +29,10 @@ from astra_assets.compute.batch import (
 )
 from astra_assets.compute.ledger import Ledger
 from astra_assets.compute.planner import NothingToDo, Planner
-from astra_assets.compute.program.call import SETTING, Site, call_of
+from astra_assets.compute.program.call import SETTING, Site, call_of, call_of_batch
 from astra_assets.compute.program.written import collector_of
-from astra_assets.compute.progress import Progress, Sparingly
+from astra_assets.compute.progress import Phase, Progress, Sparingly
+from astra_assets.compute.sampling import need_archive
 from astra_assets.compute.step_inputs import UNPROCESSED, Selection, StepInputs
 from astra_assets.compute.watch import Watch
 from astra_assets.database.database import Database
@@ -134,13 +135,17 @@ class Engine:
         """Start the tasks of a batch that neither run nor are done; returns at once.
 
         Raises:
+            ArchiveError: the files of the batch cannot be found.
             BatchError: they are not accepted as they are asked for; the message says what to change. A batch
-                that has not made anything yet is cancelled then.
+                that has not made anything yet is cancelled then, also where files cannot be found.
         """
         watch = self._watch(batch)
         try:
             watch.backend.resume(batch)
-            watch.start_stopped()
+            states = watch.backend.poll(batch)
+            if any(state.phase is Phase.STOPPED for state in states.values()):
+                self._need_archive(batch)
+            watch.start_stopped(states)
         except BatchError:
             self._cancel_if_empty(watch)
             raise
@@ -305,6 +310,12 @@ class Engine:
         call = call_of(pipeline, step, self.programs)
         if not step.is_filter and (call is None or call.protocol != "astra"):
             self.database.need_writable(step.table or pipeline.table, *step.tables)
+
+    def _need_archive(self, batch: Batch) -> None:
+        """Check that the files of a batch are there; Astra's own command line finds its files by itself."""
+        call = call_of_batch(batch.settings)
+        if call is None or call.protocol != "astra":
+            need_archive(self.database, batch, self.inputs(*batch.declaration()))
 
     def _program(self, pipeline: Pipeline, step: Step) -> dict[str, str]:
         """The setting of a batch that says how its program is called; none for functions."""

@@ -1,6 +1,7 @@
 """Writing down what became of inputs that have no result.
 
-An input has either a result or one outcome. Which inputs these are is decided by `plan` (requirements) and
+An input has either a result or one outcome; next to a failure that says nothing about the object (`passing`) an older
+result may be kept. Which inputs these are is decided by `plan` (requirements) and
 `collect` (what workers report).
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import pyarrow as pa
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, select
 
 from astra_assets.compute.step_inputs import StepInputs
 from astra_assets.database.database import Database
@@ -72,6 +73,16 @@ def forget_results(connection: Connection, inputs: StepInputs, keys: Sequence[in
     results = inputs.results
     for some in _pieces(keys):
         connection.execute(delete(results).where(inputs.of_step, results.c[inputs.key_name].in_(some)))
+
+
+def drop_kept(database: Database, inputs: StepInputs) -> int:
+    """Delete the older results that were kept next to passing failures; returns how many."""
+    row = inputs.flagged().subquery()
+    kept = select(row.c.key).where(row.c.has_row == 1, row.c.is_current == 0, row.c.state == "failed")
+    with database.begin() as connection:
+        keys = connection.execute(kept).scalars().all()
+        forget_results(connection, inputs, keys)
+    return len(keys)
 
 
 def _pieces(keys: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -222,12 +222,17 @@ class StepInputs:
         return {name: one for name, one in self._columns(untried=True).items() if _of_source(one)}
 
     def flagged(self) -> Select[Any]:
-        """One row for each eligible input: key, `is_current`, and step, state and code of the first outcome that holds."""
+        """One row for each eligible input, with its key and what became of it.
+
+        `has_row` is 1 where there is a result, `is_current` where it is not older than the input; `step`, `state` and
+        `code` are those of the first outcome that holds.
+        """
         steps = [(self._holds(name), type_coerce(name, String)) for name in self.outcomes]
         states = [(self._holds(name), alias.c.state) for name, alias in self.outcomes.items()]
         codes = [(self._holds(name), alias.c.code) for name, alias in self.outcomes.items()]
         query = select(
             self.key.label("key"),
+            case((self.results.c[self.key_name].is_not(None), 1), else_=0).label("has_row"),
             case((self.is_current, 1), else_=0).label("is_current"),
             case(*steps, else_=None).label("step"),
             case(*states, else_=None).label("state"),

@@ -19,6 +19,7 @@ from astra_assets.compute.child import Broken, Finished, Ready
 from astra_assets.compute.crew import Crew, Died, Member
 from astra_assets.compute.in_hand import InHand
 from astra_assets.compute.parts import FAILURES, RESULTS, manifest_rows
+from astra_assets.compute.passing import FILE_CODES, WORKER_DIED
 from astra_assets.compute.program.call import call_of_batch
 from astra_assets.compute.progress import Cause, Phase
 from astra_assets.compute.task_run import (
@@ -29,9 +30,6 @@ from astra_assets.compute.task_run import (
     TaskConditions,
     TaskRun,
 )
-
-WORKER_DIED = "WorkerDied"
-"""Code of an input that several worker processes died of."""
 
 FIRST_FLUSH = 2.0
 """Seconds after which the first part is written; the time doubles from part to part up to the limit of the batch."""
@@ -163,6 +161,8 @@ class Supervisor(TaskRun):
             self.made += 1
             return
         key = int(item[self.key_name])
+        if answer.code in FILE_CODES:
+            self._need_archive_still()
         reason = {"state": answer.state, "code": answer.code, "message": answer.message}
         self.failures.append({self.key_name: key, **reason})
         self.logged[answer.code] += 1
@@ -170,6 +170,14 @@ class Supervisor(TaskRun):
             log.warning(
                 "%s %d failed: %s: %s\n%s", self.key_name, key, answer.code, answer.message, answer.trace
             )
+
+    def _need_archive_still(self) -> None:
+        """Look at the archive again before an input is said to have no file; what is done already is written first."""
+        try:
+            self.need_archive()
+        except BrokenTaskError:
+            self._flush()
+            raise
 
     def _on_death(self, member: Member, died: Died) -> None:
         self.status.died += 1

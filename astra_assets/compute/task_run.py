@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from astra_assets.compute import claims
+from astra_assets.compute.archive import ArchiveError, compare_archive
 from astra_assets.compute.batch import Batch, submission_file
 from astra_assets.compute.child import peak_memory
 from astra_assets.compute.memory_watch import LOOK_SECONDS, MemoryWatch
@@ -129,6 +130,7 @@ class TaskRun(ABC):
         try:
             self.parts.look()
             self.beat()
+            self.need_archive()
             phase = self.work()
         except BrokenTaskError as error:
             phase = Phase.BROKEN
@@ -172,6 +174,13 @@ class TaskRun(ABC):
         self.need_claim()
         self.beaten = time.monotonic()
         self._write_status()
+
+    def need_archive(self) -> None:
+        """Raise BrokenTaskError where the files of the batch, or most of them, cannot be found on this machine."""
+        try:
+            compare_archive(self.batch.directory)
+        except ArchiveError as error:
+            raise BrokenTaskError(f"root_missing: {error}") from error
 
     def need_claim(self) -> None:
         """Raise ClaimLostError where another process runs the task now."""

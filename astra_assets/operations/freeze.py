@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import select
 
 from astra_assets import pipelines
+from astra_assets.compute.outcomes import drop_kept
 from astra_assets.config.declared import all_products, further_products
-from astra_assets.models.compute import ComputeBatch
+from astra_assets.models.compute import ComputeBatch, ComputeOutcome
 from astra_assets.operations.deployment import Deployment, OperationError, Say, git_revision
 from astra_assets.operations.source_files import makes_source_files
 from astra_assets.operations.verify import verify
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from astra_assets.config.releases import Release
     from astra_assets.products.release.freezing import FreezeReport
 
+Older = Literal["refuse", "keep", "drop"]
+"""What becomes of older results that were kept next to a failure."""
+
 
 def freeze(
     deployment: Deployment,
@@ -26,6 +30,7 @@ def freeze(
     *,
     summary_only: bool = False,
     incomplete: bool = False,
+    older: Older = "refuse",
     say: Say,
 ) -> FreezeReport:
     """Make the files of a release's version read-only and write down their checksums.
@@ -35,14 +40,20 @@ def freeze(
         release: its version is frozen.
         summary_only: leave the per-source files out.
         incomplete: freeze also when inputs have no result and no reason yet.
+        older: what becomes of older results that were kept next to a failure that says nothing about the object: `keep`
+            freezes them, `drop` deletes them, after which products must be made again, `refuse` stops.
         say: where progress is reported.
 
     Raises:
-        OperationError: steps are not complete, files are not sound, or a batch that writes per-source files is active.
+        OperationError: older results are kept, or were dropped just now; steps are not complete, files are not sound,
+            or a batch that writes per-source files is active.
         FreezeError: there is nothing to freeze.
     """
     from astra_assets.products.release.freezing import freeze_version
 
+    # A database of another Astra has no accounts.
+    if older != "keep" and (not incomplete or deployment.database.look().has(ComputeOutcome)):
+        _need_none_older(deployment, release, drop=older == "drop")
     if not incomplete:
         _need_complete(deployment, release)
     found = [each for each in verify(deployment, release, summary_only=True, say=say) if each.problems]
@@ -65,6 +76,53 @@ def freeze(
             parts=("summary",) if summary_only else ("summary", "spectra"),
             say=say,
         )
+
+
+def _need_none_older(deployment: Deployment, release: Release, *, drop: bool) -> None:
+    """Check that no input has failed for a passing reason next to an older result.
+
+    Args:
+        deployment: where the results are.
+        release: its steps are looked at.
+        drop: delete these results. Products still show them, so that this stops, too.
+
+    Raises:
+        OperationError: there are such results, or there were until now.
+    """
+    from astra_assets.operations.step_runner import StepRunner
+
+    runner = StepRunner(deployment, release)
+    accounts = [(pipeline, step, runner.engine.account(pipeline, step)) for pipeline, step in runner.steps()]
+    kept = [each for each in accounts if each[2].kept]
+    if not kept:
+        return
+    told = "\n  " + "\n  ".join(str(account) for _, _, account in kept) + "\n"
+    if not drop:
+        raise OperationError(
+            f"inputs failed although nothing is known against their older results:{told}mend the cause (astra-assets why "
+            "tells it) and run these steps again with --retry-failed, or pass --keep-older to freeze the older results, or "
+            "--drop-older to delete them"
+        )
+    several = [f"{pipeline.name} {step.name}" for pipeline, step, _ in kept if step.tables]
+    if several:
+        raise OperationError(
+            f"older results of {', '.join(several)} are not dropped, since files of sources were made with them:{told}nothing "
+            "was deleted; mend the cause and run these steps again with --retry-failed, or pass --keep-older"
+        )
+    dropped = [
+        f"{pipeline.name} {step.name}: {drop_kept(deployment.database, runner.engine.inputs(pipeline, step)):,}"
+        for pipeline, step, _ in kept
+    ]
+    with_files = {
+        pipeline.key
+        for pipeline, _, _ in kept
+        if any(makes_source_files(pipeline, each) for each in pipeline.steps)
+    }
+    remake = [f"astra-assets run {key} --force" for key in sorted(with_files)]
+    raise OperationError(
+        f"older results were deleted ({'; '.join(dropped)}), and files still show them: type "
+        f"{', '.join([*remake, 'astra-assets create all'])}, and freeze again"
+    )
 
 
 def _need_complete(deployment: Deployment, release: Release) -> None:

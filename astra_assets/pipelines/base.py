@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -197,6 +197,8 @@ class Step:
         gather: called while planning as `gather(connection, rows, context)`, inside a transaction, for one
             chunk of manifest rows at a time; returns the same rows in the same order with further (also
             nested) columns.
+        spectra: for inputs that are sources, the spectra that the function reads: from a row of the manifest to pairs of
+            model and row. Whoever starts a batch looks whether their files are there.
         tables: further tables that the step writes.
         table: the table that it writes a row of for each input; default: the result table of the pipeline.
             Where pipelines share it, it has a column `pipeline`.
@@ -217,6 +219,7 @@ class Step:
     columns: Mapping[str, ColumnElement[Any]] = field(default_factory=dict)
     lookups: Mapping[str, Select[Any]] = field(default_factory=dict)
     gather: Callable[[Connection, pa.Table, WorkContext], pa.Table] | None = None
+    spectra: Callable[[Mapping[str, Any]], Iterable[tuple[type[Base], Mapping[str, Any]]]] | None = None
     tables: tuple[type[Base], ...] = ()
     table: type[Base] | None = None
     after: tuple[str, ...] = ()

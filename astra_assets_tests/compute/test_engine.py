@@ -123,16 +123,6 @@ def test_a_changed_input_is_done_again_and_keeps_when_it_was_created(bench):
     assert after[1] == before[1]
 
 
-def test_an_outdated_result_goes_when_its_input_fails_now(bench):
-    bench.visits([0])
-    bench.engine.run(FLUX, VISIT)
-    next(bench.roots.sas_base_dir.rglob("*.fits")).unlink()
-    touch(bench.database, BossVisitSpectrum)
-    account = bench.engine.run(FLUX, VISIT)
-    assert (account.results, account.failed, account.balanced) == (0, 1, True)
-    assert bench.count(SampleFlux) == 0
-
-
 def test_a_forced_run_that_fails_keeps_the_result_that_holds(bench):
     pks = bench.visits([0, 1])
     bench.engine.run(FLUX, VISIT)

@@ -49,9 +49,9 @@ def deploy(tmp_path, clean_environment) -> Deploy:
 
 
 @pytest.fixture
-def make(deploy, database) -> MakeRunner:
+def make(deploy, database, tmp_path) -> MakeRunner:
     """Makes what runs the steps of DR20, on a database with eight visits."""
-    samples.add_visits(database, None, [0] * 8)
+    samples.add_visits(database, tmp_path / "home" / "demo", [0] * 8)
 
     def made(compute: Compute = "local", toml: str = "") -> StepRunner:
         deployment = deploy(toml)

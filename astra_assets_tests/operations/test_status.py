@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from astra_assets.cli.status import as_dict, row
+from astra_assets.compute import Account
 from astra_assets.compute.progress import TaskStatus
 from astra_assets.operations.cancel import need_active
 from astra_assets.operations.plan import plan
-from astra_assets.operations.status import status, step_status
+from astra_assets.operations.status import StepStatus, status, step_status
 from astra_assets_tests.compute import samples
 
 STEP = samples.FLUX.step("visit")
@@ -41,3 +43,10 @@ def test_every_step_of_the_release_has_a_status_in_the_order_of_running(make):
     found = [(each.account.pipeline, each.account.step) for each in status(runner)]
     assert found == [(pipeline.name, step.name) for pipeline, step in runner.steps()]
     assert found.index(("SnowWhite", "star")) < found.index(("Corv", "visit"))
+
+
+def test_status_says_how_many_failed_inputs_keep_an_older_result():
+    account = Account("Corv", "visit", 9, 6, 3, 0, 0, failed_by_code={"missing_file": 2, "odd": 1}, kept=2)
+    found = StepStatus(account)
+    assert row(found)[-1] == "failed (of these 2 keep an older result) missing_file: 2, odd: 1"
+    assert as_dict(found)["kept"] == 2

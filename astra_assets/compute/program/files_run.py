@@ -30,8 +30,9 @@ from astra_assets.compute import claims
 from astra_assets.compute.batch import Batch
 from astra_assets.compute.in_hand import InHand
 from astra_assets.compute.parts import FAILURES, RESULTS, manifest_rows
+from astra_assets.compute.passing import PROGRAM_FAILED, PROGRAM_NO_RESULT
 from astra_assets.compute.program.call import Call
-from astra_assets.compute.program.judge import NO_RESULT, PROGRAM_FAILED, Judge, JudgedRows
+from astra_assets.compute.program.judge import Judge, JudgedRows
 from astra_assets.compute.program.manifest import Handed, ManifestError, hand_out, write_manifest
 from astra_assets.compute.program.process import End
 from astra_assets.compute.program.program_run import ProgramRun
@@ -183,7 +184,7 @@ class FilesRun(ProgramRun):
         """The program has said all it has to say: what it has no row for has failed."""
         left = [key for key in handed.rows if key not in self.parts.finished]
         message = f"the program {self.call.program} ended well and wrote no row for this input"
-        self._write(FAILURES, [self.judge.failure(key, NO_RESULT, message) for key in left])
+        self._write(FAILURES, [self.judge.failure(key, PROGRAM_NO_RESULT, message) for key in left])
 
     def _report(self, verdict: JudgedRows) -> None:
         if verdict.strangers:

@@ -24,13 +24,8 @@ from astra_assets.registry.columns import info
 from astra_assets.registry.kinds import Kind
 from astra_assets.registry.limits import number, whole_number
 
-DUPLICATE, INVALID, NO_RESULT, PROGRAM_FAILED = (
-    "duplicate_rows",
-    "invalid_value",
-    "no_result",
-    "program_failed",
-)
-"""Codes of inputs that a program has made nothing of: two rows, a row that does not fit, no row, it died before."""
+DUPLICATE, INVALID = "duplicate_rows", "invalid_value"
+"""Codes of inputs whose rows of a program cannot be used: there are two, or a value does not fit its column."""
 
 OWN = frozenset({"v_astra", "created", "modified", "task_pk", "v_astra_major_minor"})
 """Columns that a program need not give, and that are not taken from it: they say who made a row, and when."""

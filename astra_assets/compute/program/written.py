@@ -17,8 +17,8 @@ from sqlalchemy import select
 from astra_assets.compute import outcomes
 from astra_assets.compute.batch import Batch
 from astra_assets.compute.collect import Collected, Collector, Parts, no_parts
+from astra_assets.compute.passing import PROGRAM_NO_RESULT
 from astra_assets.compute.program.call import call_of_batch
-from astra_assets.compute.program.judge import NO_RESULT
 
 KEYS_AT_ONCE = 1_000
 """Keys in one query; far below what either database allows."""
@@ -71,7 +71,7 @@ class WrittenCollector(Collector):
         message = f"the program ended well, and {self.inputs.results.name} has no row for this input"
         for start in range(0, len(keys), KEYS_AT_ONCE):
             some = keys[start : start + KEYS_AT_ONCE]
-            same = {"state": "failed", "code": NO_RESULT, "message": message}
+            same = {"state": "failed", "code": PROGRAM_NO_RESULT, "message": message}
             repeated = {name: pa.repeat(text, len(some)) for name, text in same.items()}
             yield pa.table({self.inputs.key_name: pa.array(some, pa.int64()), **repeated})
 

@@ -51,7 +51,7 @@ def step_metadata(
 
     shown = account_metadata(account)
     if not step.is_filter:
-        shown["dagster/row_count"] = dg.MetadataValue.int(account.results)
+        shown["dagster/row_count"] = dg.MetadataValue.int(account.results + account.kept)
     reason = runner.unavailable(pipeline, step)
     if reason is not None:
         shown["skipped step"] = dg.MetadataValue.text(reason)
@@ -76,6 +76,7 @@ def account_metadata(account: Account) -> dict[str, dg.MetadataValue]:
         "results": dg.MetadataValue.int(account.results),
         "inputs": dg.MetadataValue.int(account.inputs),
         "failed": dg.MetadataValue.int(account.failed),
+        "kept": dg.MetadataValue.int(account.kept),
         "skipped": dg.MetadataValue.int(account.skipped),
         "backlog": dg.MetadataValue.int(account.backlog),
         "account": dg.MetadataValue.text(str(account)),

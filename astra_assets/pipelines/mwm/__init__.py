@@ -24,7 +24,7 @@ from astra_assets.models.cartons import stellar_like
 from astra_assets.models.mwm import MWMSpectrumProductStatus
 from astra_assets.models.source import Source
 from astra_assets.pipelines.base import Columns, Pipeline, Requirement, Step
-from astra_assets.pipelines.mwm.gather import gather
+from astra_assets.pipelines.mwm.gather import gather, spectra_read
 from astra_assets.pipelines.mwm.source_files import make_files
 from astra_assets.pipelines.requirements import HAS_SDSS_ID
 from astra_assets.spectra.mwm_header import SOURCE_COLUMNS
@@ -80,6 +80,7 @@ MWM = Pipeline(
             ),
             columns={name: Source.c[name] for name in ("sdss5_target_flags", *SOURCE_COLUMNS)},
             gather=gather,
+            spectra=spectra_read,
             tables=(
                 BossCombinedSpectrum,
                 BossRestFrameVisitSpectrum,

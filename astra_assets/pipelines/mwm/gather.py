@@ -138,6 +138,14 @@ def gather(connection: Connection, rows: pa.Table, context: WorkContext) -> pa.T
     return rows
 
 
+def spectra_read(row: Mapping[str, Any]) -> Iterator[tuple[type[Base], Mapping[str, Any]]]:
+    """The spectra as reduced that the files of a source are made from, given its row with what `gather` adds."""
+    for visit in row["visits"]:
+        yield BossVisitSpectrum, visit
+    for coadd in row["apogee"]:
+        yield ApogeeCoaddedSpectrumInApStar, coadd
+
+
 # --- spectra and keys of both instruments ---------------------------------------------------------
 
 

@@ -18,6 +18,15 @@ def test_reasons_are_a_table_in_which_every_text_stays_in_its_cell():
         "| faint | failed | 2 |",
     ]
     assert shown["inputs"].value == 1003
+    assert shown["kept"].value == 0
+
+
+def test_results_that_are_kept_are_shown_beside_those_that_failed():
+    shown = account_metadata(
+        Account("Corv", "visit", 9, 6, 3, 0, 0, failed_by_code={"missing_file": 3}, kept=2)
+    )
+    assert (shown["failed"].value, shown["kept"].value) == (3, 2)
+    assert "of these 2 keep an older result" in str(shown["account"].value)
 
 
 def test_files_are_listed_with_sizes_of_the_right_unit(tmp_path):
