@@ -119,6 +119,7 @@ class StepRunner:
             others=(other,),
             max_attempts=settings.max_attempts,
             programs=self.deployment.programs,
+            access=settings.security.access,
         )
 
     @cached_property
