@@ -211,13 +211,20 @@ def read_batch(directory: Path, reference: StepReference | None = None) -> Batch
     """The batch in a folder; `reference` says where the code of its step is.
 
     Raises:
+        BatchError: this user may not read it.
         BrokenBatchError: the folder is not there, lacks a part of what every batch has, has what no batch has, or has a
             `batch.json` of another owner.
     """
     if not directory.is_dir():
         raise BrokenBatchError(f"{directory}: the folder of the batch is not there")
     path = directory / "batch.json"
-    content = read_json(path)
+    try:
+        content = read_json(path)
+    except PermissionError as error:
+        raise BatchError(
+            f"{path}: this user may not read it. Run as {_user(directory)}, or let the group read batches: "
+            "group_readable = true in [security] of astra.toml, for those that are planned from then on"
+        ) from error
     if content is None:
         raise BrokenBatchError(f"{directory}: batch.json is missing or cannot be read")
     if content.pop("format", None) != FORMAT:
@@ -237,10 +244,14 @@ def read_batch(directory: Path, reference: StepReference | None = None) -> Batch
 
 
 def stranger_of(path: Path, directory: Path, trusted: Collection[int] = ()) -> str | None:
-    """The owner of a file, where it is neither the owner of the folder of the batch nor one of the trusted users."""
+    """The owner of a file, where it is neither that of this folder nor one of the trusted users."""
     owner = path.stat().st_uid
-    if owner == directory.stat().st_uid or owner in trusted:
-        return None
+    return None if owner == directory.stat().st_uid or owner in trusted else _user(path)
+
+
+def _user(path: Path) -> str:
+    """The owner of a file, for people."""
+    owner = path.stat().st_uid
     try:
         return f"{pwd.getpwuid(owner).pw_name} (uid {owner})"
     except KeyError:

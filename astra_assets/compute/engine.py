@@ -7,6 +7,7 @@ It puts the parts together: how inputs are found is in `step_inputs` and `plan`,
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from astra_assets.compute.batch import (
     EnginePaths,
     cut,
     new_batch_id,
+    stranger_of,
 )
 from astra_assets.compute.ledger import Ledger
 from astra_assets.compute.planner import NothingToDo, Planner
@@ -196,7 +198,6 @@ class Engine:
                 folders.publish(entry.directory)
             expected = entry.batch_id, pipeline.name, step.name
             found = folders.read_whole(entry.directory, expected, self._reference(pipeline, step))
-            return replace(found, attached=True)
         except BrokenBatchError as error:
             aside = folders.set_aside(entry.directory)
             where = f"what is left of it is in {aside}" if aside else "nothing is left of it"
@@ -209,6 +210,14 @@ class Engine:
                     backend.abandon(entry.batch_id, entry.job)
             self._ledger.cancelled(entry.batch_id)
             return None
+        # Who can write to the folder of the step can put a folder of his own in the place of a batch.
+        trusted = {os.geteuid(), *self.access.operators}
+        if (stranger := stranger_of(found.directory, found.directory.parent, trusted)) is not None:
+            raise BatchError(
+                f"{found.directory}: belongs to {stranger}, who is no operator here. Add the name to `operators` in [security] "
+                f"of astra.toml, or cancel the batch: astra-assets cancel {found.batch_id}"
+            )
+        return replace(found, attached=True)
 
     def cancel(self, batch: Batch) -> None:
         """End a batch without collecting it. What its workers made is not used; its inputs are unprocessed again."""

@@ -128,3 +128,28 @@ def test_a_description_of_another_user_is_not_read(bench):
     os.chown(batch.directory / "batch.json", STRANGER, -1)
     with pytest.raises(BrokenBatchError, match=f"belongs to uid {STRANGER}, not to the owner of the folder"):
         read_batch(batch.directory)
+
+
+@needs_root
+def test_a_folder_that_another_user_put_in_place_of_a_batch_is_refused(bench):
+    batch = planned(bench)
+    for path in (batch.directory, batch.directory / "batch.json"):
+        os.chown(path, STRANGER, -1)
+    told = rf"belongs to uid {STRANGER}, who is no operator here.*astra-assets cancel {batch.batch_id}"
+    with pytest.raises(BatchError, match=told):
+        bench.engine.active(FLUX, VISIT)
+    trusting = bench.make(access=BatchAccess(operators=frozenset({STRANGER})))
+    assert trusting.active(FLUX, VISIT) == replace(batch, attached=True)
+
+
+def test_a_batch_that_this_user_may_not_read_is_told_in_words(bench, monkeypatch):
+    batch = planned(bench)
+
+    def forbidden(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("astra_assets.compute.batch.read_json", forbidden)
+    with pytest.raises(
+        BatchError, match=r"batch.json: this user may not read it. Run as .*group_readable = true"
+    ):
+        read_batch(batch.directory)
