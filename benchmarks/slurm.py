@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from astra_assets.compute.slurm.command_line import CommandLineClient
 from astra_assets.compute.slurm.queue import SharedQueue
 from astra_assets.compute.slurm.slurm_backend import SlurmBackend
 from astra_assets.compute.slurm.spec import JobSpec, output_in, script
+from astra_assets.compute.worker import worker_command
 from astra_assets.database.database import Database
 from astra_assets.pipelines.options import ResourceRequest
 from astra_assets.spectra.base import Roots
@@ -99,7 +99,7 @@ def plain(url: str, folder: str, conf: str, tasks: int) -> dict[str, float]:
         raise TypeError(f"a batch was to be planned, found: {batch}")
     logs = batch.log_file(0).parent
     logs.mkdir(parents=True)
-    command = (sys.executable, "-m", "astra_assets.compute.worker", str(batch.directory))
+    command = worker_command(batch.directory, batch.reference)
     variables = {
         name: value for name, value in environment().items() if name == "PYTHONPATH" or "THREADS" in name
     }

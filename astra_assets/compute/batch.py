@@ -17,28 +17,30 @@ $ASTRA_HOME/batches/<pipeline key>-<step>/<batch id>/
     jobs/<n>.json                   what was submitted to a cluster, and how its tasks ended
 ```
 
-A batch never changes once it is planned, but for what a cluster is asked for (`slurm`). Not here: how it is
-planned (`plan`), run (`worker`) and collected (`collect`).
+A batch never changes once it is planned, but for what a cluster is asked for (`slurm`). `batch.json` names a registered
+pipeline and its step, and nothing that a process imports or executes (`step_reference`). Its folder is readable and writable
+for its owner alone. Not here: how it is planned (`plan`), run (`worker`) and collected (`collect`).
 """
 
 from __future__ import annotations
 
-import importlib
 import itertools
+import pwd
 import secrets
-import sys
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from astra_assets.compute.step_reference import StepReference
 from astra_assets.errors import ExpectedError
 from astra_assets.files.json_files import read_json, write_json
-from astra_assets.pipelines.base import Pipeline, PipelineDeclarationError, Step, WorkContext
+from astra_assets.pipelines.base import Pipeline, Step, WorkContext
 from astra_assets.pipelines.options import SlurmOptions
 from astra_assets.spectra.base import Roots
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout; a batch of another one is set aside."""
 
 
@@ -74,6 +76,24 @@ class BatchLimits:
 
 
 @dataclass(frozen=True)
+class BatchAccess:
+    """Who has to do with batches, next to the user who planned them.
+
+    Attributes:
+        operators: ids of users whose parts are collected, too.
+        group_readable: whether the group may read the folders; by default only their owner may.
+    """
+
+    operators: frozenset[int] = frozenset()
+    group_readable: bool = False
+
+    @property
+    def mode(self) -> int:
+        """Mode of the folder of a batch."""
+        return 0o750 if self.group_readable else 0o700
+
+
+@dataclass(frozen=True)
 class EnginePaths:
     """The folders of a deployment: what we write (`home`) and where spectra are (`roots`)."""
 
@@ -93,7 +113,6 @@ class Batch:
         directory: its folder.
         batch_id: unique; sorts by time.
         pipeline: name of the pipeline, and `step` that of its step.
-        reference: `module:attribute` of the declaration; `import_path` a folder that its module is found in.
         v_astra: version of the products, such as `0.8.1`.
         code_version: of the pipeline when the batch was planned.
         planned: naive UTC time; rows that the batch makes carry it as `modified`. `judged` for a step that
@@ -108,14 +127,13 @@ class Batch:
         roots: folders of spectra; `settings` further settings of the workers.
         limits: sizes and intervals.
         attached: True if the batch was not planned just now but found running.
+        reference: where workers find the code of the step, as this process knows it; not in `batch.json`.
     """
 
     directory: Path
     batch_id: str
     pipeline: str
     step: str
-    reference: str
-    import_path: str
     v_astra: str
     code_version: str
     planned: datetime
@@ -129,6 +147,7 @@ class Batch:
     settings: dict[str, str]
     limits: BatchLimits
     attached: bool = False
+    reference: StepReference | None = field(default=None, compare=False)
 
     @property
     def manifest(self) -> Path:
@@ -153,25 +172,32 @@ class Batch:
         return WorkContext(self.roots, self.v_astra, self.planned, self.settings)
 
     def declaration(self) -> tuple[Pipeline, Step]:
-        """The pipeline and step that the batch runs, imported.
+        """The pipeline and step that the batch names: those that this process knows under these names.
 
         Raises:
-            PipelineDeclarationError: they are not where `batch.json` says.
+            BatchError: there are none.
         """
-        module, _, attribute = self.reference.partition(":")
-        if self.import_path and self.import_path not in sys.path:
-            sys.path.append(self.import_path)
-        found = getattr(importlib.import_module(module), attribute, None)
-        if not isinstance(found, Pipeline):
-            raise PipelineDeclarationError(
-                f"{self.directory}: {self.reference} was to be the declaration of {self.pipeline}, found {found!r}"
-            )
-        return found, found.step(self.step)
+        from astra_assets.pipelines import pipeline
+
+        try:
+            found = self.reference.load() if self.reference else pipeline(self.pipeline)
+            step = found.step(self.step)
+        except KeyError as error:
+            raise self._not_known(error.args[0]) from None
+        if found.name != self.pipeline:
+            raise self._not_known(f"this process runs {found.name}")
+        return found, step
+
+    def _not_known(self, why: str) -> BatchError:
+        return BatchError(
+            f"{self.directory}: batch.json names the pipeline {self.pipeline!r} and the step {self.step!r}, but {why}. "
+            f"Install the distribution that offers them, or cancel the batch: astra-assets cancel {self.batch_id}"
+        )
 
     def write(self) -> None:
         """Write `batch.json`; the folder is complete with it."""
-        content = asdict(replace(self, directory=Path(), roots=Roots(Path(), Path())))
-        for name in ("directory", "attached"):
+        content = asdict(replace(self, directory=Path(), roots=Roots(Path(), Path()), reference=None))
+        for name in _NOT_WRITTEN:
             del content[name]
         content |= {
             "format": FORMAT,
@@ -182,26 +208,55 @@ class Batch:
         write_json(self.directory / "batch.json", content)
 
 
-def read_batch(directory: Path) -> Batch:
-    """The batch in a folder.
+def read_batch(directory: Path, reference: StepReference | None = None) -> Batch:
+    """The batch in a folder; `reference` says where the code of its step is.
 
     Raises:
-        BrokenBatchError: the folder is not there, or lacks a part of what every batch has.
+        BatchError: this user may not read it.
+        BrokenBatchError: the folder is not there, lacks a part of what every batch has, has what no batch has, or has a
+            `batch.json` of another owner.
     """
     if not directory.is_dir():
         raise BrokenBatchError(f"{directory}: the folder of the batch is not there")
-    content = read_json(directory / "batch.json")
+    path = directory / "batch.json"
+    try:
+        content = read_json(path)
+    except PermissionError as error:
+        raise BatchError(
+            f"{path}: this user may not read it. Run as {_user(directory)}, or let the group read batches: "
+            "group_readable = true in [security] of astra.toml, for those that are planned from then on"
+        ) from error
     if content is None:
         raise BrokenBatchError(f"{directory}: batch.json is missing or cannot be read")
     if content.pop("format", None) != FORMAT:
         raise BrokenBatchError(f"{directory}: batch.json was written by another version of this program")
+    unknown = sorted(content.keys() - _WRITTEN)
+    if unknown:
+        raise BrokenBatchError(f"{directory}: batch.json has what no batch has: {', '.join(unknown)}")
+    if (stranger := stranger_of(path, directory)) is not None:
+        raise BrokenBatchError(f"{path}: belongs to {stranger}, not to the owner of the folder")
     try:
-        batch = Batch(directory=directory, **_typed(content))
-    except (KeyError, TypeError, ValueError) as error:
+        batch = Batch(directory=directory, reference=reference, **_typed(content))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BrokenBatchError(f"{directory}: batch.json is not complete: {error!r}") from error
     if not batch.manifest.is_file():
         raise BrokenBatchError(f"{directory}: inputs.parquet is missing")
     return batch
+
+
+def stranger_of(path: Path, directory: Path, trusted: Collection[int] = ()) -> str | None:
+    """The owner of a file, where it is neither that of this folder nor one of the trusted users."""
+    owner = path.stat().st_uid
+    return None if owner == directory.stat().st_uid or owner in trusted else _user(path)
+
+
+def _user(path: Path) -> str:
+    """The owner of a file, for people."""
+    owner = path.stat().st_uid
+    try:
+        return f"{pwd.getpwuid(owner).pw_name} (uid {owner})"
+    except KeyError:
+        return f"uid {owner}"
 
 
 def submission_file(directory: Path, number: int) -> Path:
@@ -219,6 +274,10 @@ def cut(n_inputs: int, n_tasks: int) -> tuple[tuple[int, int], ...]:
     n_tasks = max(1, min(n_tasks, n_inputs))
     bounds = [n_inputs * task // n_tasks for task in range(n_tasks + 1)]
     return tuple(itertools.pairwise(bounds))
+
+
+_NOT_WRITTEN = ("directory", "attached", "reference")
+_WRITTEN = {each.name for each in fields(Batch)} - set(_NOT_WRITTEN)
 
 
 def _typed(content: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,10 @@ from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from astra_assets.compute.step_reference import StepReference
 
 from astra_assets.compute.passing import IO_ERROR
 
@@ -60,7 +63,7 @@ class Finished:
     cpu_seconds: float = 0.0
 
 
-def serve(connection: Connection[Any, Any], directory: Path) -> None:
+def serve(connection: Connection[Any, Any], directory: Path, reference: StepReference | None) -> None:
     """Work on the rows that come through the connection until None comes, or its other end is gone."""
     _ignore_signals()
     threading.Thread(target=_die_with_supervisor, daemon=True).start()
@@ -70,7 +73,7 @@ def serve(connection: Connection[Any, Any], directory: Path) -> None:
         # Imported here, for numerical libraries read the number of threads when they are imported.
         from threadpoolctl import threadpool_limits
 
-        work = PreparedStep(directory)
+        work = PreparedStep(directory, reference)
         threadpool_limits(1)
     except BaseException:  # noqa: BLE001 - whatever it is, the supervisor must hear of it
         connection.send(Broken(traceback.format_exc(limit=-6)))
@@ -89,12 +92,12 @@ def serve(connection: Connection[Any, Any], directory: Path) -> None:
 class PreparedStep:
     """The pipeline of a batch, set up in this process."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, reference: StepReference | None) -> None:
         from astra_assets.compute.batch import read_batch
         from astra_assets.compute.rows import ResultShape
         from astra_assets.spectra.model_spectra import ModelSpectra
 
-        batch = read_batch(directory)
+        batch = read_batch(directory, reference)
         pipeline, self.step = batch.declaration()
         self.context = batch.context()
         self.resources = self.step.resources(self.context)

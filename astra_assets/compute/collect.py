@@ -7,7 +7,7 @@ batch (`engine`).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection, Delete, Table, delete, exists, select, update
 
 from astra_assets.compute import outcomes
-from astra_assets.compute.batch import Batch, BatchError
+from astra_assets.compute.batch import Batch, BatchError, stranger_of
 from astra_assets.compute.parts import FAILURES, RESULTS, failure_schema, part_files
 from astra_assets.compute.passing import PASSING_CODES
 from astra_assets.compute.rows import PROBLEMS, ResultShape
@@ -84,15 +84,17 @@ def no_parts(batch: Batch, shape: ResultShape) -> Parts:
     return Parts(*(manifest[name].to_numpy() for name in (shape.key_name, ATTEMPTS, EARLIER)))
 
 
-def check_parts(batch: Batch, shape: ResultShape) -> Parts:
+def check_parts(batch: Batch, shape: ResultShape, operators: Collection[int] = ()) -> Parts:
     """Read the keys of all parts and compare them with the manifest.
+
+    A part belongs to the owner of the folder of the batch, or to one of the `operators` (user ids).
 
     An input may be in a part of results and in one of failures: two copies of a task lived at once, and one gave
     it up while the other made it. It has its result then.
 
     Raises:
-        PartError: a part cannot be read, has other columns than its batch, or an input that is not in the
-            manifest or in another part of its kind already.
+        PartError: a part cannot be read, belongs to another user, has other columns than its batch, or an input that is
+            not in the manifest or in another part of its kind already.
     """
     parts = no_parts(batch, shape)
     schemas = {RESULTS: shape.schema, FAILURES: failure_schema(shape.key_name)}
@@ -101,6 +103,7 @@ def check_parts(batch: Batch, shape: ResultShape) -> Parts:
         for path in itertools.chain(
             *(part_files(batch.task_folder(task), kind) for task in range(len(batch.tasks)))
         ):
+            _check_owner(path, batch, operators)
             try:
                 _check_part(path, schema, parts, shape.key_name, of_kind)
             except PartError as error:
@@ -111,6 +114,15 @@ def check_parts(batch: Batch, shape: ResultShape) -> Parts:
         if kind == RESULTS:
             parts.made = of_kind
     return parts
+
+
+def _check_owner(path: Path, batch: Batch, operators: Collection[int]) -> None:
+    if (stranger := stranger_of(path, batch.directory, operators)) is not None:
+        raise PartError(
+            f"{path}: belongs to {stranger}, who is neither the owner of the batch nor an operator. If this user may run "
+            f"batches here, add the name to `operators` in [security] of astra.toml; otherwise cancel the batch "
+            f"(astra-assets cancel {batch.batch_id}) and run the step again."
+        )
 
 
 def _check_part(
@@ -146,8 +158,10 @@ def _difference(found: pa.Schema, wanted: pa.Schema) -> str:
 class Collector:
     """Writes the parts of one batch into the database."""
 
-    def __init__(self, database: Database, batch: Batch, inputs: StepInputs) -> None:
-        self.database, self.batch, self.inputs = database, batch, inputs
+    def __init__(
+        self, database: Database, batch: Batch, inputs: StepInputs, operators: Collection[int] = ()
+    ) -> None:
+        self.database, self.batch, self.inputs, self.operators = database, batch, inputs, operators
         self.shape = ResultShape(inputs.pipeline, inputs.step, batch.context())
         self.now = utcnow()
 
@@ -157,7 +171,7 @@ class Collector:
         Raises:
             BatchError: a part is not what it should be, or inputs are in none.
         """
-        batch, parts = self.batch, check_parts(self.batch, self.shape)
+        batch, parts = self.batch, check_parts(self.batch, self.shape, self.operators)
         if not parts.seen.all():
             raise BatchError(
                 f"{batch.directory}: {int((~parts.seen).sum())} of {batch.n_inputs} inputs are in no part although all tasks "

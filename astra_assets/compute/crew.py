@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from astra_assets.compute.child import Broken, Finished, Ready, serve
-from astra_assets.compute.program.call import SETTING
-from astra_assets.files.json_files import read_json
+from astra_assets.compute.step_reference import StepReference
 
 PRELOAD = (
     "threadpoolctl",
@@ -54,20 +53,18 @@ class Member:
     row: dict[str, Any] | None = field(default=None)
 
 
-def start_server(directory: Path) -> None:
+def start_server(reference: StepReference | None) -> None:
     """Start the process that worker processes are forked from; it imports the pipeline meanwhile.
 
-    Nothing happens where `batch.json` cannot be read: who reads it in earnest says what is wrong with it. Where a program
-    does the work there are no worker processes.
+    Where a program does the work there are no worker processes.
     """
-    content = read_json(directory / "batch.json") or {}
-    if content.get("import_path"):
-        paths = (str(content["import_path"]), os.environ.get("PYTHONPATH", ""))
+    if reference and reference.import_path:
+        paths = (reference.import_path, os.environ.get("PYTHONPATH", ""))
         os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    if SETTING in content.get("settings", {}):
+    if reference and reference.program:
         return
-    module = str(content.get("reference", "")).partition(":")[0]
-    multiprocessing.set_forkserver_preload(["astra_assets.compute.child", *PRELOAD, *filter(None, [module])])
+    modules = [reference.module] if reference else []
+    multiprocessing.set_forkserver_preload(["astra_assets.compute.child", *PRELOAD, *modules])
     forkserver.ensure_running()
 
 
@@ -78,8 +75,8 @@ class Crew:
     (Arrow has some) a fork would break.
     """
 
-    def __init__(self, directory: Path, size: int) -> None:
-        self.directory, self.size = directory, size
+    def __init__(self, directory: Path, size: int, reference: StepReference | None) -> None:
+        self.directory, self.size, self.reference = directory, size, reference
         self.members: list[Member] = []
         self.memory: dict[int, float] = {}
         self.cpu: dict[int | None, float] = {}
@@ -106,7 +103,9 @@ class Crew:
         free = [slot for slot in range(self.size) if slot not in used]
         for slot in free[: max(0, min(wanted, self.size) - len(self.members))]:
             ours, theirs = self._context.Pipe()
-            process = self._context.Process(target=serve, args=(theirs, self.directory), daemon=True)
+            process = self._context.Process(
+                target=serve, args=(theirs, self.directory, self.reference), daemon=True
+            )
             process.start()
             theirs.close()
             self.members.append(Member(slot, process, ours))

@@ -7,37 +7,39 @@ It puts the parts together: how inputs are found is in `step_inputs` and `planne
 from __future__ import annotations
 
 import logging
+import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 from astra_assets.compute import folders
 from astra_assets.compute.account import Account, take_account
 from astra_assets.compute.backend import Backend
 from astra_assets.compute.batch import (
     Batch,
+    BatchAccess,
     BatchError,
     BatchLimits,
     BrokenBatchError,
     EnginePaths,
     cut,
     new_batch_id,
+    stranger_of,
 )
 from astra_assets.compute.ledger import Ledger
 from astra_assets.compute.planner import NothingToDo, Planner
-from astra_assets.compute.program.call import SETTING, Site, call_of, call_of_batch
+from astra_assets.compute.program.call import Site, call_of
 from astra_assets.compute.program.written import collector_of
 from astra_assets.compute.progress import Phase, Progress, Sparingly
 from astra_assets.compute.sampling import need_archive
 from astra_assets.compute.step_inputs import UNPROCESSED, Selection, StepInputs
+from astra_assets.compute.step_reference import StepReference, reference_for
 from astra_assets.compute.watch import Watch
 from astra_assets.database.database import Database
 from astra_assets.models.base import utcnow
-from astra_assets.pipelines.base import Pipeline, Step, reference_of
+from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.options import AS_DECLARED, ResourceRequest, SlurmOptions
 from astra_assets.registry.version import major_minor
 
@@ -59,6 +61,7 @@ class Engine:
         limits: sizes and intervals.
         pipelines: where the pipelines are looked up that others name in `after`, before the registered ones.
         programs: what the site says about programs of other people.
+        access: who may read batches, and whose parts are collected.
     """
 
     database: Database
@@ -71,6 +74,7 @@ class Engine:
     pipelines: tuple[Pipeline, ...] = ()
     others: tuple[Backend, ...] = ()
     programs: Site = field(default_factory=dict)
+    access: BatchAccess = field(default_factory=BatchAccess)
 
     def run(
         self,
@@ -101,7 +105,7 @@ class Engine:
         """
         active = self.active(pipeline, step)
         if active is not None:
-            return self._attached(active, self._program(pipeline, step), resources)
+            return self._attached(active, resources)
         self._need_writable(pipeline, step)
         options = self.backend.options(pipeline, step, resources)
         folders.clear_leftovers(self.paths.step_folder(pipeline, step))
@@ -119,7 +123,7 @@ class Engine:
                 tasks=cut(made.inputs, options.nodes),
                 procs=min(options.procs, made.inputs),
             )
-            folders.seal(batch, filling)
+            folders.seal(batch, filling, self.access)
             if self._ledger.register(batch):
                 folders.publish(batch.directory)
         finally:
@@ -160,8 +164,12 @@ class Engine:
             BatchError: a task cannot go on, or a part is not what it should be; the message says what to do.
         """
         pipeline, step = batch.declaration()
+        if batch.reference is None:
+            batch = replace(batch, reference=self._reference(pipeline, step))
         watch = self._watch(batch)
-        collector = collector_of(batch)(self.database, batch, self.inputs(pipeline, step))
+        collector = collector_of(batch)(
+            self.database, batch, self.inputs(pipeline, step), self.access.operators
+        )
         try:
             watch.wait(progress or Sparingly(log.info))
             parts = collector.checked_parts()
@@ -193,7 +201,8 @@ class Engine:
         try:
             if not entry.directory.exists():
                 folders.publish(entry.directory)
-            return replace(folders.read_whole(entry.directory), attached=True)
+            expected = entry.batch_id, pipeline.name, step.name
+            found = folders.read_whole(entry.directory, expected, self._reference(pipeline, step))
         except BrokenBatchError as error:
             aside = folders.set_aside(entry.directory)
             where = f"what is left of it is in {aside}" if aside else "nothing is left of it"
@@ -206,6 +215,14 @@ class Engine:
                     backend.abandon(entry.batch_id, entry.job)
             self._ledger.cancelled(entry.batch_id)
             return None
+        # Who can write to the folder of the step can put a folder of his own in the place of a batch.
+        trusted = {os.geteuid(), *self.access.operators}
+        if (stranger := stranger_of(found.directory, found.directory.parent, trusted)) is not None:
+            raise BatchError(
+                f"{found.directory}: belongs to {stranger}, who is no operator here. Add the name to `operators` in [security] "
+                f"of astra.toml, or cancel the batch: astra-assets cancel {found.batch_id}"
+            )
+        return replace(found, attached=True)
 
     def cancel(self, batch: Batch) -> None:
         """End a batch without collecting it. What its workers made is not used; its inputs are unprocessed again."""
@@ -231,8 +248,8 @@ class Engine:
         after = tuple(self._pipeline(name).table for name in pipeline.after)
         return StepInputs(pipeline, step, major_minor(self.v_astra), self.max_attempts, after)
 
-    def _attached(self, batch: Batch, program: Mapping[str, str], resources: ResourceRequest) -> Batch:
-        """The active batch. What is asked of a cluster, and how a program is called, holds for tasks that are started now."""
+    def _attached(self, batch: Batch, resources: ResourceRequest) -> Batch:
+        """The active batch. What is asked of a cluster holds for tasks that are started now."""
         label = f"{batch.pipeline} {batch.step}: going on with batch {batch.batch_id}"
         where = (
             "" if batch.backend == self.backend.name else f", on {batch.backend}, for which it was planned"
@@ -244,13 +261,10 @@ class Engine:
             refused = kept.differences(batch.slurm)
             log.warning("%s: %s is not heeded: it is fixed when a batch is planned", label, refused)
         asked = changeable.over(batch.slurm)
-        settings = batch.settings | dict(program)
-        if asked == batch.slurm and settings == batch.settings:
+        if asked == batch.slurm:
             return batch
-        new = [asked.differences(batch.slurm)] if asked != batch.slurm else []
-        new += [f"program {text}" for name, text in program.items() if batch.settings.get(name) != text]
-        log.info("%s: %s for tasks that are started from now on", label, ", ".join(new))
-        changed = replace(batch, slurm=asked, settings=settings)
+        log.info("%s: %s for tasks that are started from now on", label, asked.differences(batch.slurm))
+        changed = replace(batch, slurm=asked)
         changed.write()
         return changed
 
@@ -281,15 +295,12 @@ class Engine:
         running = self._ledger.earliest_active((*pipeline.after, *reads_own))
         # What is judged by results that are just being made anew must be judged again when they are there.
         judged = now if running is None else min(now, running - timedelta(microseconds=1))
-        reference = "" if step.is_filter else reference_of(pipeline)
         batch_id = new_batch_id(now)
         return Batch(
             directory=self.paths.step_folder(pipeline, step).absolute() / batch_id,
             batch_id=batch_id,
             pipeline=pipeline.name,
             step=step.name,
-            reference=reference,
-            import_path=_import_path(reference),
             v_astra=self.v_astra,
             code_version=pipeline.code_version,
             # The same holds for what is made of them.
@@ -301,8 +312,9 @@ class Engine:
             procs=options.procs,
             slurm=options,
             roots=self.paths.roots,
-            settings=dict(self.settings) | self._program(pipeline, step),
+            settings=dict(self.settings),
             limits=self.limits,
+            reference=self._reference(pipeline, step),
         )
 
     def _need_writable(self, pipeline: Pipeline, step: Step) -> None:
@@ -313,21 +325,14 @@ class Engine:
 
     def _need_archive(self, batch: Batch) -> None:
         """Check that the files of a batch are there; Astra's own command line finds its files by itself."""
-        call = call_of_batch(batch.settings)
-        if call is None or call.protocol != "astra":
-            need_archive(self.database, batch, self.inputs(*batch.declaration()))
-
-    def _program(self, pipeline: Pipeline, step: Step) -> dict[str, str]:
-        """The setting of a batch that says how its program is called; none for functions."""
+        pipeline, step = batch.declaration()
         call = call_of(pipeline, step, self.programs)
-        return {} if call is None else {SETTING: call.as_text()}
+        if call is None or call.protocol != "astra":
+            need_archive(self.database, batch, self.inputs(pipeline, step))
 
-
-def _import_path(reference: str) -> str:
-    """The folder that the module of a declaration is found in; empty for those of this package."""
-    top = reference.partition(":")[0].partition(".")[0]
-    if top in ("", "astra_assets"):
-        return ""
-    module = sys.modules[top]
-    home = Path(module.__file__) if module.__file__ else Path(next(iter(module.__path__))) / "_"
-    return str(home.parent.parent if hasattr(module, "__path__") else home.parent)
+    def _reference(self, pipeline: Pipeline, step: Step) -> StepReference | None:
+        """Where workers find the step, and how the site calls its program; a filter has no workers."""
+        if step.is_filter:
+            return None
+        call = call_of(pipeline, step, self.programs)
+        return reference_for(pipeline, "" if call is None else call.as_text())

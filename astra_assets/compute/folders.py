@@ -19,7 +19,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from astra_assets.compute.batch import Batch, BrokenBatchError, read_batch
+from astra_assets.compute.batch import Batch, BatchAccess, BrokenBatchError, read_batch
+from astra_assets.compute.step_reference import StepReference
 from astra_assets.files.atomic import flush
 
 ABANDONED_SECONDS = 86_400.0
@@ -33,8 +34,9 @@ def planning_folder(final: Path) -> Path:
     return final.with_name(f".planning-{_host()}-{os.getpid()}-{final.name}")
 
 
-def seal(batch: Batch, folder: Path) -> None:
-    """Complete a folder that has its manifest: write `batch.json` and flush everything to disk."""
+def seal(batch: Batch, folder: Path, access: BatchAccess) -> None:
+    """Complete a folder that has its manifest: set its mode, write `batch.json` and flush everything to disk."""
+    folder.chmod(access.mode)
     with (folder / "inputs.parquet").open("rb") as stream:
         os.fsync(stream.fileno())
     replace(batch, directory=folder).write()
@@ -52,13 +54,20 @@ def publish(final: Path) -> None:
         flush(final.parent)
 
 
-def read_whole(directory: Path) -> Batch:
-    """The batch in a folder, its manifest checked.
+def read_whole(
+    directory: Path, expected: tuple[str, str, str], reference: StepReference | None = None
+) -> Batch:
+    """The batch in a folder, its manifest checked; `expected` are its id, pipeline and step.
 
     Raises:
-        BrokenBatchError: the folder is not there or not whole.
+        BrokenBatchError: the folder is not there or not whole, or `batch.json` is that of another batch.
     """
-    batch = read_batch(directory)
+    batch = read_batch(directory, reference)
+    found = batch.batch_id, batch.pipeline, batch.step
+    if found != expected:
+        raise BrokenBatchError(
+            f"{directory}: batch.json is that of {' '.join(found)}, expected {' '.join(expected)}"
+        )
     try:
         rows = pq.read_metadata(batch.manifest).num_rows
     except (OSError, pa.ArrowException) as error:

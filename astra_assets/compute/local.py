@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ import astra_assets
 from astra_assets.compute import claims
 from astra_assets.compute.batch import Batch
 from astra_assets.compute.progress import Phase, TaskState, read_status
-from astra_assets.compute.worker import THREADS
+from astra_assets.compute.worker import THREADS, worker_command
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.options import ResourceRequest, SlurmOptions
 
@@ -70,10 +69,10 @@ class LocalBackend:
         for task in tasks:
             log_file = batch.log_file(task)
             log_file.parent.mkdir(parents=True, exist_ok=True)
-            program = [sys.executable, "-m", "astra_assets.compute.worker", str(batch.directory), str(task)]
+            program = worker_command(batch.directory, batch.reference, "--parent", str(os.getpid()))
             with log_file.open("ab") as stream:
                 self._workers[batch.batch_id, task] = subprocess.Popen(
-                    [*program, "--parent", str(os.getpid())],
+                    [*program, str(task)],
                     stdin=subprocess.DEVNULL,
                     stdout=stream,
                     stderr=subprocess.STDOUT,

@@ -81,7 +81,8 @@ class Manifest:
         if rows.num_rows == 0:
             return
         if self._writer is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Nobody else may write what the process of an operator reads.
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             schema = rows.schema.with_metadata(dict(self.metadata))
             # Texts repeat, numbers hardly do; and nobody asks for rows by their values.
             self._writer = pq.ParquetWriter(

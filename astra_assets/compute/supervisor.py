@@ -22,6 +22,7 @@ from astra_assets.compute.parts import FAILURES, RESULTS, manifest_rows
 from astra_assets.compute.passing import FILE_CODES, WORKER_DIED
 from astra_assets.compute.program.call import call_of_batch
 from astra_assets.compute.progress import Cause, Phase
+from astra_assets.compute.step_reference import StepReference
 from astra_assets.compute.task_run import (
     WAIT,
     BrokenTaskError,
@@ -40,9 +41,11 @@ LOGGED_FAILURES = 20
 log = logging.getLogger(__name__)
 
 
-def run_task(directory: Path, task: int, conditions: TaskConditions) -> Ended:
-    """Run a task until it is done or must stop."""
-    batch = read_batch(directory)
+def run_task(
+    directory: Path, task: int, conditions: TaskConditions, reference: StepReference | None
+) -> Ended:
+    """Run a task until it is done or must stop; without a `reference` its pipeline is a registered one."""
+    batch = read_batch(directory, reference)
     folder = batch.task_folder(task)
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -50,7 +53,7 @@ def run_task(directory: Path, task: int, conditions: TaskConditions) -> Ended:
     except claims.TaskTakenError as error:
         log.warning("%s; this one ends", error)
         return Ended(Phase.STOPPED)
-    call = call_of_batch(batch.settings)
+    call = call_of_batch(batch)
     if call is None:
         return Supervisor(batch, task, claim, conditions).run()
     # Not needed by all other tasks, and neither are the readers of tables that come with them.
@@ -67,7 +70,7 @@ class Supervisor(TaskRun):
     def __init__(self, batch: Batch, task: int, claim: claims.Claim, conditions: TaskConditions) -> None:
         super().__init__(batch, task, claim, conditions)
         self.in_hand = InHand(self.folder, spare=conditions.spare)
-        self.crew = Crew(batch.directory, batch.procs)
+        self.crew = Crew(batch.directory, batch.procs, batch.reference)
         self.results: list[dict[str, Any]] = []
         self.failures: list[dict[str, Any]] = []
         self.late: deque[dict[str, Any]] = deque()

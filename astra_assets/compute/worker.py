@@ -1,4 +1,4 @@
-"""The program that runs one task: `python -m astra_assets.compute.worker [--submission N] BATCH_DIR TASK`.
+"""The program that runs one task: `python -m astra_assets.compute.worker [OPTIONS] BATCH_DIR TASK`.
 
 Only what must happen before anything numerical is imported belongs here: one thread for each numerical
 library, signals, logging. The work itself is in `supervisor` and `child`. Ends with status 0 when every
@@ -12,6 +12,8 @@ import logging
 import os
 import sys
 from pathlib import Path
+
+from astra_assets.compute.step_reference import StepReference, add_arguments, parsed_reference
 
 THREADS = (
     "OMP_NUM_THREADS",
@@ -36,6 +38,12 @@ EXIT_MEMORY = 80
 """Exit status of a task that ended because it was short of memory and can have more."""
 
 
+def worker_command(directory: Path, reference: StepReference | None, *options: str) -> tuple[str, ...]:
+    """The command that runs a task of a batch; the number of the task is appended as last argument."""
+    told = reference.arguments() if reference else ()
+    return (sys.executable, "-m", "astra_assets.compute.worker", *options, *told, str(directory))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a task; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -47,7 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--submission", type=int, help="number of the submission to a cluster that this is part of"
     )
+    add_arguments(parser)
     options = parser.parse_args(arguments)
+    reference = parsed_reference(options)
     for name in THREADS:
         os.environ[name] = "1"
     from astra_assets.compute.child import LOG_FORMAT
@@ -56,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
 
     # First, since it takes its time to import things while this process does the same.
-    start_server(options.directory)
+    start_server(reference)
     from astra_assets.compute.progress import Cause, Phase
     from astra_assets.compute.supervisor import run_task
     from astra_assets.compute.task_run import TaskConditions, on_cluster
@@ -65,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         conditions = TaskConditions(parent=options.parent)
     else:
         conditions = on_cluster(options.directory, options.submission, options.task, os.environ)
-    ended = run_task(options.directory, options.task, conditions)
+    ended = run_task(options.directory, options.task, conditions, reference)
     if ended.phase is Phase.STOPPED:
         return {Cause.TIME: EXIT_TIME, Cause.MEMORY: EXIT_MEMORY}.get(ended.cause, EXIT_STOPPED)
     return EXIT_BROKEN if ended.phase is Phase.BROKEN else 0

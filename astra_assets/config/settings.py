@@ -22,6 +22,7 @@ from sqlalchemy import URL
 from astra_assets.config.own_releases import ReleaseSettings, SettingsError, unusable
 from astra_assets.config.profile import SlurmProfile
 from astra_assets.config.programs import ProgramSettings
+from astra_assets.config.security import SecuritySettings
 from astra_assets.database.placement import OWN_SCHEMA
 from astra_assets.database.urls import parse_url
 
@@ -77,6 +78,10 @@ class Settings(ReleaseSettings):
     )
     programs: Annotated[dict[str, ProgramSettings], NoDecode] = Field(
         default={}, description="programs of other people: the table [programs] of astra.toml"
+    )
+    security: Annotated[SecuritySettings, NoDecode] = Field(
+        default=SecuritySettings(),
+        description="who may read batches and whose results are collected: the table [security] of astra.toml",
     )
     procs: int | None = Field(
         default=None, ge=1, description="worker processes of a local batch; all cores by default"

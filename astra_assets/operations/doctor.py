@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,9 +85,24 @@ def check_folders(settings: Settings) -> Iterator[DoctorCheck]:
         if not existing.is_dir() or not os.access(existing, os.W_OK):
             yield DoctorCheck(2, f"{name}: {folder} cannot be written; change its permissions or set {name}")
             continue
+        if name == "ASTRA_HOME" and (others := _others_who_may_write(existing)):
+            yield DoctorCheck(
+                1,
+                f"{name}: {existing} can be written by {others}, who can change what the processes of its owner read; "
+                f"type: chmod go-w {shlex.quote(str(existing))}",
+            )
         free = shutil.disk_usage(existing).free
         weight = 1 if free < FREE_BYTES else 0
         yield DoctorCheck(weight, f"{name}: {folder}, {size_text(free)} free")
+
+
+def _others_who_may_write(folder: Path) -> str:
+    """Who else may write to a folder by its mode; a sticky folder such as /tmp protects what is in it from all others."""
+    mode = folder.stat().st_mode
+    if mode & stat.S_ISVTX:
+        return ""
+    told = {stat.S_IWGRP: "its group", stat.S_IWOTH: "everybody"}
+    return " and ".join(who for bit, who in told.items() if mode & bit)
 
 
 def check_pipelines() -> Iterator[DoctorCheck]:

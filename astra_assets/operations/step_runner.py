@@ -21,7 +21,7 @@ from astra_assets.compute import (
     Progress,
     Sparingly,
 )
-from astra_assets.compute.batch import BrokenBatchError, read_batch
+from astra_assets.compute.batch import BatchError, read_batch
 from astra_assets.compute.program.call import call_of
 from astra_assets.compute.slurm.client import SlurmError
 from astra_assets.compute.slurm.command_line import CommandLineClient
@@ -119,6 +119,7 @@ class StepRunner:
             others=(other,),
             max_attempts=settings.max_attempts,
             programs=self.deployment.programs,
+            access=settings.security.access,
         )
 
     @cached_property
@@ -276,10 +277,10 @@ def absent_program(
 
 
 def batch_usage(directory: Path) -> Usage | None:
-    """Return what a batch has used; None where its folder is there no longer."""
+    """Return what a batch has used; None where its folder is there no longer, or may not be read."""
     try:
         return usage_of(read_batch(directory))
-    except BrokenBatchError:
+    except BatchError:
         return None
 
 

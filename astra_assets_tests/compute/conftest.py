@@ -26,7 +26,7 @@ class Directly(LocalBackend):
 
     def start(self, batch, tasks):
         schema, key_name = described(batch.manifest)
-        work = PreparedStep(batch.directory)
+        work = PreparedStep(batch.directory, batch.reference)
         for task in tasks:
             first, last = batch.tasks[task]
             folder = batch.task_folder(task)

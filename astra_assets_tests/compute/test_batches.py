@@ -117,7 +117,7 @@ def test_a_folder_that_is_not_whole_is_set_aside(bench, caplog, damage):
     elif damage == "other-manifest":
         pq.write_table(pq.read_table(batch.manifest).slice(0, 0), batch.manifest)
     else:
-        description.write_text(description.read_text().replace('"format": 1', '"format": 99'))
+        description.write_text(description.read_text().replace('"format": 2', '"format": 99'))
     again = bench.engine.plan(FLUX, VISIT)
     assert again.batch_id != batch.batch_id
     assert (batch.directory.parent / f"{batch.batch_id}.broken").is_dir()
@@ -233,7 +233,7 @@ def test_a_batch_reads_back_as_it_was_written(bench):
     batch = bench.engine.plan(FLUX, VISIT, resources=ResourceRequest(procs=3, time="1:00:00"))
     assert read_batch(batch.directory) == batch
     assert (batch.slurm.procs, batch.slurm.time, batch.procs) == (3, "1:00:00", 1)
-    assert batch.reference == "astra_assets_tests.compute.samples:FLUX"
+    assert batch.reference.declaration == "astra_assets_tests.compute.samples:FLUX"
     assert batch.declaration() == (FLUX, VISIT)
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from astra_assets.compute import claims
 from astra_assets.compute.parts import FAILURES, RESULTS, part_files
-from astra_assets.compute.worker import EXIT_STOPPED
+from astra_assets.compute.worker import EXIT_STOPPED, worker_command
 from astra_assets_tests.compute.model_samples import MODEL, SampleModel
 from astra_assets_tests.compute.samples import FLUX, SampleFlux
 from astra_assets_tests.project import PROJECT
@@ -192,7 +192,7 @@ def test_a_second_copy_of_a_task_on_this_machine_refuses_to_run(bench):
     batch = bench.engine.plan(FLUX, VISIT)
     thread, _ = in_background(bench, batch)
     supervisor(batch)
-    program = [sys.executable, "-m", "astra_assets.compute.worker", str(batch.directory), "0"]
+    program = [*worker_command(batch.directory, batch.reference), "0"]
     copy = subprocess.run(program, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert copy.returncode == EXIT_STOPPED
     assert "runs this task already" in copy.stderr
@@ -203,7 +203,7 @@ def test_a_second_copy_of_a_task_on_this_machine_refuses_to_run(bench):
 def test_of_two_living_copies_of_a_task_only_one_is_collected(bench):
     pks = bench.visits([0] * 12)
     batch = bench.engine.plan(FLUX, VISIT)
-    program = [sys.executable, "-m", "astra_assets.compute.worker", str(batch.directory), "0"]
+    program = [*worker_command(batch.directory, batch.reference), "0"]
     old = subprocess.Popen(program, cwd=PROJECT, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: keys_in_parts(batch))
     old.send_signal(signal.SIGSTOP)

@@ -101,10 +101,10 @@ def test_lack_of_memory_is_told_by_the_count_of_the_kernel_and_by_what_was_used(
 class Killed:
     """A crew one of whose processes is killed for its memory when it has its third input."""
 
-    def __init__(self, _directory, _size):
+    def __init__(self, directory, _size, reference):
         from astra_assets.compute.child import PreparedStep
 
-        self.work = PreparedStep(_directory)
+        self.work = PreparedStep(directory, reference)
         self.member = self.Member()
         self.given, self.memory, self.cpu, self.pids = 0, {}, {1: 0.5}, []
 
@@ -148,7 +148,7 @@ def test_a_task_that_is_short_of_memory_stops_if_it_can_have_more(process_bench,
     if not more:
         # the process that died is not replaced here: the third row is put off and the crew goes on
         monkeypatch.setattr(Killed, "answers", _dies_once)
-    ended = supervisor.run_task(batch.directory, 0, conditions)
+    ended = supervisor.run_task(batch.directory, 0, conditions, batch.reference)
     status = read_status(batch.task_folder(0))
     assert (ended.phase, ended.cause) == (Phase.STOPPED if more else Phase.DONE, cause)
     assert (status.done, status.job, status.node, status.runs) == (2 if more else 5, "7_0", "np001", 1)

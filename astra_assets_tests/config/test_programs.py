@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from astra_assets.compute.program.call import SETTING, call_of, call_of_batch
+from astra_assets.compute.program.call import call_of, read_call
 from astra_assets.config.programs import absence_of, unknown_programs
 from astra_assets.config.settings import SettingsError, load_settings
 from astra_assets.pipelines import PIPELINES, pipeline
@@ -97,10 +97,11 @@ def test_a_site_switches_a_pipeline_to_astras_own_command_line(site):
     assert call_of(net, net.step("visit"), said).protocol == "files"
 
 
-def test_a_batch_carries_its_call(site):
+def test_a_worker_is_told_its_call_as_text(site):
     call = call_of(BOSSNET, STAR, site('bossnet = {astra = "astra", inputs = 3}'))
-    assert call_of_batch({SETTING: call.as_text(), "other": "x"}) == call
-    assert call_of_batch({"other": "x"}) is None
+    assert call is not None
+    assert read_call(call.as_text()) == call
+    assert read_call("") is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from astra_assets.operations.doctor import check_programs
+from astra_assets.operations.doctor import check_folders, check_programs
 
 
 @pytest.fixture
@@ -42,3 +42,18 @@ def test_a_program_that_is_named_and_not_there_is_a_problem(found_in):
         "cannot run, bossnet/star, bossnet/visit: BossNet is done by a program of other people"
     )
     assert "/nonexistent/run is not there or cannot be executed. Correct its name" in problem.text
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [(0o700, ""), (0o755, ""), (0o775, "its group"), (0o777, "its group and everybody"), (0o1777, "")],
+)
+def test_a_home_that_others_can_write_is_worth_knowing(deploy, mode, told):
+    settings = deploy("").settings
+    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.chmod(mode)
+    notes = [each.text for each in check_folders(settings) if "can be written by" in each.text]
+    advice = f"type: chmod go-w {settings.home}"
+    assert [f"can be written by {told}, who" in text and text.endswith(advice) for text in notes] == (
+        [True] if told else []
+    )

@@ -10,14 +10,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
 
 from astra_assets.pipelines.base import ExternalProgram, Pipeline, Step
 from astra_assets.pipelines.external import SDSS_IDS, astra_arguments
 
-SETTING = "program"
-"""Name of the setting of a batch that holds its call; a batch without it is done by a function."""
+if TYPE_CHECKING:
+    from astra_assets.compute.batch import Batch
 
 PLACEHOLDERS = ("manifest", "results", "folder", "procs", "v_astra")
 """What is filled in wherever `{name}` stands in an argument."""
@@ -105,18 +105,21 @@ class Call:
         return filled
 
     def as_text(self) -> str:
-        """As the settings of a batch hold it."""
+        """As the command line of a worker holds it."""
         return json.dumps(asdict(self))
 
 
-def call_of_batch(settings: Mapping[str, str]) -> Call | None:
-    """The call of a batch with these settings; None where a function does the work."""
-    text = settings.get(SETTING)
-    if text is None:
+def call_of_batch(batch: Batch) -> Call | None:
+    """The call of a batch, as this process knows it; None where a function does the work."""
+    return read_call(batch.reference.program if batch.reference else "")
+
+
+def read_call(text: str) -> Call | None:
+    """The call in the text that `Call.as_text` makes; None where it is empty."""
+    if not text:
         return None
     content = json.loads(text)
-    known = {each.name: content[each.name] for each in fields(Call) if each.name in content}
-    return Call(**(known | {"command": tuple(content["command"])}))
+    return Call(**(content | {"command": tuple(content["command"])}))
 
 
 def call_of(pipeline: Pipeline, step: Step, site: Site) -> Call | None:

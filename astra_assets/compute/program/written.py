@@ -78,5 +78,5 @@ class WrittenCollector(Collector):
 
 def collector_of(batch: Batch) -> type[Collector]:
     """What collects a batch: its parts, or what its program wrote to the database."""
-    call = call_of_batch(batch.settings)
+    call = call_of_batch(batch)
     return Collector if call is None or call.protocol == "files" else WrittenCollector

@@ -6,7 +6,6 @@ Which tasks may be submitted is decided by `batch_jobs`, under the lock of `subm
 from __future__ import annotations
 
 import logging
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from astra_assets.compute.slurm.endings import Consequence
 from astra_assets.compute.slurm.memory_request import Memory, memory_for, size_of
 from astra_assets.compute.slurm.spec import JobSpec, output_in, script
 from astra_assets.compute.slurm.submissions import Submission, Submissions, newest
-from astra_assets.compute.worker import THREADS
+from astra_assets.compute.worker import THREADS, worker_command
 from astra_assets.models.base import utcnow
 
 EXPORTED = (*THREADS, "PYTHONPATH")
@@ -131,14 +130,13 @@ class Submitter:
 
     def _spec(self, submission: Submission) -> JobSpec:
         batch = self.batch
-        program = (sys.executable, "-m", "astra_assets.compute.worker")
         variables = environment()
         return JobSpec(
             name=submission.name,
             comment=batch.batch_id,
             tasks=submission.tasks,
             options=submission.options,
-            command=(*program, "--submission", str(submission.number), str(batch.directory)),
+            command=worker_command(batch.directory, batch.reference, "--submission", str(submission.number)),
             output=output_in(batch.log_file(0).parent),
             directory=batch.directory,
             environment={name: variables[name] for name in EXPORTED},

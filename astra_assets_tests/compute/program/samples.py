@@ -68,7 +68,7 @@ class Here(LocalBackend):
 
     def start(self, batch, tasks):
         for task in tasks:
-            run_task(batch.directory, task, TaskConditions())
+            run_task(batch.directory, task, TaskConditions(), batch.reference)
         return "here"
 
     def poll(self, batch):

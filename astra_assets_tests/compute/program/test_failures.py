@@ -185,7 +185,7 @@ def test_a_program_does_not_see_our_packages_and_not_the_database(bench, monkeyp
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     batch = bench.does("well").plan(PROGRAM, STEP)
     task = FilesRun(
-        batch, 0, claims.take(_made(batch.task_folder(0))), TaskConditions(), call_of_batch(batch.settings)
+        batch, 0, claims.take(_made(batch.task_folder(0))), TaskConditions(), call_of_batch(batch)
     )
     environment = task.environment()
     assert "ASTRA_DATABASE_URL" not in environment

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections import Counter
 
@@ -17,7 +16,7 @@ from astra_assets.compute.local import LocalBackend
 from astra_assets.compute.progress import Phase, read_status
 from astra_assets.compute.supervisor import run_task
 from astra_assets.compute.task_run import TaskConditions
-from astra_assets.compute.worker import EXIT_TIME
+from astra_assets.compute.worker import EXIT_TIME, worker_command
 from astra_assets_tests.compute.program.samples import FAKE, PROGRAM, STEP, site
 from astra_assets_tests.compute.samples import SampleFlux
 from astra_assets_tests.compute.test_recovery import keys_in_parts, wait_for
@@ -46,7 +45,7 @@ def programs_here():
 
 
 def worker(batch):
-    program = [sys.executable, "-m", "astra_assets.compute.worker", str(batch.directory), "0"]
+    program = [*worker_command(batch.directory, batch.reference), "0"]
     return subprocess.Popen(program, cwd=PROJECT, stderr=subprocess.DEVNULL)
 
 
@@ -102,7 +101,7 @@ def alone(bench):
 
 def test_without_its_parent_a_task_stops_its_program_and_keeps_its_rows(alone, monkeypatch):
     monkeypatch.setattr("os.getppid", lambda: 7 if len(notes(alone)) < 3 else 1)
-    ended = run_task(alone.directory, 0, TaskConditions(parent=7))
+    ended = run_task(alone.directory, 0, TaskConditions(parent=7), alone.reference)
     assert ended.phase is Phase.STOPPED
     assert 2 <= len(keys_in_parts(alone)) < 40
     assert "process 7, which started this one, is gone" in read_status(alone.task_folder(0)).message
@@ -111,7 +110,7 @@ def test_without_its_parent_a_task_stops_its_program_and_keeps_its_rows(alone, m
 
 def test_without_its_claim_a_task_stops_its_program_and_writes_nothing(alone, monkeypatch):
     monkeypatch.setattr("astra_assets.compute.claims.Claim.holds", lambda _: len(notes(alone)) < 3)
-    assert run_task(alone.directory, 0, TaskConditions()).phase is Phase.STOPPED
+    assert run_task(alone.directory, 0, TaskConditions(), alone.reference).phase is Phase.STOPPED
     assert keys_in_parts(alone) == []
     assert gone(programs_here())
 

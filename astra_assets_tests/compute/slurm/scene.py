@@ -42,7 +42,7 @@ def do(batch, task, *, phase="done", only=None, job=""):
     first, last = batch.tasks[task]
     rows = [row for some in manifest_rows(batch.manifest, first, last) for row in some.to_pylist()]
     rows = [row for row in rows if row[key_name] not in parts.finished][:only]
-    work = PreparedStep(batch.directory)
+    work = PreparedStep(batch.directory, batch.reference)
     made = [(row[key_name], work.on(row)) for row in rows]
     parts.write(RESULTS, [each.row for _, each in made if each.row is not None])
     parts.write(FAILURES, [reason(key_name, key, each) for key, each in made if each.row is None])

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 
@@ -18,6 +17,7 @@ from astra_assets.compute.program.call import SiteProgram
 from astra_assets.compute.progress import read_status
 from astra_assets.compute.slurm.submissions import Submissions
 from astra_assets.compute.usage import usage_of
+from astra_assets.compute.worker import worker_command
 from astra_assets.database.database import Database
 from astra_assets.files.json_files import read_json
 from astra_assets.models.compute import ComputeBatch
@@ -202,15 +202,7 @@ def test_a_worker_killed_with_9_is_followed_by_another_one(slurm, real):
 def test_a_task_that_runs_twice_at_once_is_collected_once(slurm, real):
     batch = real.begin(60, ResourceRequest(nodes=1, procs=1, mem="4000"))
     slurm.wait_until(lambda: keys_in_parts(batch))
-    program = [
-        sys.executable,
-        "-m",
-        "astra_assets.compute.worker",
-        "--submission",
-        "1",
-        str(batch.directory),
-        "0",
-    ]
+    program = [*worker_command(batch.directory, batch.reference, "--submission", "1"), "0"]
     variables = os.environ | {"SLURM_RESTART_COUNT": "1", "SLURM_ARRAY_JOB_ID": jobs(batch)[0]}
     other = subprocess.Popen(program, cwd=PROJECT, env=variables, stderr=subprocess.PIPE, text=True)
     account = real.collecting(batch)

@@ -24,6 +24,7 @@ from astra_assets.pipelines.options import ResourceRequest
 from astra_assets_tests.compute.conftest import Bench, Directly
 from astra_assets_tests.compute.samples import FLUX, SampleFlux
 from astra_assets_tests.compute.slurm.scene import VISIT, Scene, do
+from astra_assets_tests.project import PROJECT
 
 
 @pytest.fixture
@@ -45,7 +46,9 @@ def test_a_batch_is_one_array_with_its_id_as_comment(scene):
     job = scene.job
     assert job.name == f"astra-sample_flux-visit-{batch.batch_id}-1"
     assert (job.options["comment"], job.options["array"]) == (batch.batch_id, "0-1")
-    assert job.command[1:] == ["-m", "astra_assets.compute.worker", "--submission", "1", str(batch.directory)]
+    declaration = ["--declaration", "astra_assets_tests.compute.samples:FLUX", "--import-path", str(PROJECT)]
+    worker = ["-m", "astra_assets.compute.worker", "--submission", "1"]
+    assert job.command[1:] == [*worker, *declaration, str(batch.directory)]
     assert scene.bench.rows(ComputeBatch, "backend", "job") == [("slurm", job.job_id)]
     assert scene.look() == ["waiting", "waiting"]
     scene.set(0, SlurmState.RUNNING, node="np001")
