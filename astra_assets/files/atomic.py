@@ -5,6 +5,7 @@ What is in the file is the caller's business.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import secrets
@@ -21,6 +22,11 @@ PARTIAL_PREFIX = ".partial-"
 
 ABANDONED_SECONDS = 86_400.0
 """Age above which a temporary file is taken for left behind, whichever host wrote it."""
+
+_RUN = secrets.token_hex(2)
+"""Start of the tokens of this process, which tells its files from those of an earlier process of the same number."""
+
+_NUMBERS = itertools.count()
 
 _PARTIAL = re.compile(
     rf"{re.escape(PARTIAL_PREFIX)}(?P<host>[A-Za-z0-9_]+)-(?P<pid>\d+)-(?P<token>[0-9a-f]{{8}})-(?P<name>.+)"
@@ -96,32 +102,29 @@ def partial_path(final: Path) -> Path:
 
 
 def _partial_name(final: Path) -> Path:
-    return final.with_name(f"{PARTIAL_PREFIX}{_host()}-{os.getpid()}-{secrets.token_hex(4)}-{final.name}")
+    return final.with_name(
+        f"{PARTIAL_PREFIX}{_host()}-{os.getpid()}-{_RUN}{next(_NUMBERS) % 0x10000:04x}-{final.name}"
+    )
 
 
 def remove_leftovers(final: Path) -> list[Path]:
     """Remove and return the temporary files of `final` that nobody writes any more."""
-    return [path for path in _partials_in(final.parent) if _final_name(path) == final.name and _removed(path)]
-
-
-def clear_leftovers(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Remove the temporary files in a folder that nobody writes any more, whatever they were to become.
-
-    Returns:
-        Those that were removed, and those that stay: somebody writes them, or they are of another host and young.
-    """
-    removed, kept = [], []
-    for path in _partials_in(folder):
-        (removed if _removed(path) else kept).append(path)
-    return removed, kept
+    return [
+        path
+        for path in _partials_in(final.parent)
+        if _final_name(path) == final.name and clear_leftover(path)
+    ]
 
 
 def living_writer(partial: Path) -> int | None:
     """Return the process of this host that writes a temporary file; None if there is none, or none is known."""
     match = _PARTIAL.fullmatch(partial.name)
-    if match is None or match["host"] != _host() or not _alive(int(match["pid"])):
+    if match is None or match["host"] != _host():
         return None
-    return int(match["pid"])
+    pid = int(match["pid"])
+    # Processes of containers that follow each other often have the same number.
+    alive = match["token"].startswith(_RUN) if pid == os.getpid() else _alive(pid)
+    return pid if alive else None
 
 
 def _partials_in(folder: Path) -> list[Path]:
@@ -134,15 +137,17 @@ def _final_name(partial: Path) -> str | None:
     return match["name"] if match else None
 
 
-def _removed(partial: Path) -> bool:
-    """Remove a temporary file if nobody writes it any more; tell whether it is gone."""
+def clear_leftover(partial: Path) -> bool:
+    """Remove a temporary file that nobody writes any more; tell whether it is gone.
+
+    The process of a file of another host is not known: such a file goes when it is a day old.
+    """
     match = _PARTIAL.fullmatch(partial.name)
+    own = match is not None and match["host"] == _host()
     try:
-        own = match is not None and match["host"] == _host()
-        dead = own and living_writer(partial) is None
-        if not dead and time.time() - partial.stat().st_mtime < ABANDONED_SECONDS:
-            return False
         if living_writer(partial) is not None:
+            return False
+        if not own and time.time() - partial.stat().st_mtime < ABANDONED_SECONDS:
             return False
         partial.unlink()
     except FileNotFoundError:
