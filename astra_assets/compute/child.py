@@ -84,6 +84,15 @@ def serve(connection: Connection[Any, Any], directory: Path) -> None:
         connection.send(work.on(row))
 
 
+@dataclass(frozen=True)
+class Refused:
+    """Nothing can be written where the step writes, which says nothing about the input: the parts of an OSError."""
+
+    code: int
+    reason: str
+    path: str
+
+
 class PreparedStep:
     """The pipeline of a batch, set up in this process."""
 
@@ -99,7 +108,7 @@ class PreparedStep:
         self.shape = ResultShape(pipeline, self.step, self.context)
         self.models = ModelSpectra(self.context.roots.mwm_astra, pipeline.key, batch.v_astra)
 
-    def on(self, row: dict[str, Any]) -> Finished:
+    def on(self, row: dict[str, Any]) -> Finished | Refused:
         """What becomes of one row of the manifest."""
         from astra_assets.pipelines.base import Skip, Unusable
         from astra_assets.spectra.base import SpectrumError
@@ -115,6 +124,14 @@ class PreparedStep:
             return _reason("skipped", reason.code, reason.message)
         except (Unusable, SpectrumError) as error:
             return _reason("failed", error.code, error.message)
+        except OSError as error:
+            if error.errno in UNWRITABLE:
+                return Refused(
+                    error.errno, str(error.strerror), str(error.filename or self.context.roots.mwm_astra)
+                )
+            return _reason(
+                "failed", type(error).__name__, str(error) or repr(error), traceback.format_exc(limit=-4)
+            )
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it belongs to this input alone
             trace = traceback.format_exc(limit=-4)
             return _reason("failed", type(error).__name__, str(error) or repr(error), trace)

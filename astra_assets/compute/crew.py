@@ -17,7 +17,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from astra_assets.compute.child import Broken, Finished, Ready, serve
+from astra_assets.compute.child import Broken, Finished, Ready, Refused, serve
 from astra_assets.compute.program.call import SETTING
 from astra_assets.files.json_files import read_json
 
@@ -40,7 +40,7 @@ class Died:
     killed: bool = False
 
 
-Answer = Ready | Broken | Finished | Died
+Answer = Ready | Broken | Finished | Refused | Died
 
 
 @dataclass

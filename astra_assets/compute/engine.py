@@ -148,18 +148,24 @@ class Engine:
     def collect(self, batch: Batch, progress: Callable[[Progress], object] | None = None) -> Account:
         """Wait until all tasks are done, write what they made into the database, and take the account.
 
-        Tasks that stopped are started again. When this process is interrupted, the batch stays active, and
+        Tasks that stopped are started again, and so are those of which a part is missing or damaged; other parts are kept.
+        When this process is interrupted, the batch stays active, and
         the next `plan` of the step attaches to it. Collecting a batch twice changes nothing.
 
         Raises:
-            BatchError: a task cannot go on, or a part is not what it should be; the message says what to do.
+            BatchError: a task cannot go on, or parts cannot be collected as they are; the message says what to do.
         """
         pipeline, step = batch.declaration()
         watch = self._watch(batch)
         collector = collector_of(batch)(self.database, batch, self.inputs(pipeline, step))
         try:
-            watch.wait(progress or Sparingly(log.info))
-            parts = collector.checked_parts()
+            while True:
+                watch.wait(progress or Sparingly(log.info))
+                parts = collector.checked_parts()
+                unfinished = parts.unfinished(batch.tasks)
+                if not unfinished:
+                    break
+                watch.reopen(unfinished)
         except BaseException as error:
             kept = watch.backend.detach(batch)
             if not isinstance(error, Exception):

@@ -40,7 +40,10 @@ _MEANINGS: dict[int, tuple[str, str]] = {
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Codes that mean that nothing more can be written."""
 
-STORAGE = NO_SPACE | {errno.EIO, errno.EROFS, errno.ESTALE, errno.ENOTCONN, errno.ENODEV}
+UNWRITABLE = NO_SPACE | {errno.EROFS}
+"""Codes that do not go away by trying again, whatever is written there."""
+
+STORAGE = UNWRITABLE | {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV}
 """Codes that tell of a file system, whatever is read or written there."""
 
 
