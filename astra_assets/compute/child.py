@@ -20,6 +20,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from astra_assets.files.os_errors import UNWRITABLE
+
 LOG_FORMAT = "%(asctime)s %(process)d %(name)s: %(message)s"
 """Lines of a task's log."""
 
@@ -81,7 +83,11 @@ def serve(connection: Connection[Any, Any], directory: Path) -> None:
             return
         if row is None:
             return
-        connection.send(work.on(row))
+        try:
+            answer: Finished | Refused = work.on(row)
+        except OSError as error:
+            answer = Refused(error.errno or 0, str(error.strerror), str(error.filename or ""))
+        connection.send(answer)
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,12 @@ class PreparedStep:
         self.shape = ResultShape(pipeline, self.step, self.context)
         self.models = ModelSpectra(self.context.roots.mwm_astra, pipeline.key, batch.v_astra)
 
-    def on(self, row: dict[str, Any]) -> Finished | Refused:
-        """What becomes of one row of the manifest."""
+    def on(self, row: dict[str, Any]) -> Finished:
+        """What becomes of one row of the manifest.
+
+        Raises:
+            OSError: nothing can be written where the step writes, which says nothing about the input.
+        """
         from astra_assets.pipelines.base import Skip, Unusable
         from astra_assets.spectra.base import SpectrumError
 
@@ -126,9 +136,7 @@ class PreparedStep:
             return _reason("failed", error.code, error.message)
         except OSError as error:
             if error.errno in UNWRITABLE:
-                return Refused(
-                    error.errno, str(error.strerror), str(error.filename or self.context.roots.mwm_astra)
-                )
+                raise
             return _reason(
                 "failed", type(error).__name__, str(error) or repr(error), traceback.format_exc(limit=-4)
             )

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Delete, Table, delete, exists, select, update
 
 from astra_assets.compute import outcomes
 from astra_assets.compute.batch import Batch, BatchError
+from astra_assets.compute.folders import need_sound_manifest
 from astra_assets.compute.parts import (
     FAILURES,
     RESULTS,
@@ -92,7 +93,12 @@ class Collected:
 
 
 def no_parts(batch: Batch, shape: ResultShape) -> Parts:
-    """What the manifest of a batch says about its inputs, none of which is in a part yet."""
+    """What the manifest of a batch says about its inputs, none of which is in a part yet.
+
+    Raises:
+        BrokenBatchError: the manifest is damaged.
+    """
+    need_sound_manifest(batch)
     manifest = pq.read_table(batch.manifest, columns=[shape.key_name, ATTEMPTS, EARLIER])
     return Parts(*(manifest[name].to_numpy() for name in (shape.key_name, ATTEMPTS, EARLIER)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from sqlalchemy import select
 
 from astra_assets.compute import BatchError, NothingToDo, folders
 from astra_assets.compute import batch as batches
-from astra_assets.compute.batch import read_batch
+from astra_assets.compute.batch import BrokenBatchError, read_batch
 from astra_assets.compute.collect import Collector, PartError
 from astra_assets.compute.ledger import Ledger
 from astra_assets.compute.parts import describe, failure_schema
@@ -108,7 +109,16 @@ def test_a_folder_that_vanished_is_planned_again(bench, caplog):
 
 
 @pytest.mark.parametrize(
-    "damage", ["no-description", "no-manifest", "cut-manifest", "other-manifest", "other-format"]
+    "damage",
+    [
+        "no-description",
+        "no-manifest",
+        "cut-manifest",
+        "flipped-manifest",
+        "other-manifest",
+        "other-format",
+        "other-tasks",
+    ],
 )
 def test_a_folder_that_is_not_whole_is_set_aside(bench, caplog, damage):
     bench.visits([0])
@@ -120,6 +130,11 @@ def test_a_folder_that_is_not_whole_is_set_aside(bench, caplog, damage):
         batch.manifest.unlink()
     elif damage == "cut-manifest":
         batch.manifest.write_bytes(batch.manifest.read_bytes()[:100])
+    elif damage == "flipped-manifest":
+        flip(batch.manifest)
+    elif damage == "other-tasks":
+        tasks = json.loads(description.read_text())
+        description.write_text(json.dumps(tasks | {"tasks": [[0, 0]]}))
     elif damage == "other-manifest":
         pq.write_table(pq.read_table(batch.manifest).slice(0, 0), batch.manifest)
     else:
@@ -286,6 +301,15 @@ def test_a_part_that_cannot_be_read_now_is_no_damaged_part(bench, monkeypatch):
             bench.engine.collect(batch)
     assert part.exists()
     assert bench.engine.collect(batch).results == 3
+
+
+def test_a_manifest_that_is_damaged_before_its_batch_is_collected_is_noticed(bench):
+    batch, parts = finished(bench)
+    flip(batch.manifest)
+    with pytest.raises(BrokenBatchError, match=r"inputs.parquet: its checksum .* Run the step again"):
+        bench.engine.collect(batch)
+    assert bench.count(SampleFlux) == 0
+    assert all(part.exists() for part in parts)
 
 
 def test_parts_of_a_version_without_checksums_are_collected(bench):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -58,13 +59,18 @@ def test_a_path_of_thousands_of_letters_and_odd_bytes_is_shown_in_a_line(tmp_pat
     assert "\\udcff" in os_error_text(OSError(errno.EIO, "it fails", b"a\xff"))
 
 
+def name_of_error(error, path):
+    """The name that an error has after it went through `naming`."""
+    with pytest.raises(OSError, match=error.strerror), naming(path):
+        raise error
+    return error.filename
+
+
 def test_errors_of_others_keep_their_names(tmp_path):
-    with pytest.raises(OSError, match="other") as caught, naming(tmp_path / "mine"):
-        raise error(errno.EIO, tmp_path / "other")
-    assert caught.value.filename == str(tmp_path / "other")
-    with pytest.raises(OSError, match="reset") as caught, naming(tmp_path / "mine"):
-        raise OSError(errno.ECONNRESET, "reset")
-    assert caught.value.filename is None
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    assert name_of_error(error(errno.EIO), mine) == str(mine)
+    assert name_of_error(error(errno.EIO, other), mine) == str(other)
+    assert name_of_error(error(errno.ECONNRESET), mine) is None
 
 
 def write_text(path):
@@ -74,7 +80,7 @@ def write_text(path):
 
 WRITERS = {
     "atomic_write": write_text,
-    "write_new": lambda path: write_new(path, lambda partial: partial.write_bytes(b"new") and None),
+    "write_new": lambda path: write_new(path, Path.touch),
     "write_json": lambda path: write_json(path, {"new": 1}),
 }
 

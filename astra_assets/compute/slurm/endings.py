@@ -131,17 +131,15 @@ def _judged(
     if _short_of_memory(detail, said, used):
         asked = f"; it asked for {detail.memory_asked_mb:.0f} MB" if detail.memory_asked_mb else ""
         return Consequence.MEMORY, f"{job} was short of memory{asked}"
-    if detail.exit_code == EXIT_BROKEN and status is not None and status.phase == Phase.BROKEN.value:
+    ended = detail.exit_code in (EXIT_BROKEN, EXIT_STORAGE)
+    if ended and status is not None and status.phase == Phase.BROKEN.value:
         return Consequence.OVER, status.message
-    if detail.exit_code == EXIT_STORAGE:
-        told = status is not None and status.phase == Phase.BROKEN.value
-        return Consequence.OVER, f"{job} {_how(detail)}{f': {status.message}' if status and told else ''}"
     return _consequence(detail), f"{job} {_how(detail)}"
 
 
 def _consequence(detail: TaskDetail) -> Consequence:
     """What follows where the state and the exit status tell all."""
-    if detail.state.fate is Fate.GIVE_UP or detail.exit_code == EXIT_BROKEN:
+    if detail.state.fate is Fate.GIVE_UP or detail.exit_code in (EXIT_BROKEN, EXIT_STORAGE):
         return Consequence.OVER
     if detail.state is SlurmState.PREEMPTED:
         return Consequence.AGAIN_FREELY

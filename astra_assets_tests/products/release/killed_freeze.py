@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from astra_assets.files import sha256sums
@@ -36,11 +37,12 @@ def tree(root: Path) -> None:
         sha256sums.record(path, sha256sums.sha256(path))
 
 
-def freeze(root: Path) -> None:
-    """Freeze everything."""
+def freeze(root: Path) -> int:
+    """Freeze everything; 0 if it ended."""
     freeze_version(
         root, V_ASTRA, release="dr20", git_revision="", parts=("summary", "spectra"), say=lambda _: None
     )
+    return 0
 
 
 def content(root: Path) -> dict[str, str]:
@@ -102,8 +104,7 @@ def in_child(do: Callable[[], int]) -> int:
 def killed(root: Path, moment: int, *, torn: bool) -> int:
     """Freeze, and die at a moment; 0 if it ended before."""
     counted(root, moment, torn=torn)
-    freeze(root)
-    return 0
+    return freeze(root)
 
 
 def checked(root: Path, wanted: dict[str, str]) -> int:
@@ -122,18 +123,18 @@ def main(folder: Path) -> int:
     """Try every moment."""
     whole = folder / "whole"
     tree(whole)
-    if in_child(lambda: freeze(whole) or 0):
+    if in_child(lambda: freeze(whole)):
         return 1
     wanted, moments, failed = content(whole), 0, 0
     for torn in (False, True):
         for moment in range(1, 10_000):
             root = folder / f"{moment}-{torn:d}"
             tree(root)
-            ended = in_child(lambda root=root, moment=moment, torn=torn: killed(root, moment, torn=torn))
+            ended = in_child(partial(killed, root, moment, torn=torn))
             if ended == 0:
                 break
             moments += 1
-            again = in_child(lambda root=root: checked(root, wanted))
+            again = in_child(partial(checked, root, wanted))
             if ended != KILLED or again:
                 print(f"moment {moment}, torn {torn}: ended with {ended}, then {again}", file=sys.stderr)  # noqa: T201
                 failed += 1
