@@ -35,6 +35,7 @@ from astra_assets.compute.progress import Progress, Sparingly
 from astra_assets.compute.step_inputs import UNPROCESSED, Selection, StepInputs
 from astra_assets.compute.watch import Watch
 from astra_assets.database.database import Database
+from astra_assets.files.os_errors import naming
 from astra_assets.models.base import utcnow
 from astra_assets.pipelines.base import Pipeline, Step, reference_of
 from astra_assets.pipelines.options import AS_DECLARED, ResourceRequest, SlurmOptions
@@ -107,9 +108,9 @@ class Engine:
         draft = self._draft(pipeline, step, options)
         filling = folders.planning_folder(draft.directory)
         try:
-            made = Planner(self.database, self.inputs(pipeline, step), draft).write(
-                filling / "inputs.parquet", selection
-            )
+            manifest = filling / "inputs.parquet"
+            with naming(manifest):
+                made = Planner(self.database, self.inputs(pipeline, step), draft).write(manifest, selection)
             if made.inputs == 0:
                 return NothingToDo(pipeline.name, step.name, made.skipped)
             batch = replace(

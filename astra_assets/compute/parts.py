@@ -40,8 +40,9 @@ def failure_schema(key_name: str) -> pa.Schema:
 
 
 def describe(schema: pa.Schema, key_name: str) -> dict[bytes, bytes]:
-    """The metadata of a manifest: what parts look like, so that supervisors need not import the pipeline, and a place for
-    the checksum of the manifest.
+    """What the metadata of a manifest say about the parts, so that a worker's supervisor need not import the pipeline.
+
+    They have a place for the checksum of the manifest, too.
     """
     return {_SCHEMA: schema.serialize().to_pybytes(), _KEY: key_name.encode(), _SEAL: UNSEALED}
 
