@@ -9,6 +9,7 @@ $ASTRA_HOME/batches/<pipeline key>-<step>/<batch id>/
     tasks/<n>/status.json           state, counts, host, peak memory, heartbeat
     tasks/<n>/results-<k>.parquet   results, with rows of further tables and problems nested in them
     tasks/<n>/failures-<k>.parquet  inputs that failed or were skipped, with code and message
+    tasks/<n>/*.damaged             parts that were set aside since they were not what was written
     tasks/<n>/in-hand.txt           what each worker process is at
     tasks/<n>/deaths.json           which inputs were in hand when processes died, and how often
     tasks/<n>/program-*/            inputs and results of one start of a program; kept where it did not end well

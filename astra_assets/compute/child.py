@@ -20,10 +20,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from astra_assets.compute.passing import IO_ERROR
+from astra_assets.files.os_errors import UNWRITABLE
+
 if TYPE_CHECKING:
     from astra_assets.compute.step_reference import StepReference
-
-from astra_assets.compute.passing import IO_ERROR
 
 LOG_FORMAT = "%(asctime)s %(process)d %(name)s: %(message)s"
 """Lines of a task's log."""
@@ -86,7 +87,20 @@ def serve(connection: Connection[Any, Any], directory: Path, reference: StepRefe
             return
         if row is None:
             return
-        connection.send(work.on(row))
+        try:
+            answer: Finished | Refused = work.on(row)
+        except OSError as error:
+            answer = Refused(error.errno or 0, str(error.strerror), str(error.filename or ""))
+        connection.send(answer)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Nothing can be written where the step writes, which says nothing about the input: the parts of an OSError."""
+
+    code: int
+    reason: str
+    path: str
 
 
 class PreparedStep:
@@ -105,7 +119,11 @@ class PreparedStep:
         self.models = ModelSpectra(self.context.roots.mwm_astra, pipeline.key, batch.v_astra)
 
     def on(self, row: dict[str, Any]) -> Finished:
-        """What becomes of one row of the manifest."""
+        """What becomes of one row of the manifest.
+
+        Raises:
+            OSError: nothing can be written where the step writes, which says nothing about the input.
+        """
         from astra_assets.pipelines.base import Skip, Unusable
         from astra_assets.spectra.base import SpectrumError
 
@@ -121,6 +139,8 @@ class PreparedStep:
         except (Unusable, SpectrumError) as error:
             return _reason("failed", error.code, error.message)
         except OSError as error:
+            if error.errno in UNWRITABLE:
+                raise
             return _reason(
                 "failed", IO_ERROR, f"{type(error).__name__}: {error}", traceback.format_exc(limit=-4)
             )

@@ -1,13 +1,13 @@
 """Collecting: the parts of a finished batch become rows of the database, in one transaction.
 
-Every part is checked first. A batch that was collected already is left alone. Not here: waiting for the
-batch (`engine`).
+Every part is checked first, and set aside if it is damaged; the tasks whose inputs it had go on then. A batch that was
+collected already is left alone. Not here: waiting for the batch (`engine`).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,18 @@ from sqlalchemy import Connection, Delete, Table, delete, exists, select, update
 
 from astra_assets.compute import outcomes
 from astra_assets.compute.batch import Batch, BatchError, stranger_of
-from astra_assets.compute.parts import FAILURES, RESULTS, failure_schema, part_files
+from astra_assets.compute.folders import need_sound_manifest
+from astra_assets.compute.parts import (
+    FAILURES,
+    RESULTS,
+    DamagedPartError,
+    described,
+    difference,
+    failure_schema,
+    part_files,
+    read_part,
+    set_aside,
+)
 from astra_assets.compute.passing import PASSING_CODES
 from astra_assets.compute.rows import PROBLEMS, ResultShape
 from astra_assets.compute.step_inputs import ATTEMPTS, CURRENT_RESULT, EARLIER, OUTDATED_RESULT, StepInputs
@@ -36,7 +47,7 @@ _SOURCES_AT_ONCE = 1_000
 
 
 class PartError(BatchError):
-    """A part does not belong to its batch; the message names the file and what is wrong with it."""
+    """The parts of a batch cannot be collected as they are; the message names what is wrong and how to go on."""
 
 
 @dataclass
@@ -68,6 +79,10 @@ class Parts:
         places[places == len(self.keys)] = 0
         return np.where(self.keys[places] == wanted, places, -1)
 
+    def unfinished(self, tasks: Sequence[tuple[int, int]]) -> list[int]:
+        """Tasks, given by their ranges in the manifest, of which inputs are in no part."""
+        return [task for task, (first, last) in enumerate(tasks) if not self.seen[first:last].all()]
+
 
 @dataclass(frozen=True)
 class Collected:
@@ -79,23 +94,30 @@ class Collected:
 
 
 def no_parts(batch: Batch, shape: ResultShape) -> Parts:
-    """What the manifest of a batch says about its inputs, none of which is in a part yet."""
+    """What the manifest of a batch says about its inputs, none of which is in a part yet.
+
+    Raises:
+        BrokenBatchError: the manifest is damaged.
+    """
+    need_sound_manifest(batch)
     manifest = pq.read_table(batch.manifest, columns=[shape.key_name, ATTEMPTS, EARLIER])
     return Parts(*(manifest[name].to_numpy() for name in (shape.key_name, ATTEMPTS, EARLIER)))
 
 
 def check_parts(batch: Batch, shape: ResultShape, operators: Collection[int] = ()) -> Parts:
-    """Read the keys of all parts and compare them with the manifest.
+    """Read the keys of all parts and compare them with the manifest; a part that is damaged is set aside.
 
-    A part belongs to the owner of the folder of the batch, or to one of the `operators` (user ids).
+    Damaged is what cannot be read, does not have the checksum that it was written with, has other columns than its batch,
+    or an input that is not in the manifest or in another part of its kind already. A part belongs to the owner of the
+    folder of the batch, or to one of the `operators` (user ids).
 
     An input may be in a part of results and in one of failures: two copies of a task lived at once, and one gave
     it up while the other made it. It has its result then.
 
     Raises:
-        PartError: a part cannot be read, belongs to another user, has other columns than its batch, or an input that is
-            not in the manifest or in another part of its kind already.
+        PartError: a part belongs to another user, or the pipeline has other columns now than when the batch was planned.
     """
+    _need_same_columns(batch, shape)
     parts = no_parts(batch, shape)
     schemas = {RESULTS: shape.schema, FAILURES: failure_schema(shape.key_name)}
     for kind, schema in schemas.items():
@@ -106,9 +128,9 @@ def check_parts(batch: Batch, shape: ResultShape, operators: Collection[int] = (
             _check_owner(path, batch, operators)
             try:
                 _check_part(path, schema, parts, shape.key_name, of_kind)
-            except PartError as error:
-                advice = f"Cancel the batch (astra-assets cancel {batch.batch_id}) and run the step again."
-                raise PartError(f"{error}. {advice}") from error
+            except DamagedPartError as error:
+                set_aside(path, error)
+                continue
             parts.files[kind].append(path)
         parts.seen |= of_kind
         if kind == RESULTS:
@@ -128,31 +150,29 @@ def _check_owner(path: Path, batch: Batch, operators: Collection[int]) -> None:
 def _check_part(
     path: Path, schema: pa.Schema, parts: Parts, key_name: str, of_kind: np.ndarray[Any, Any]
 ) -> None:
-    try:
-        found = pq.read_schema(path)
-        if not found.equals(schema):
-            raise PartError(f"{path}: has other columns than the step writes: {_difference(found, schema)}")
-        keys = pq.read_table(path, columns=[key_name])[key_name]
-    except (OSError, pa.ArrowException) as error:
-        raise PartError(f"{path}: cannot be read: {error}") from error
+    keys = read_part(path, schema, [key_name])[key_name]
     places = parts.places(keys)
     if (places < 0).any():
         stranger = keys[int(np.argmax(places < 0))].as_py()
-        raise PartError(f"{path}: {key_name} {stranger} is not an input of this batch")
+        raise DamagedPartError(f"{key_name} {stranger} is not an input of this batch")
     known = of_kind[places]
     unique, counts = np.unique(places, return_counts=True)
     if known.any() or (counts > 1).any():
         twice = places[known][0] if known.any() else unique[counts > 1][0]
-        raise PartError(f"{path}: {key_name} {parts.keys[twice]} is in the parts of this batch twice")
+        raise DamagedPartError(f"{key_name} {parts.keys[twice]} is in the parts of this batch twice")
     of_kind[places] = True
 
 
-def _difference(found: pa.Schema, wanted: pa.Schema) -> str:
-    lacking = [f"{each.name} ({each.type})" for each in wanted if each not in list(found)]
-    extra = [f"{each.name} ({each.type})" for each in found if each not in list(wanted)]
-    if not lacking and not extra:
-        return "their order differs"
-    return f"lacking {', '.join(lacking) or 'none'}, not expected {', '.join(extra) or 'none'}"
+def _need_same_columns(batch: Batch, shape: ResultShape) -> None:
+    """Check that the pipeline has the columns that the workers of the batch were told to write."""
+    planned, _ = described(batch.manifest)
+    if not planned.equals(shape.schema):
+        raise PartError(
+            f"{batch.directory}: the result table of {batch.pipeline} has changed since the batch was planned "
+            f"({difference(planned, shape.schema)}). Nothing is lost: install the version of the pipeline that planned it "
+            f"({batch.code_version}) and run the step, and its results are collected. To do them all again with this "
+            f"version, cancel the batch (astra-assets cancel {batch.batch_id}) and run the step"
+        )
 
 
 class Collector:
@@ -166,18 +186,12 @@ class Collector:
         self.now = utcnow()
 
     def checked_parts(self) -> Parts:
-        """The parts of the batch, in which every input is.
+        """The sound parts of the batch. Inputs are in none where a part is missing or was set aside.
 
         Raises:
-            BatchError: a part is not what it should be, or inputs are in none.
+            BatchError: the parts cannot be collected as they are.
         """
-        batch, parts = self.batch, check_parts(self.batch, self.shape, self.operators)
-        if not parts.seen.all():
-            raise BatchError(
-                f"{batch.directory}: {int((~parts.seen).sum())} of {batch.n_inputs} inputs are in no part although all tasks "
-                f"are done. Cancel the batch (astra-assets cancel {batch.batch_id}) and run the step again."
-            )
-        return parts
+        return check_parts(self.batch, self.shape, self.operators)
 
     def collect(self, parts: Parts) -> Collected | None:
         """Write everything in one transaction; None if the batch was collected before."""
@@ -186,23 +200,32 @@ class Collector:
             if not self._close(connection, counts):
                 return None
             for path in parts.files[RESULTS]:
-                self._write_results(connection, pq.read_table(path))
+                self._write_results(connection, self._read(path, self.shape.schema))
             self._forget_settled(connection)
             self._forget_replaced(connection)
             for path in parts.files[FAILURES]:
                 self._write_failures(connection, self._failures(path, parts), parts)
         return counts
 
+    def _read(self, path: Path, schema: pa.Schema) -> pa.Table:
+        """A part that was sound when it was checked."""
+        try:
+            return read_part(path, schema)
+        except DamagedPartError as error:
+            raise PartError(
+                f"{path}: was damaged while the batch was collected: {error}. Nothing was written. Run the step again: only "
+                "the inputs of this part are done again"
+            ) from error
+
     def _failures(self, path: Path, parts: Parts) -> pa.Table:
         """The rows of a part of failures whose inputs have no result in another part."""
-        rows = pq.read_table(path)
+        rows = self._read(path, failure_schema(self.shape.key_name))
         return rows.filter(pa.array(~parts.made[parts.places(rows[self.inputs.key_name])]))
 
     def _counts(self, parts: Parts) -> Collected:
-        results = sum(pq.read_metadata(path).num_rows for path in parts.files[RESULTS])
         states = [self._failures(path, parts)["state"] for path in parts.files[FAILURES]]
         failed = sum(pc.sum(pc.equal(each, "failed")).as_py() or 0 for each in states)
-        return Collected(results, failed, sum(len(each) for each in states) - failed)
+        return Collected(int(parts.made.sum()), failed, sum(len(each) for each in states) - failed)
 
     def _close(self, connection: Connection, counts: Collected) -> bool:
         """Mark the batch as collected; False if that was done before."""

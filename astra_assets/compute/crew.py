@@ -17,7 +17,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from astra_assets.compute.child import Broken, Finished, Ready, serve
+from astra_assets.compute.child import Broken, Finished, Ready, Refused, serve
 from astra_assets.compute.step_reference import StepReference
 
 PRELOAD = (
@@ -39,7 +39,7 @@ class Died:
     killed: bool = False
 
 
-Answer = Ready | Broken | Finished | Died
+Answer = Ready | Broken | Finished | Refused | Died
 
 
 @dataclass

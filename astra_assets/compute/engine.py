@@ -38,6 +38,7 @@ from astra_assets.compute.step_inputs import UNPROCESSED, Selection, StepInputs
 from astra_assets.compute.step_reference import StepReference, reference_for
 from astra_assets.compute.watch import Watch
 from astra_assets.database.database import Database
+from astra_assets.files.os_errors import naming
 from astra_assets.models.base import utcnow
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.options import AS_DECLARED, ResourceRequest, SlurmOptions
@@ -112,9 +113,9 @@ class Engine:
         draft = self._draft(pipeline, step, options)
         filling = folders.planning_folder(draft.directory)
         try:
-            made = Planner(self.database, self.inputs(pipeline, step), draft).write(
-                filling / "inputs.parquet", selection
-            )
+            manifest = filling / "inputs.parquet"
+            with naming(manifest):
+                made = Planner(self.database, self.inputs(pipeline, step), draft).write(manifest, selection)
             if made.inputs == 0:
                 return NothingToDo(pipeline.name, step.name, made.skipped)
             batch = replace(
@@ -157,11 +158,12 @@ class Engine:
     def collect(self, batch: Batch, progress: Callable[[Progress], object] | None = None) -> Account:
         """Wait until all tasks are done, write what they made into the database, and take the account.
 
-        Tasks that stopped are started again. When this process is interrupted, the batch stays active, and
+        Tasks that stopped are started again, and so are those of which a part is missing or damaged; other parts are kept.
+        When this process is interrupted, the batch stays active, and
         the next `plan` of the step attaches to it. Collecting a batch twice changes nothing.
 
         Raises:
-            BatchError: a task cannot go on, or a part is not what it should be; the message says what to do.
+            BatchError: a task cannot go on, or parts cannot be collected as they are; the message says what to do.
         """
         pipeline, step = batch.declaration()
         if batch.reference is None:
@@ -171,8 +173,13 @@ class Engine:
             self.database, batch, self.inputs(pipeline, step), self.access.operators
         )
         try:
-            watch.wait(progress or Sparingly(log.info))
-            parts = collector.checked_parts()
+            while True:
+                watch.wait(progress or Sparingly(log.info))
+                parts = collector.checked_parts()
+                unfinished = parts.unfinished(batch.tasks)
+                if not unfinished:
+                    break
+                watch.reopen(unfinished)
         except BaseException as error:
             kept = watch.backend.detach(batch)
             if not isinstance(error, Exception):

@@ -6,6 +6,7 @@ either a whole batch or nothing that anybody takes for one. What is in the folde
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 
 from astra_assets.compute.batch import Batch, BatchAccess, BrokenBatchError, read_batch
 from astra_assets.compute.step_reference import StepReference
+from astra_assets.files import checksum_inside
 from astra_assets.files.atomic import flush
 
 ABANDONED_SECONDS = 86_400.0
@@ -35,8 +37,9 @@ def planning_folder(final: Path) -> Path:
 
 
 def seal(batch: Batch, folder: Path, access: BatchAccess) -> None:
-    """Complete a folder that has its manifest: set its mode, write `batch.json` and flush everything to disk."""
+    """Complete a folder that has its manifest: set its mode, add the checksum, write `batch.json`, flush all to disk."""
     folder.chmod(access.mode)
+    checksum_inside.seal(folder / "inputs.parquet")
     with (folder / "inputs.parquet").open("rb") as stream:
         os.fsync(stream.fileno())
     replace(batch, directory=folder).write()
@@ -74,7 +77,26 @@ def read_whole(
         raise BrokenBatchError(f"{batch.manifest}: cannot be read: {error}") from error
     if rows != batch.n_inputs:
         raise BrokenBatchError(f"{batch.manifest}: has {rows} rows, batch.json says {batch.n_inputs}")
+    need_sound_manifest(batch)
+    bounds = [0, *(last for _, last in batch.tasks)]
+    if tuple(itertools.pairwise(bounds)) != batch.tasks or bounds[-1] != rows:
+        raise BrokenBatchError(
+            f"{directory}: the tasks in batch.json do not share its {rows} inputs among them: {batch.tasks}"
+        )
     return batch
+
+
+def need_sound_manifest(batch: Batch) -> None:
+    """Check that the manifest is what the planner wrote, as far as it has a checksum.
+
+    Raises:
+        BrokenBatchError: it is damaged.
+    """
+    if checksum_inside.has_broken_seal(batch.manifest.read_bytes()):
+        raise BrokenBatchError(
+            f"{batch.manifest}: its checksum is not the one that it was written with. Run the step again: its inputs are "
+            "planned again, and the folder is kept under another name"
+        )
 
 
 def set_aside(directory: Path) -> Path | None:

@@ -22,8 +22,8 @@ import psutil
 import astra_assets
 from astra_assets.compute import claims
 from astra_assets.compute.batch import Batch
-from astra_assets.compute.progress import Phase, TaskState, read_status
-from astra_assets.compute.worker import THREADS, worker_command
+from astra_assets.compute.progress import Phase, TaskState, TaskStatus, read_status, storage_text
+from astra_assets.compute.worker import EXIT_STORAGE, THREADS, worker_command
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.options import ResourceRequest, SlurmOptions
 
@@ -130,9 +130,20 @@ class LocalBackend:
             age = time.time() - status.heartbeat
             if status.phase == Phase.RUNNING.value and age < STALE_SECONDS:
                 return TaskState(Phase.RUNNING, f"it runs on {host}")
-        if status is not None and status.phase == Phase.BROKEN.value and worker is not None:
+        return self._ended(folder, worker, status)
+
+    def _ended(
+        self, folder: Path, worker: subprocess.Popen[bytes] | None, status: TaskStatus | None
+    ) -> TaskState:
+        """How a task ended before its last input."""
+        if worker is not None and worker.returncode == EXIT_STORAGE:
+            return TaskState(Phase.BROKEN, storage_text(folder, status))
+        if worker is not None and status is not None and status.phase == Phase.BROKEN.value:
             return TaskState(Phase.BROKEN, status.message)
-        return TaskState(Phase.STOPPED, self._end_of(worker))
+        told = status.message if status is not None and status.phase == Phase.STOPPED.value else ""
+        if worker is None and told:
+            return TaskState(Phase.STOPPED, told)
+        return TaskState(Phase.STOPPED, f"{self._end_of(worker)}{f': {told}' if told else ''}")
 
     def _end_of(self, worker: subprocess.Popen[bytes] | None) -> str:
         if worker is None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from astra_assets.files.json_files import read_json, write_json
-from astra_assets.text import duration_text
+from astra_assets.files.os_errors import free_space
+from astra_assets.text import duration_text, size_text
 
 
 class Phase(enum.Enum):
@@ -40,6 +41,8 @@ class Cause(enum.Enum):
     """The time that the cluster gave it is nearly over."""
     MEMORY = "memory"
     """It was short of memory."""
+    STORAGE = "storage"
+    """Nothing can be written any more: the disk is full, a quota is used up, or the file system is read-only."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,15 @@ def read_status(folder: Path) -> TaskStatus | None:
         each.name: content[each.name] for each in fields(TaskStatus) if each.name in content
     }
     return TaskStatus(**known)
+
+
+def storage_text(folder: Path, status: TaskStatus | None) -> str:
+    """Say why a task in this folder could not write any more; a full disk may not have taken its last status either."""
+    if status is not None and status.phase == Phase.BROKEN.value and status.message:
+        return status.message
+    free = free_space(folder)
+    space = "" if free is None else f", {size_text(free)} are free on its file system"
+    return f"{folder}: nothing can be written there or where the step writes{space}; what was done is kept"
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from astra_assets.compute import claims
 from astra_assets.compute.batch import Batch, read_batch
-from astra_assets.compute.child import Broken, Finished, Ready
-from astra_assets.compute.crew import Crew, Died, Member
+from astra_assets.compute.child import Broken, Finished, Ready, Refused
+from astra_assets.compute.crew import Answer, Crew, Died, Member
 from astra_assets.compute.in_hand import InHand
 from astra_assets.compute.parts import FAILURES, RESULTS, manifest_rows
 from astra_assets.compute.passing import FILE_CODES, WORKER_DIED
@@ -145,11 +146,15 @@ class Supervisor(TaskRun):
         self.in_hand.put(member.slot, row[self.key_name])
         self.crew.give(member, row)
 
-    def _take(self, member: Member, answer: Ready | Broken | Finished | Died) -> None:
+    def _take(self, member: Member, answer: Answer) -> None:
         if isinstance(answer, Ready):
             self.set_up_seconds += answer.seconds
         elif isinstance(answer, Broken):
             raise BrokenTaskError(f"the pipeline {self.batch.pipeline} cannot be set up:\n{answer.message}")
+        elif isinstance(answer, Refused):
+            with suppress(OSError):
+                self._flush()
+            raise OSError(answer.code, answer.reason, answer.path)
         elif isinstance(answer, Died):
             self._on_death(member, answer)
         else:

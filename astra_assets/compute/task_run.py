@@ -14,6 +14,7 @@ import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -26,6 +27,7 @@ from astra_assets.compute.memory_watch import LOOK_SECONDS, MemoryWatch
 from astra_assets.compute.parts import TaskParts, described
 from astra_assets.compute.progress import Cause, Phase, TaskStatus, read_status
 from astra_assets.files.json_files import read_json
+from astra_assets.files.os_errors import STORAGE, UNWRITABLE, os_error_text
 
 WAIT = 0.25
 """Longest time in seconds between two looks at signals, clock and parent."""
@@ -142,16 +144,30 @@ class TaskRun(ABC):
         except ShortOfMemoryError as error:
             phase, self.cause, self.stop_reason = Phase.STOPPED, Cause.MEMORY, str(error)
             log.warning("%s", error)
+        except OSError as error:
+            text = os_error_text(error) if error.errno in STORAGE else None
+            if text is None:
+                raise
+            log.error("%s", text)  # noqa: TRY400 - a traceback tells no more
+            self.stop_reason = text
+            phase, self.cause = (
+                (Phase.BROKEN, Cause.STORAGE) if error.errno in UNWRITABLE else (Phase.STOPPED, Cause.OTHER)
+            )
         finally:
             self.wind_up()
+        # A full disk may not even take this; the exit status tells then.
+        with suppress(OSError) if self.cause is Cause.STORAGE else nullcontext():
+            self._write_end(phase)
+        counts = ", ".join(itertools.starmap("{1} {0}".format, self.parts.counts.items()))
+        log.info("%s: %s%s", phase.value, counts, f", {self.stop_reason}" if self.stop_reason else "")
+        return Ended(phase, self.cause)
+
+    def _write_end(self, phase: Phase) -> None:
         if self.claim.holds():
             self.status.phase = phase.value
             self.status.message = self.status.message or self.stop_reason
             self.status.ended = time.time()
             self._write_status()
-        counts = ", ".join(itertools.starmap("{1} {0}".format, self.parts.counts.items()))
-        log.info("%s: %s%s", phase.value, counts, f", {self.stop_reason}" if self.stop_reason else "")
-        return Ended(phase, self.cause)
 
     def tick(self) -> None:
         """What is to be done again and again while the work goes on: look at parent and memory, beat the heart."""

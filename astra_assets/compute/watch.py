@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from astra_assets.compute.backend import Backend
@@ -83,6 +83,18 @@ class Watch:
             self.start_stopped(states)
             time.sleep(pause)
             pause = min(pause * 1.5, self.backend.poll_seconds)
+
+    def reopen(self, tasks: Iterable[int]) -> None:
+        """Let tasks go on that said they were done: parts of theirs are missing or damaged."""
+        for task in tasks:
+            folder = self.batch.task_folder(task)
+            status = read_status(folder)
+            if status is not None:
+                status.phase = Phase.STOPPED.value
+                status.message = (
+                    "parts of its results are missing or damaged, and only their inputs are done again"
+                )
+                status.write(folder)
 
     def has_parts(self) -> bool:
         """True if a task has written anything that could be collected."""

@@ -31,6 +31,9 @@ EXIT_STOPPED = 75
 EXIT_BROKEN = 70
 """Exit status of a task that cannot go on (EX_SOFTWARE)."""
 
+EXIT_STORAGE = 74
+"""Exit status of a task that could not write any more (EX_IOERR)."""
+
 EXIT_TIME = 79
 """Exit status of a task that ended because the time of its job was nearly over."""
 
@@ -78,6 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
     ended = run_task(options.directory, options.task, conditions, reference)
     if ended.phase is Phase.STOPPED:
         return {Cause.TIME: EXIT_TIME, Cause.MEMORY: EXIT_MEMORY}.get(ended.cause, EXIT_STOPPED)
+    if ended.cause is Cause.STORAGE:
+        return EXIT_STORAGE
     return EXIT_BROKEN if ended.phase is Phase.BROKEN else 0
 
 

@@ -69,6 +69,8 @@ def plainly(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Iterat
 
         text = expected_text(error)
         if text is None:
+            told = "a mistake of astra-assets; its traceback is in the event log of this run"
+            context.log.error(told)  # noqa: TRY400 - Dagster itself shows the traceback
             raise
         failure = dg.Failure(description=text, allow_retries=False)
         if isinstance(error, PassingError) and context.retry_number < RETRIES:

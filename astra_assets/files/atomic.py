@@ -5,16 +5,32 @@ What is in the file is the caller's business.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import secrets
 import socket
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from astra_assets.files.os_errors import naming
 
 PARTIAL_PREFIX = ".partial-"
 """Start of the name of a file that is being written; such a file is never a product."""
+
+ABANDONED_SECONDS = 86_400.0
+"""Age above which a temporary file is taken for left behind, whichever host wrote it."""
+
+_RUN = secrets.token_hex(2)
+"""Start of the tokens of this process, which tells its files from those of an earlier process of the same number."""
+
+_NUMBERS = itertools.count()
+
+_PARTIAL = re.compile(
+    rf"{re.escape(PARTIAL_PREFIX)}(?P<host>[A-Za-z0-9_]+)-(?P<pid>\d+)-(?P<token>[0-9a-f]{{8}})-(?P<name>.+)"
+)
 
 
 @contextmanager
@@ -23,7 +39,8 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
 
     The temporary file keeps the suffix of `path` (writers choose compression by it) and its folder is made
     when missing. When the block raises, the temporary file is removed and whatever was at `path` stays as it
-    was. What a killed process left behind for the same `path` is removed by the next writer on that machine.
+    was. What a killed process left behind for the same `path` is removed by the next writer on that machine, and by
+    any writer when it is a day old. Errors of the operating system name `path`.
     `sync=False` saves the flush to disk for files that are cheap to make again.
 
     Raises FileNotFoundError when the block ends without having written the temporary file.
@@ -39,16 +56,17 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
 def replacement(final: Path, *, sync: bool = True) -> Iterator[Path]:
     """Do what `atomic_write` does in a folder that is there, without looking for leftovers of killed processes."""
     partial = _partial_name(final)
-    try:
-        yield partial
+    with naming(final, partial):
+        try:
+            yield partial
+            if sync:
+                flush(partial)
+            partial.replace(final)
+        except BaseException:
+            _discard(partial)
+            raise
         if sync:
-            flush(partial)
-        partial.replace(final)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    if sync:
-        flush(final.parent)
+            flush(final.parent)
 
 
 def write_new(final: Path, write: Callable[[Path], None]) -> bool:
@@ -59,16 +77,17 @@ def write_new(final: Path, write: Callable[[Path], None]) -> bool:
     """
     remove_leftovers(final)
     partial = _partial_name(final)
-    try:
-        write(partial)
-        flush(partial)
+    with naming(final, partial):
         try:
-            final.hardlink_to(partial)
-        except FileExistsError:
-            return False
-    finally:
-        partial.unlink(missing_ok=True)
-    flush(final.parent)
+            write(partial)
+            flush(partial)
+            try:
+                final.hardlink_to(partial)
+            except FileExistsError:
+                return False
+        finally:
+            _discard(partial)
+        flush(final.parent)
     return True
 
 
@@ -83,26 +102,63 @@ def partial_path(final: Path) -> Path:
 
 
 def _partial_name(final: Path) -> Path:
-    return final.with_name(f"{PARTIAL_PREFIX}{_host()}-{os.getpid()}-{secrets.token_hex(4)}-{final.name}")
+    return final.with_name(
+        f"{PARTIAL_PREFIX}{_host()}-{os.getpid()}-{_RUN}{next(_NUMBERS) % 0x10000:04x}-{final.name}"
+    )
 
 
 def remove_leftovers(final: Path) -> list[Path]:
-    """Remove and return the temporary files of `final` whose process, on this machine, no longer exists."""
-    pattern = re.compile(
-        rf"{re.escape(PARTIAL_PREFIX + _host())}-(\d+)-[0-9a-f]{{8}}-{re.escape(final.name)}"
-    )
-    removed = []
-    with os.scandir(final.parent) as entries:
-        matches = [
-            (entry.path, pattern.fullmatch(entry.name))
-            for entry in entries
-            if entry.name.startswith(PARTIAL_PREFIX)
-        ]
-    for name, match in matches:
-        if match is not None and not _alive(int(match[1])):
-            Path(name).unlink(missing_ok=True)
-            removed.append(Path(name))
-    return removed
+    """Remove and return the temporary files of `final` that nobody writes any more."""
+    return [
+        path
+        for path in _partials_in(final.parent)
+        if _final_name(path) == final.name and clear_leftover(path)
+    ]
+
+
+def living_writer(partial: Path) -> int | None:
+    """Return the process of this host that writes a temporary file; None if there is none, or none is known."""
+    match = _PARTIAL.fullmatch(partial.name)
+    if match is None or match["host"] != _host():
+        return None
+    pid = int(match["pid"])
+    # Processes of containers that follow each other often have the same number.
+    alive = match["token"].startswith(_RUN) if pid == os.getpid() else _alive(pid)
+    return pid if alive else None
+
+
+def _partials_in(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        return sorted(Path(entry.path) for entry in entries if entry.name.startswith(PARTIAL_PREFIX))
+
+
+def _final_name(partial: Path) -> str | None:
+    match = _PARTIAL.fullmatch(partial.name)
+    return match["name"] if match else None
+
+
+def clear_leftover(partial: Path) -> bool:
+    """Remove a temporary file that nobody writes any more; tell whether it is gone.
+
+    The process of a file of another host is not known: such a file goes when it is a day old.
+    """
+    match = _PARTIAL.fullmatch(partial.name)
+    own = match is not None and match["host"] == _host()
+    try:
+        if living_writer(partial) is not None:
+            return False
+        if not own and time.time() - partial.stat().st_mtime < ABANDONED_SECONDS:
+            return False
+        partial.unlink()
+    except FileNotFoundError:
+        return True  # its writer has given it its name, or somebody else was faster
+    return True
+
+
+def _discard(partial: Path) -> None:
+    """Remove a temporary file. A disk that does not even allow that must not hide why the file was given up."""
+    with suppress(OSError):
+        partial.unlink()
 
 
 def _host() -> str:
@@ -121,8 +177,9 @@ def _alive(pid: int) -> bool:
 
 def flush(path: Path) -> None:
     """Flush a file or a folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with naming(path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from astra_assets.files import locks
 from astra_assets.files.atomic import atomic_write
+from astra_assets.files.os_errors import naming
 
 NAME = "SHA256SUMS"
 
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file as it is on disk, in hexadecimal."""
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -72,5 +73,10 @@ def recorded(path: Path) -> str | None:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Only one process at a time changes the manifest of a folder and gives files in it their names."""
-    with locks.locked(folder / f".{NAME}.lock"):
+    with locks.locked(lock_file(folder)):
         yield
+
+
+def lock_file(folder: Path) -> Path:
+    """Return the file by which the manifest of a folder is locked."""
+    return folder / f".{NAME}.lock"

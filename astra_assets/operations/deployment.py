@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError, InternalError, OperationalError, ProgrammingError
 
 from astra_assets.config.releases import Release
 from astra_assets.config.settings import Settings, load_settings
@@ -17,6 +18,7 @@ from astra_assets.database.database import Database
 from astra_assets.database.urls import hide_secrets
 from astra_assets.errors import ExpectedError
 from astra_assets.files.locks import locked
+from astra_assets.files.os_errors import os_error_text
 from astra_assets.models.base import Base, table_of
 from astra_assets.models.compute import ComputeBatch
 from astra_assets.models.source import Source
@@ -137,17 +139,47 @@ def find_pipeline(name: str) -> Pipeline:
         raise OperationError(str(error.args[0])) from None
 
 
-def expected_text(error: Exception) -> str | None:
+def expected_text(error: BaseException) -> str | None:
     """Return what to tell a person about an error that they can fix; None for a mistake of ours."""
     if isinstance(error, ExpectedError):
         return str(error)
+    if isinstance(error, OSError):
+        return os_error_text(error)
+    if isinstance(error, DatabaseError):
+        return _database_text(error)
+    if isinstance(error, ValueError) and "embedded null" in str(error):
+        return "a path contains a NUL byte, which no file system allows; check the paths that you gave and the settings"
+    return None
+
+
+_STORAGE_WORDS = re.compile(
+    r"disk is full|disk I/O error|no space left|could not extend file|readonly database|unable to open database",
+    re.IGNORECASE,
+)
+"""How drivers say that the file system of the database is full, broken or not theirs to write."""
+
+_DAMAGE_WORDS = re.compile(r"image is malformed|is not a database|invalid page in block", re.IGNORECASE)
+"""How drivers say that the files of the database are damaged."""
+
+
+def _database_text(error: DatabaseError) -> str | None:
+    said = str(error.orig or error).strip()
+    first = hide_secrets(said.splitlines()[0]) if said else type(error).__name__
+    if _STORAGE_WORDS.search(said):
+        return (
+            f"the database cannot write its files: {first}; check the free space and the rights of the folder that "
+            "they are in, then type the same again: what was done is kept, and it goes on"
+        )
+    if _DAMAGE_WORDS.search(said):
+        return (
+            f"the files of the database are damaged: {first}; restore them from a backup. What was written to products "
+            "and batches is not touched"
+        )
     if isinstance(error, OperationalError):
-        first = hide_secrets(str(error.orig or error).strip().splitlines()[0])
         return (
             f"the database does not answer: {first}; check ASTRA_DATABASE_URL, or type: astra-assets doctor"
         )
     if isinstance(error, ProgrammingError | InternalError):
-        first = hide_secrets(str(error.orig or error).strip().splitlines()[0])
         return (
             f"the database refuses a statement: {first}; how its tables differ from ours, and what may be done "
             "there, tells: astra-assets doctor"

@@ -30,10 +30,12 @@ class Directly(LocalBackend):
         for task in tasks:
             first, last = batch.tasks[task]
             folder = batch.task_folder(task)
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
             parts = TaskParts(folder, key_name, schema)
+            parts.look()
             for rows in manifest_rows(batch.manifest, first, last, batch_rows=3):
-                made = [(row[key_name], work.on(row)) for row in rows.to_pylist()]
+                new = [row for row in rows.to_pylist() if row[key_name] not in parts.finished]
+                made = [(row[key_name], work.on(row)) for row in new]
                 parts.write(RESULTS, [each.row for _, each in made if each.row is not None])
                 parts.write(FAILURES, [reason(key_name, key, each) for key, each in made if each.row is None])
             counts: dict[str, Any] = parts.counts

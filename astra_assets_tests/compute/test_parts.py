@@ -9,7 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from astra_assets.compute.in_hand import InHand
-from astra_assets.compute.parts import FAILURES, RESULTS, TaskParts, manifest_rows
+from astra_assets.compute.parts import (
+    FAILURES,
+    RESULTS,
+    DamagedPartError,
+    TaskParts,
+    manifest_rows,
+    read_part,
+)
 from astra_assets.files.atomic import write_new
 from astra_assets.files.json_files import read_json, write_json
 
@@ -80,12 +87,28 @@ def test_a_damaged_part_is_set_aside_and_its_number_not_used_again(tmp_path, par
     again = TaskParts(tmp_path, "spectrum_pk", SCHEMA)
     again.look()
     assert again.finished == set()
-    assert "set aside, its inputs are done again" in caplog.text
+    assert "it is set aside as results-1.parquet.damaged, and its inputs are done again" in caplog.text
     again.write(RESULTS, results(1))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "results-1.parquet.damaged",
         "results-2.parquet",
     ]
+
+
+def test_two_flipped_bits_anywhere_in_a_part_are_noticed_or_change_nothing(tmp_path, parts):
+    parts.write(RESULTS, results(*range(100)))
+    path = tmp_path / "results-1.parquet"
+    content, wanted = path.read_bytes(), read_part(path, SCHEMA)
+    noticed = 0
+    for place in range(0, len(content), 13):
+        spoiled = bytearray(content)
+        spoiled[place] ^= 0b101
+        path.write_bytes(spoiled)
+        try:
+            assert read_part(path, SCHEMA).equals(wanted)
+        except DamagedPartError:
+            noticed += 1
+    assert noticed > 0.95 * len(content) / 13
 
 
 def test_rows_of_a_task_are_read_across_row_groups(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 
 from astra_assets.compute import claims, supervisor, task_run
+from astra_assets.compute.child import PreparedStep
 from astra_assets.compute.crew import Died
 from astra_assets.compute.in_hand import InHand
 from astra_assets.compute.memory_watch import MemoryWatch
-from astra_assets.compute.progress import Cause, Phase, TaskStatus, read_status
+from astra_assets.compute.parts import manifest_rows
+from astra_assets.compute.progress import Cause, Phase, TaskStatus, read_status, storage_text
 from astra_assets.compute.task_run import TaskConditions, on_cluster
 from astra_assets.compute.usage import usage_of
 from astra_assets.compute.worker import EXIT_MEMORY, EXIT_TIME
@@ -192,3 +195,63 @@ def test_usage_sums_up_all_copies_of_a_task(process_bench):
     assert 0.1 < used.efficiency < 0.3
     assert used.peak_memory_mb >= 900
     assert 0 < used.rate_per_hour < 2.1
+
+
+@pytest.mark.parametrize(
+    ("code", "phase", "cause"),
+    [(errno.ENOSPC, Phase.BROKEN, Cause.STORAGE), (errno.EIO, Phase.STOPPED, Cause.OTHER)],
+)
+def test_a_task_that_cannot_write_a_part_says_so_in_its_status(bench, monkeypatch, code, phase, cause):
+    bench.visits([0])
+    batch = bench.engine.plan(FLUX, VISIT)
+    run = waiting_run(batch, monkeypatch)
+
+    def fail():
+        raise OSError(code, os.strerror(code), str(run.folder / "results-1.parquet"))
+
+    monkeypatch.setattr(run, "work", fail)
+    ended = run.run()
+    assert (ended.phase, ended.cause) == (phase, cause)
+    status = read_status(run.folder)
+    assert status.phase == phase.value
+    assert status.message.startswith(f"{run.folder / 'results-1.parquet'}: the disk ")
+    assert "type the same again" in status.message
+
+
+def test_a_disk_that_does_not_even_take_the_status_is_told_by_the_exit_status(bench, monkeypatch):
+    bench.visits([0])
+    batch = bench.engine.plan(FLUX, VISIT)
+    run = waiting_run(batch, monkeypatch)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run, "work", full)
+    monkeypatch.setattr(run, "_write_status", full)
+    monkeypatch.setattr(run, "beat", lambda: None)
+    assert run.run().cause is Cause.STORAGE
+    text = storage_text(run.folder, read_status(run.folder))
+    assert text.startswith(f"{run.folder}: nothing can be written there")
+    assert "are free on its file system" in text
+
+
+def test_a_disk_that_is_full_for_the_step_is_no_failure_of_its_input(bench, monkeypatch):
+    bench.visits([0])
+    batch = bench.engine.plan(FLUX, VISIT)
+    work = PreparedStep(batch.directory, batch.reference)
+    (row,) = next(manifest_rows(batch.manifest, 0, 1)).to_pylist()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device", "/mwm/spectra/x.fits")
+
+    monkeypatch.setattr(work, "_call", full)
+    with pytest.raises(OSError, match="No space"):
+        work.on(row)
+
+
+def waiting_run(batch, monkeypatch):
+    """A run of the first task in this process, which keeps its handlers of signals."""
+    monkeypatch.setattr("astra_assets.compute.task_run.signal.signal", lambda *_: None)
+    folder = batch.task_folder(0)
+    folder.mkdir(parents=True)
+    return supervisor.Supervisor(batch, 0, claims.take(folder), TaskConditions())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from astra_assets.config.declared import UnknownProductError
 from astra_assets.config.releases import DR20
@@ -61,3 +65,24 @@ def test_a_second_run_of_a_verb_waits_for_the_first(deployment):
 def test_only_what_a_person_can_fix_is_shown_without_a_traceback():
     assert expected_text(ExpectedError("do this")) == "do this"
     assert expected_text(ValueError("our mistake")) is None
+
+
+def test_a_full_or_broken_disk_is_told_with_its_cause_whoever_met_it():
+    full = OSError(errno.ENOSPC, "No space left on device", "/nowhere/FROZEN")
+    assert expected_text(full).startswith("/nowhere/FROZEN: the disk is full, ")
+    for said in ("database or disk is full", "disk I/O error", "attempt to write a readonly database"):
+        error = OperationalError("INSERT", {}, sqlite3.OperationalError(said))
+        assert expected_text(error).startswith(
+            f"the database cannot write its files: {said}; check the free space"
+        )
+    damaged = DatabaseError("SELECT", {}, sqlite3.DatabaseError("database disk image is malformed"))
+    assert "restore them from a backup" in expected_text(damaged)
+    assert expected_text(OperationalError("SELECT 1", {}, Exception("no route"))).startswith(
+        "the database does not answer: no route"
+    )
+
+
+def test_a_path_with_a_nul_byte_is_told_in_words():
+    with pytest.raises(ValueError, match="embedded null") as caught:
+        Path("a\0b").read_text()
+    assert "a path contains a NUL byte" in expected_text(caught.value)

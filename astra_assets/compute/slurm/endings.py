@@ -15,7 +15,7 @@ from astra_assets.compute.slurm.client import TaskDetail
 from astra_assets.compute.slurm.job_states import Fate, SlurmState
 from astra_assets.compute.slurm.reasons import impossible
 from astra_assets.compute.slurm.spec import EXIT_SETUP
-from astra_assets.compute.worker import EXIT_BROKEN, EXIT_MEMORY, EXIT_STOPPED, EXIT_TIME
+from astra_assets.compute.worker import EXIT_BROKEN, EXIT_MEMORY, EXIT_STOPPED, EXIT_STORAGE, EXIT_TIME
 
 KILLED = 9
 """Signal that cannot be handled."""
@@ -32,6 +32,7 @@ _SOMEBODY = "somebody (the cluster keeps no accounts that tell by whom)"
 _STATUSES = {
     EXIT_SETUP: "ended by a set-up line that failed",
     EXIT_STOPPED: "stopped before its last input",
+    EXIT_STORAGE: "could not write any more",
     EXIT_BROKEN: "ended since its pipeline cannot be set up",
 }
 
@@ -130,14 +131,15 @@ def _judged(
     if _short_of_memory(detail, said, used):
         asked = f"; it asked for {detail.memory_asked_mb:.0f} MB" if detail.memory_asked_mb else ""
         return Consequence.MEMORY, f"{job} was short of memory{asked}"
-    if detail.exit_code == EXIT_BROKEN and status is not None and status.phase == Phase.BROKEN.value:
+    ended = detail.exit_code in (EXIT_BROKEN, EXIT_STORAGE)
+    if ended and status is not None and status.phase == Phase.BROKEN.value:
         return Consequence.OVER, status.message
     return _consequence(detail), f"{job} {_how(detail)}"
 
 
 def _consequence(detail: TaskDetail) -> Consequence:
     """What follows where the state and the exit status tell all."""
-    if detail.state.fate is Fate.GIVE_UP or detail.exit_code == EXIT_BROKEN:
+    if detail.state.fate is Fate.GIVE_UP or detail.exit_code in (EXIT_BROKEN, EXIT_STORAGE):
         return Consequence.OVER
     if detail.state is SlurmState.PREEMPTED:
         return Consequence.AGAIN_FREELY

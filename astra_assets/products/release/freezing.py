@@ -16,9 +16,9 @@ from pathlib import Path
 
 from astra_assets.errors import ExpectedError
 from astra_assets.files import sha256sums
-from astra_assets.files.atomic import PARTIAL_PREFIX, atomic_write
+from astra_assets.files.atomic import PARTIAL_PREFIX, atomic_write, clear_leftover, living_writer
 from astra_assets.products.release.audit import THREADS
-from astra_assets.products.release.frozen import NAME, SOURCE_FOLDERS, Frozen, Part, read_marker
+from astra_assets.products.release.frozen import NAME, PARTS, SOURCE_FOLDERS, Frozen, Part, read_marker
 from astra_assets.text import size_text
 
 _WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -58,7 +58,9 @@ def freeze_version(
 ) -> FreezeReport:
     """Freeze folders of a version. What was interrupted goes on when it is called again.
 
-    The marker is written before checksums are taken, so that nobody writes into the folders from then on.
+    The marker is written before checksums are taken, so that nobody writes into the folders from then on. It says that the
+    version is frozen once everything else is done. Temporary files are no part of a release: those that nobody writes any
+    more are removed, young ones of other hosts are named and left alone.
 
     Args:
         mwm_astra: the folder of all versions.
@@ -69,7 +71,7 @@ def freeze_version(
         say: where progress is reported.
 
     Raises:
-        FreezeError: there is nothing to freeze.
+        FreezeError: there is nothing to freeze, or a process of this host is writing a file of the version.
     """
     folder = mwm_astra / v_astra
     missing = [part for part in parts if not (folder / part).is_dir()]
@@ -79,20 +81,21 @@ def freeze_version(
         )
     known = read_marker(folder)
     if known is not None and known.complete and set(parts) <= set(known.parts):
+        _protect_marker(folder, known.parts)
         return FreezeReport(folder / NAME, tuple(parts), 0, 0, already=True)
     lasting = known.parts if known is not None else ()
     together = tuple(part for part in ("summary", "spectra") if part in {*parts, *lasting})
     marker = Frozen(v_astra, release, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}", git_revision, together, False)
     _write_marker(folder, marker, {})
     taking = _Taking(folder, say)
+    taking.leftovers()
     for part in together:
         taking.summary() if part == "summary" else taking.spectra()
-    _write_marker(folder, replace(marker, complete=True), taking.digests)
     for part in together:
         for name in SOURCE_FOLDERS if part == "spectra" else (part,):
             _make_read_only(folder / name)
-    if len(together) == 2:
-        _take_write_bits(folder)
+    _write_marker(folder, replace(marker, complete=True), taking.digests)
+    _protect_marker(folder, together)
     return FreezeReport(folder / NAME, together, taking.files, taking.size_bytes)
 
 
@@ -100,7 +103,12 @@ def _write_marker(folder: Path, marker: Frozen, digests: dict[str, str]) -> None
     _give_write_bit(folder)
     with atomic_write(folder / NAME) as partial:
         partial.write_text(marker.header() + sha256sums.lines(digests))
+
+
+def _protect_marker(folder: Path, parts: Sequence[Part]) -> None:
     _take_write_bits(folder / NAME)
+    if len(parts) == len(PARTS):
+        _take_write_bits(folder)
 
 
 class _Taking:
@@ -113,13 +121,24 @@ class _Taking:
         self._folder = folder
         self._say = say
 
+    def leftovers(self) -> None:
+        """Remove temporary files next to the marker and among the folders of per-source files."""
+        kinds = [path for name in SOURCE_FOLDERS for path in _folders(self._folder / name)]
+        for place in (self._folder, *kinds):
+            for path in place.glob(f"{PARTIAL_PREFIX}*"):
+                self._leftover(path)
+
     def summary(self) -> None:
         folder = self._folder / "summary"
+        # What an earlier call has made read-only already.
+        _give_write_bit(folder)
+        if (lock := sha256sums.lock_file(folder)).exists():
+            _give_write_bit(lock)
         # Whoever is giving files their names at this moment holds the lock; nobody begins to any more.
         with sha256sums.locked(folder):
             if (folder / sha256sums.NAME).exists():
                 sha256sums.record_all(folder, {})  # without files that were removed by hand
-            paths = _visible(folder)
+            paths = self._visible(folder)
             for path, digest in self._hashed(paths):
                 self.digests[f"summary/{path.relative_to(folder).as_posix()}"] = digest
         self._say(f"summary: {len(paths):,} files")
@@ -132,13 +151,36 @@ class _Taking:
             self._say(f"{kind.parent.name}/{kind.name}: {self.files - before:,} files")
 
     def _group(self, kind: str, group: Path) -> None:
-        paths = [path for path in _visible(group) if path != group / sha256sums.NAME]
+        paths = [path for path in self._visible(group) if path != group / sha256sums.NAME]
         found = {path.relative_to(group).as_posix(): digest for path, digest in self._hashed(paths)}
         _give_write_bit(group)
         with atomic_write(group / sha256sums.NAME) as partial:
             partial.write_text(sha256sums.lines(found))
         name = f"{kind}/{group.name}/{sha256sums.NAME}"
         self.digests[name] = sha256sums.sha256(group / sha256sums.NAME)
+
+    def _visible(self, folder: Path) -> list[Path]:
+        """Files below a folder but hidden ones. Raises FreezeError when one is being written."""
+        found = []
+        for path in sorted(folder.rglob("*")):
+            if path.name.startswith(PARTIAL_PREFIX):
+                self._leftover(path)
+            elif path.is_file() and not path.name.startswith("."):
+                found.append(path)
+        return found
+
+    def _leftover(self, path: Path) -> None:
+        writer = living_writer(path)
+        if writer is not None:
+            raise FreezeError(
+                f"process {writer} of this host is writing {path}: wait until it ends, and freeze again; remove the file if "
+                "that process is another program"
+            )
+        _give_write_bit(path.parent)
+        if clear_leftover(path):
+            self._say(f"{path} was left behind by a process that is gone: removed")
+        else:
+            self._say(f"{path} is a temporary file of another host: no part of the release, left alone")
 
     def _hashed(self, paths: Sequence[Path]) -> list[tuple[Path, str]]:
         with ThreadPoolExecutor(THREADS) as pool:
@@ -153,19 +195,6 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
-def _visible(folder: Path) -> list[Path]:
-    """Files below a folder but hidden ones. Raises FreezeError when one is being written."""
-    found = []
-    for path in sorted(folder.rglob("*")):
-        if path.name.startswith(PARTIAL_PREFIX):
-            raise FreezeError(
-                f"{path} is being written, or was left by a killed process: wait, or remove it, and freeze again"
-            )
-        if path.is_file() and not path.name.startswith("."):
-            found.append(path)
-    return found
-
-
 def _make_read_only(folder: Path) -> None:
     for place, _, names in os.walk(folder, topdown=False):
         for name in names:
@@ -174,7 +203,9 @@ def _make_read_only(folder: Path) -> None:
 
 
 def _take_write_bits(path: Path) -> None:
-    path.chmod(path.stat().st_mode & ~_WRITE_BITS)
+    mode = path.stat().st_mode
+    if mode & _WRITE_BITS:
+        path.chmod(mode & ~_WRITE_BITS)
 
 
 def _give_write_bit(folder: Path) -> None:

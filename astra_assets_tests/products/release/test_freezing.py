@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import socket
 import stat
 import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -12,10 +16,12 @@ import pytest
 from sqlalchemy import update
 
 from astra_assets.files import sha256sums
+from astra_assets.files.atomic import atomic_write
 from astra_assets.fits.formats import FitsColumn
 from astra_assets.fits.writer import FitsWriter
 from astra_assets.models.base import table_of
 from astra_assets.models.source import Source
+from astra_assets.operations.deployment import expected_text
 from astra_assets.products.headers import Provenance
 from astra_assets.products.make import make_product
 from astra_assets.products.release import frozen
@@ -25,6 +31,7 @@ from astra_assets.products.release.frozen import FrozenError, read_marker
 from astra_assets.products.summary import MWM_ALL_VISIT, MWM_TARGETS
 from astra_assets.registry.kinds import Definition, Kind
 from astra_assets_tests.products.samples import filled_sqlite
+from astra_assets_tests.project import PROJECT
 
 V_ASTRA = "0.8.1"
 
@@ -167,9 +174,95 @@ def test_what_is_not_there_or_is_being_written_is_not_frozen(filled, root):
     with pytest.raises(FreezeError, match="has no folder summary: there is nothing to freeze"):
         freeze_all(root, ("summary",))
     report = write(filled, root)
-    (report.path.parent / ".partial-host-1-00000000-x.fits").touch()
-    with pytest.raises(FreezeError, match="is being written, or was left by a killed process"):
-        freeze_all(root, ("summary",))
+    with atomic_write(report.path.parent / "x.fits") as partial:
+        partial.touch()
+        with pytest.raises(
+            FreezeError, match=f"process {os.getpid()} of this host is writing {partial}: wait"
+        ):
+            freeze_all(root, ("summary",))
+    freeze_all(root, ("summary",))
+
+
+def left_by(path, host: str, pid: int):
+    """A temporary file as a process leaves it that was killed."""
+    left = path.with_name(f".partial-{host}-{pid}-0123abcd-{path.name}")
+    left.write_bytes(b"half")
+    return left
+
+
+def test_leftovers_of_dead_processes_are_removed_and_those_of_other_hosts_never_block(filled, root):
+    report = write(filled, root)
+    files = spectra(root)
+    here = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())
+    folder = root / V_ASTRA
+    dead = [left_by(place, here, 999_999_999) for place in (report.path, files[0], folder / "FROZEN")]
+    # As in a container, in which every process gets the same number.
+    dead.append(left_by(files[1].parents[1] / "SHA256SUMS", here, os.getpid()))
+    old = left_by(files[2], "node007", 12)
+    os.utime(old, (1, 1))
+    young = left_by(files[3], "node007", 12)
+    said: list[str] = []
+    freeze_all(root, say=said.append)
+    assert not any(path.exists() for path in (*dead, old))
+    told = "\n".join(said)
+    assert all(
+        f"{path} was left behind by a process that is gone: removed" in told for path in (*dead[:2], old)
+    )
+    assert f"{young} is a temporary file of another host: no part of the release, left alone" in told
+    assert young.exists()
+    assert young.name not in (files[3].parents[1] / sha256sums.NAME).read_text()
+    assert not audit_sources("spectra", "visit", V_ASTRA, root).problems
+    assert not audit_product(MWM_TARGETS, V_ASTRA, root).problems
+
+
+def test_a_freeze_that_was_killed_before_its_last_mode_ends_read_only(filled, root):
+    write(filled, root)
+    spectra(root)
+    freeze_all(root)
+    folder = root / V_ASTRA
+    for path in (folder, folder / "FROZEN"):
+        path.chmod(path.stat().st_mode | stat.S_IWUSR)
+    assert freeze_all(root).already
+    assert not is_writable(folder)
+    assert not is_writable(folder / "FROZEN")
+
+
+@pytest.mark.processes
+def test_freezing_goes_on_from_every_moment_at_which_it_can_be_killed(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, "-m", "astra_assets_tests.products.release.killed_freeze", str(tmp_path)],
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    moments, failed = map(int, ran.stdout.split())
+    assert failed == 0
+    assert moments > 50
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_a_disk_that_fails_while_freezing_is_told_with_the_file_and_freezing_goes_on(
+    filled, root, monkeypatch, code
+):
+    write(filled, root)
+    files = spectra(root)
+    group = files[0].parents[1]
+    fsync, calls = os.fsync, []
+
+    def fail(descriptor):
+        calls.append(1)
+        if len(calls) == 5:
+            raise OSError(code, os.strerror(code))
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="Errno") as caught:
+            freeze_all(root)
+    assert expected_text(caught.value).startswith(f"{group / sha256sums.NAME}: the disk ")
+    assert "type the same again" in expected_text(caught.value)
+    freeze_all(root)
+    assert read_marker(root / V_ASTRA).complete
+    assert not audit_sources("spectra", "star", V_ASTRA, root).problems
 
 
 def test_a_sound_version_has_no_problem(filled, root):
