@@ -61,8 +61,12 @@ def test_a_path_of_thousands_of_letters_and_odd_bytes_is_shown_in_a_line(tmp_pat
 
 def name_of_error(error, path):
     """The name that an error has after it went through `naming`."""
-    with pytest.raises(type(error)), naming(path):
+
+    def fail() -> None:
         raise error
+
+    with pytest.raises(type(error)), naming(path):
+        fail()
     return error.filename
 
 
