@@ -66,7 +66,8 @@ def name_of_error(error, path):
         with naming(path):
             raise error
 
-    pytest.raises(OSError, fail)
+    with pytest.raises(OSError, match=error.strerror):
+        fail()
     return error.filename
 
 
