@@ -47,8 +47,8 @@ class Corv(PipelineResult):
     `v_rad` is barycentric (spectra of the reduction are) and as observed, with the gravitational redshift.
     Errors are those of the fit, marginalised over the other parameters and the continuum, times sqrt(rchi2)
     where that is above 1, with what is uncertain about models and the zero point of wavelengths
-    (`white_dwarf.errors`) added in quadrature. Of two solutions that the data leave open, the better one
-    is given, the other one in `other_teff` and `other_logg`, and `hot_or_cold` set.
+    (`white_dwarf.errors`) added in quadrature. Of two solutions that the data leave open, one is given and
+    `hot_or_cold` set.
     """
 
     v_rad: Mapped[float | None] = known("v_rad", category="Radial Velocity (corv)")
@@ -78,9 +78,6 @@ class Corv(PipelineResult):
             14: ("air_wavelengths", "The wavelengths seem to be in air: v_rad is too low by 83 km/s"),
         }
     )
-    # Not Astra's: a solution that is not excluded (`hot_or_cold`).
-    other_teff: Mapped[float | None] = known("other_teff", category="Second Solution")
-    other_logg: Mapped[float | None] = known("other_logg")
     # At the common wavelengths in the frame of the visit, not in the rest frame of the star.
     model_flux = virtual("model_flux", category="Spectral Data")
 
@@ -124,8 +121,6 @@ def fit_visit(spectrum: Spectrum, grid: DAGrid) -> Corv:
         initial_logg=fit.initial_logg,
         initial_v_rad=fit.initial_v_rad,
         rchi2=fit.rchi2,
-        other_teff=fit.other.teff if fit.other else None,
-        other_logg=fit.other.logg if fit.other else None,
         result_flags=sum(bit(Corv, "result_flags", name) for name in raised),
         model_flux=best_model(spectrum, grid, fit.teff, fit.logg, fit.v_rad),
     )

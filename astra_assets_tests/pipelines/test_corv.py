@@ -50,12 +50,11 @@ def test_declaration_follows_the_names_that_people_rely_on():
     assert reference_of(CORV) == "astra_assets.pipelines.corv:CORV"
 
 
-def test_columns_and_headings_are_those_of_astra_and_then_our_own():
+def test_columns_and_headings_are_those_of_astra():
     assert table_of(Corv).name == "corv"
     assert [column.key for column in own_columns(Corv)] == [
         *("v_rad", "e_v_rad", "teff", "e_teff", "logg", "e_logg"),
         *("initial_teff", "initial_logg", "initial_v_rad", "rchi2", "result_flags"),
-        *("other_teff", "other_logg"),
     ]
     headings = {entry.name: entry.heading for entry in layout(Corv)}
     assert headings["v_rad"] == "Radial Velocity (corv)"
@@ -92,8 +91,7 @@ def test_row_of_a_visit():
     assert row.initial_logg in load_grid().logg
     assert abs(row.initial_v_rad - 60) <= 60
     assert row.result_flags == 0
-    assert row.other_teff is row.other_logg is None
-    numbers = [getattr(row, c.key) for c in own_columns(Corv) if not c.key.startswith("other_")]
+    numbers = [getattr(row, column.key) for column in own_columns(Corv)]
     assert all(type(number) in {float, int} for number in numbers)
 
 

@@ -24,14 +24,10 @@ ASTRA_COLUMNS = {
 RESULTS = {each.name: each for each in PIPELINES if issubclass(each.table, PipelineResult)}
 
 
-OURS = {"snow_white": ["rchi2", "other_teff", "other_logg"]}
-"""Columns that Astra's tables do not have, after its own."""
-
-
 @pytest.mark.parametrize("name", sorted(ASTRA_COLUMNS))
-def test_tables_have_the_columns_of_astra_in_its_order_and_then_our_own(name):
+def test_tables_have_the_columns_of_astra_in_its_order(name):
     tables = {table_of(each.table).name: table_of(each.table) for each in RESULTS.values()}
-    assert [column.name for column in tables[name].columns] == [*ASTRA_COLUMNS[name], *OURS.get(name, [])]
+    assert [column.name for column in tables[name].columns] == ASTRA_COLUMNS[name]
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def quasar():
 
 
 class TestTable:
-    def test_columns_are_those_of_astra_in_order_and_then_our_own(self):
+    def test_columns_are_those_of_astra_in_order(self):
         names = [column.key for column in own_columns(SnowWhite)]
         assert names[0] == "classification"
         assert names[1:28] == list(PROBABILITIES)
@@ -66,9 +66,6 @@ class TestTable:
             "raw_e_teff",
             "raw_e_logg",
             "result_flags",
-            "rchi2",
-            "other_teff",
-            "other_logg",
         ]
         assert len(PROBABILITIES) == 27
         assert {"p_da", "p_da_ms", "p_hotdq", "p_mwd", "p_dzba"} <= set(PROBABILITIES)

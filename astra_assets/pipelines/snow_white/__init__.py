@@ -77,9 +77,7 @@ def classify_star(spectrum: Spectrum, models: SnowWhiteModels) -> SnowWhite:
     fit = fit_da(spectrum, models.grid, gaia)
     row.teff, row.e_teff, row.raw_e_teff = fit["teff"], fit["e_teff"], fit["raw_e_teff"]
     row.logg, row.e_logg, row.raw_e_logg = fit["logg"], fit["e_logg"], fit["raw_e_logg"]
-    row.v_rel, row.rchi2 = fit["v_rel"], fit["rchi2"]
-    if (other := fit["other"]) is not None:
-        row.other_teff, row.other_logg = other.teff, other.logg
+    row.v_rel = fit["v_rel"]
     row.result_flags = _bits([*flags, *fit["flags"]])
     if fit["teff"] is not None and fit["logg"] is not None and fit["v_rel"] is not None:
         row.model_flux = best_model(spectrum, models.grid, fit["teff"], fit["logg"], fit["v_rel"])

@@ -84,10 +84,6 @@ class SnowWhite(PipelineResult):
         },
         category="Metadata",
     )
-    # Not Astra's: the quality of the fit, and a solution that is not excluded (`hot_or_cold`).
-    rchi2: Mapped[float | None] = known("rchi2", category="Summary Statistics")
-    other_teff: Mapped[float | None] = known("other_teff", category="Second Solution")
-    other_logg: Mapped[float | None] = known("other_logg")
     wavelength = virtual("wavelength", category="Spectral Data")
     model_flux = virtual("model_flux")
 

@@ -20,12 +20,6 @@ PARAMETERS = {
     "fe_h": Definition(Kind.float32, "[Fe/H], dex", None, "phys.abund.Fe"),
     "chi2": Definition(Kind.float32, "Chi-square", ucd="stat.fit.chi2"),
     "rchi2": Definition(Kind.float32, "Reduced chi-square", ucd="stat.fit.chi2"),
-    "other_teff": Definition(
-        Kind.float32, "Effective temperature of a second solution", "K", "phys.temperature.effective"
-    ),
-    "other_logg": Definition(
-        Kind.float32, "Surface gravity of a second solution, log10 of cm/s2", None, "phys.gravity"
-    ),
 }
 
 WHITE_DWARF_CLASSES = {
