@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TypedDict
 
-from astra_assets.pipelines.white_dwarf.balmer import NOTHING_KNOWN, BalmerFit, Solution, fit_balmer
+from astra_assets.pipelines.white_dwarf.balmer import NOTHING_KNOWN, BalmerFit, fit_balmer
 from astra_assets.pipelines.white_dwarf.balmer_lines import BALMER
 from astra_assets.pipelines.white_dwarf.comparison import NoUsableLinesError
 from astra_assets.pipelines.white_dwarf.errors import total_logg, total_teff
@@ -29,8 +29,8 @@ class DAFit(TypedDict):
 
     teff, e_teff, raw_e_teff in K; logg, e_logg, raw_e_logg in log10(cm s-2); v_rel in km/s, relative to the
     frame of the spectrum. raw_e_* are the errors of the fit, e_* with what models are uncertain by
-    (`white_dwarf.errors`). `other` is a second solution that is not excluded. All numbers are None where no
-    line could be fitted, an error also where the data do not constrain its parameter.
+    (`white_dwarf.errors`). All numbers are None where no line could be fitted, an error also where the data do not
+    constrain its parameter.
     """
 
     teff: float | None
@@ -41,7 +41,6 @@ class DAFit(TypedDict):
     raw_e_logg: float | None
     v_rel: float | None
     rchi2: float | None
-    other: Solution | None
     flags: tuple[str, ...]
 
 
@@ -64,7 +63,6 @@ def fit_da(spectrum: Spectrum, grid: DAGrid | None = None, gaia: Gaia = NOTHING_
             raw_e_logg=None,
             v_rel=None,
             rchi2=None,
-            other=None,
             flags=(*low_snr(spectrum.snr), "unconverged"),
         )
     return _reported(fit, fit_flags(fit, spectrum.snr))
@@ -80,6 +78,5 @@ def _reported(fit: BalmerFit, flags: tuple[str, ...]) -> DAFit:
         raw_e_logg=finite(fit.e_logg),
         v_rel=fit.v_rad,
         rchi2=fit.rchi2,
-        other=fit.other,
         flags=flags,
     )
