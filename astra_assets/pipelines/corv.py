@@ -158,6 +158,7 @@ CORV = with_astra_files(
         group="CORV",
         product="Corv",
         table=Corv,
+        code_version="2",
         steps=(
             Step(
                 "visit",

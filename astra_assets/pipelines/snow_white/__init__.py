@@ -123,6 +123,7 @@ SNOW_WHITE = with_astra_files(
     Pipeline(
         name="SnowWhite",
         table=SnowWhite,
+        code_version="2",
         steps=(
             Step(
                 "star_filter",
