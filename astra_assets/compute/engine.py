@@ -38,7 +38,7 @@ from astra_assets.compute.step_inputs import UNPROCESSED, Selection, StepInputs
 from astra_assets.compute.step_reference import StepReference, reference_for
 from astra_assets.compute.watch import Watch
 from astra_assets.database.database import Database
-from astra_assets.files.os_errors import naming
+from astra_assets.files.atomic import naming
 from astra_assets.models.base import utcnow
 from astra_assets.pipelines.base import Pipeline, Step
 from astra_assets.pipelines.options import AS_DECLARED, ResourceRequest, SlurmOptions

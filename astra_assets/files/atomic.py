@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from astra_assets.files.os_errors import naming
+from astra_assets.files.os_errors import STORAGE, path_of
 
 PARTIAL_PREFIX = ".partial-"
 """Start of the name of a file that is being written; such a file is never a product."""
@@ -31,6 +31,22 @@ _NUMBERS = itertools.count()
 _PARTIAL = re.compile(
     rf"{re.escape(PARTIAL_PREFIX)}(?P<host>[A-Za-z0-9_]+)-(?P<pid>\d+)-(?P<token>[0-9a-f]{{8}})-(?P<name>.+)"
 )
+
+
+@contextmanager
+def naming(path: Path, *also: Path) -> Iterator[None]:
+    """Give errors of the operating system that name no file, or one of `also`, the name of `path`.
+
+    Neither a failing write nor a failing flush says to which file it belongs. Of errors without a name only those of
+    storage get one.
+    """
+    try:
+        yield
+    except OSError as error:
+        known = path_of(error)
+        if known in also or (known is None and error.errno in STORAGE):
+            error.filename = str(path)
+        raise
 
 
 @contextmanager

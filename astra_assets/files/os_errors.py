@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import getpass
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from astra_assets.text import size_text
@@ -53,7 +51,7 @@ def os_error_text(error: OSError) -> str | None:
     An error without a file is told only if it is about storage: of others nobody could know what to look for.
     """
     meaning = _MEANINGS.get(error.errno or 0)
-    path = _path_of(error)
+    path = path_of(error)
     if meaning is None or (path is None and error.errno not in STORAGE):
         return None
     what, advice = meaning
@@ -64,22 +62,6 @@ def os_error_text(error: OSError) -> str | None:
     if error.errno in (errno.EACCES, errno.EPERM):
         facts[0] += f" to {_user()}"
     return f"{where}: {', '.join(filter(None, facts))}; {advice}"
-
-
-@contextmanager
-def naming(path: Path, *also: Path) -> Iterator[None]:
-    """Give errors of the operating system that name no file, or one of `also`, the name of `path`.
-
-    Neither a failing write nor a failing flush says to which file it belongs. Of errors without a name only those of
-    storage get one.
-    """
-    try:
-        yield
-    except OSError as error:
-        known = _path_of(error)
-        if known in also or (known is None and error.errno in STORAGE):
-            error.filename = str(path)
-        raise
 
 
 def free_space(path: Path) -> int | None:
@@ -98,7 +80,8 @@ def _space(path: Path) -> str:
     return "" if free is None else f"{size_text(free)} are free on its file system"
 
 
-def _path_of(error: OSError) -> Path | None:
+def path_of(error: OSError) -> Path | None:
+    """Return the file that an error names; None where it names none."""
     name = error.filename
     if isinstance(name, bytes):
         name = os.fsdecode(name)

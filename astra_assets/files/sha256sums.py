@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from astra_assets.files import locks
-from astra_assets.files.atomic import atomic_write
-from astra_assets.files.os_errors import naming
+from astra_assets.files.atomic import atomic_write, naming
 
 NAME = "SHA256SUMS"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from astra_assets.files.atomic import atomic_write, write_new
+from astra_assets.files.atomic import atomic_write, naming, write_new
 from astra_assets.files.json_files import write_json
-from astra_assets.files.os_errors import naming, os_error_text
+from astra_assets.files.os_errors import os_error_text
 
 
 def error(code, path=None):
