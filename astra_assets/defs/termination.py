@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -32,6 +34,9 @@ ASK_SECONDS = 5.0
 
 GRACE_SECONDS = 30.0
 """How long a step has to end by itself when its run is dead."""
+
+AGAIN_SECONDS = 0.1
+"""How long after an interrupt that Python ignored it is delivered again."""
 
 WATCHMAN = "end with run"
 """Name of the thread that waits for the end of the run."""
@@ -71,13 +76,14 @@ class StoppingExecutor(dg.Executor):
         """Run the steps; on the way out after Terminate, end the jobs of those that were submitted and not collected."""
         under_way: set[str] = set()
         try:
-            for event in self.inner.execute(plan_context, execution_plan):
-                name, _, op = (event.step_key or "").rpartition(".")
-                if op == SUBMIT and event.is_step_start:
-                    under_way.add(name)
-                elif op == COLLECT and event.is_step_success:
-                    under_way.discard(name)
-                yield event
+            with interrupts_delivered():
+                for event in self.inner.execute(plan_context, execution_plan):
+                    name, _, op = (event.step_key or "").rpartition(".")
+                    if op == SUBMIT and event.is_step_start:
+                        under_way.add(name)
+                    elif op == COLLECT and event.is_step_success:
+                        under_way.discard(name)
+                    yield event
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
             run = plan_context.instance.get_run_by_id(plan_context.run_id)
             if run is not None:
@@ -108,6 +114,30 @@ class StoppingExecutor(dg.Executor):
                     f"{name}: job {', '.join(jobs)} goes on on the cluster; run the same again to attach to it, or type "
                     f"astra-assets cancel {runner.batch_id(*self.steps[name])}"
                 )
+
+
+@contextmanager
+def interrupts_delivered() -> Iterator[None]:
+    """Deliver an interrupt again that came where Python ignores exceptions, such as in the callback of a weak reference.
+
+    Dagster raises the interrupt wherever the main thread is at that moment. Without this a Ctrl-C would be lost now and then,
+    and the job would go on.
+    """
+    before = sys.unraisablehook
+
+    def deliver(ignored: sys.UnraisableHookArgs) -> None:
+        if isinstance(ignored.exc_value, KeyboardInterrupt | dg.DagsterExecutionInterruptedError):
+            again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), signal.SIGINT))
+            again.daemon = True
+            again.start()
+        else:
+            before(ignored)
+
+    sys.unraisablehook = deliver
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def while_run_lives(

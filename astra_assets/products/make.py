@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from astra_assets.database.allocators import give_back, keep_little
 from astra_assets.database.database import Database
 from astra_assets.database.inventory import MissingColumnError, MissingTableError
-from astra_assets.errors import ExpectedError
+from astra_assets.errors import ExpectedError, PassingError
 from astra_assets.files import sha256sums
 from astra_assets.files.atomic import remove_leftovers
 from astra_assets.files.staged import Staged, staging
@@ -278,6 +278,10 @@ class _Making:
                         f"{name}: the tables changed while they were read, {ATTEMPTS} times "
                         f"in a row (last: {error}); wait until ingestion and pipelines are done and try again"
                     ) from error
+            except PassingError as error:
+                raise type(error)(
+                    f"{name}: {path} could not be written, an older version of it stays: {error}"
+                ) from error
             except ExpectedError:
                 raise
             except Exception as error:

@@ -83,6 +83,7 @@ def test_a_table_that_does_not_take_our_rows_is_told_before_anything_is_gathered
         for name in (*OUR_TABLES, table_of(SampleFlux).name):
             connection.execute(text(f"DROP TABLE {name}"))
         connection.execute(text(f"CREATE TABLE {table_of(SampleFlux).name} (reviewer text NOT NULL)"))
+    database.engine.dispose()
     theirs = Bench(Database(postgresql_url), tmp_path)
     theirs.database.create_tables()
     gathered = []
@@ -98,6 +99,7 @@ def test_a_table_that_does_not_take_our_rows_is_told_before_anything_is_gathered
         theirs.engine.plan(pipeline, step)
     assert not gathered
     assert not theirs.home.exists()
+    theirs.database.engine.dispose()
     for each in (database, theirs.database):
         each.engine.dispose()
 

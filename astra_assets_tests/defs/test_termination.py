@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,12 @@ import psutil
 import pytest
 
 from astra_assets.defs import termination
-from astra_assets.defs.termination import StoppingExecutor, end_with_run, while_run_lives
+from astra_assets.defs.termination import (
+    StoppingExecutor,
+    end_with_run,
+    interrupts_delivered,
+    while_run_lives,
+)
 from astra_assets.errors import ExpectedError
 
 CORV, STAR = (SimpleNamespace(name="Corv"), "visit"), (SimpleNamespace(name="SnowWhite"), "star")
@@ -137,6 +143,26 @@ def test_a_step_that_was_not_told_of_the_end_of_its_run_finds_out(monkeypatch):
     assert seen == ["now"]
     with pytest.raises(dg.DagsterExecutionInterruptedError):
         while_run_lives(context_of(dg.DagsterRunStatus.CANCELING), runner, seen.append)(now)
+
+
+def test_an_interrupt_that_python_ignores_is_delivered_again():
+    class Thing:
+        pass
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    def collect_and_wait() -> None:
+        thing = Thing()
+        reference = weakref.ref(thing, interrupted)
+        del thing  # its callback is called, and Python ignores what that raises
+        assert reference() is None
+        time.sleep(10)
+
+    before = sys.unraisablehook
+    with pytest.raises(KeyboardInterrupt), interrupts_delivered():
+        collect_and_wait()
+    assert sys.unraisablehook is before
 
 
 STEP_PROCESS = """

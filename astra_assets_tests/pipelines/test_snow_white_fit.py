@@ -12,7 +12,7 @@ from astra_assets.pipelines.white_dwarf.grid import LOG_STEP, load_grid
 from astra_assets.spectra.base import Spectrum
 
 WAVELENGTH = np.power(10.0, 3.5523 + 1e-4 * np.arange(4648))
-COLUMNS = {"teff", "e_teff", "logg", "e_logg", "raw_e_teff", "raw_e_logg", "v_rel", "rchi2", "other", "flags"}
+COLUMNS = {"teff", "e_teff", "logg", "e_logg", "raw_e_teff", "raw_e_logg", "v_rel", "rchi2", "flags"}
 
 
 def coadd(teff, logg, snr, *, seed=0):

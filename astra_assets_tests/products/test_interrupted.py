@@ -15,13 +15,14 @@ from sqlalchemy import text
 
 from astra_assets.database import arrow
 from astra_assets.database.database import Database
+from astra_assets.errors import PassingError
 from astra_assets.files import sha256sums
 from astra_assets.files.atomic import PARTIAL_PREFIX
 from astra_assets.fits.read_header import read_primary_header
 from astra_assets.models.cartons import cartons, pack
 from astra_assets.models.source import Source
 from astra_assets.products.headers import Provenance
-from astra_assets.products.make import CreateError, make_product
+from astra_assets.products.make import make_product
 from astra_assets.products.summary import MWM_TARGETS
 
 pytestmark = pytest.mark.processes
@@ -142,7 +143,7 @@ def test_a_server_that_hangs_up_in_the_middle_is_an_error_and_leaves_the_old_fil
         time.sleep(0.01)
 
     with pytest.raises(
-        CreateError, match=r"mwmTargets: .*could not be written, an older version of it stays"
+        PassingError, match=r"mwmTargets: .*could not be written, an older version of it stays"
     ):
         write(database, folder, progress=hang_up)
     assert ended == [True]
